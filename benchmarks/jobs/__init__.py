@@ -1,0 +1,1 @@
+"""The jobs, one file each: a JOB = Job(...). Copy getpid.py for a new one."""

@@ -1,0 +1,10 @@
+"""fork, execve of a small program in the child, waitpid."""
+
+from benchmarks.job import Job, guest
+
+JOB = Job(
+    title="fork + execve + exit + wait",
+    unit="us",
+    better="less",
+    command=lambda: [guest("fork_exec_wait")],
+)

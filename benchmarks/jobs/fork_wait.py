@@ -1,0 +1,10 @@
+"""fork, _exit in the child, waitpid."""
+
+from benchmarks.job import Job, guest
+
+JOB = Job(
+    title="fork + exit + wait",
+    unit="us",
+    better="less",
+    command=lambda: [guest("fork_wait")],
+)

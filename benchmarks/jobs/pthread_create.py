@@ -1,0 +1,10 @@
+"""Creating and joining a thread."""
+
+from benchmarks.job import Job, guest
+
+JOB = Job(
+    title="pthread_create + pthread_join",
+    unit="us",
+    better="less",
+    command=lambda: [guest("pthread_create", "-pthread")],
+)

@@ -1,0 +1,1 @@
+"""Device drivers, one file each; installed as exo_um.drivers. None is built yet."""

@@ -1,0 +1,68 @@
+"""Where guests reach the kernel process: doorbell, posted calls, replies, handed-over fds.
+
+The protocol stands in native/include/exo/abi.h. Used by the serve loop's one thread only.
+"""
+
+from __future__ import annotations
+
+import os
+
+from exo_um.bindings import check, ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from exo_um.bindings.region import Region
+
+BATCH = 64
+
+
+class Port:
+    """The kernel process's end of the call frames of one instance."""
+
+    __slots__ = ("_ends", "_kr", "_receiver", "_slots", "_wait", "doorbell")
+
+    def __init__(self, region: Region, signals_fd: int) -> None:
+        self._kr = region.kr
+        self.doorbell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._ends = ffi.new("int[2]")
+        check(lib.exo_host_channel_open(self._ends))
+        self._slots = ffi.new("uint32_t[]", BATCH)
+        self._wait = ffi.new("struct exo_wait *")
+        self._wait.kr, self._wait.doorbell, self._wait.signals = self._kr, self.doorbell, signals_fd
+        self._receiver: tuple[int, int, int] | None = None
+
+    @property
+    def guest_channel(self) -> int:
+        """The end of the channel that guests inherit."""
+        return int(self._ends[1])
+
+    def wait(self, spin_ns: int, timeout_ns: int = -1, awaits_handover: bool = False) -> int:
+        """Wait for EXO_WAKE_CALLS or _SIGNALS (a bit set); 0 after timeout_ns (-1: never)."""
+        wait = self._wait
+        wait.spin_ns, wait.timeout_ns = spin_ns, timeout_ns
+        wait.sleep_flags = lib.EXO_KERNEL_AWAITS_HANDOVER if awaits_handover else 0
+        return check(lib.exo_host_wait(wait))
+
+    def take(self) -> list[int]:
+        """Take the posted calls: the slots they stand in."""
+        count: int = lib.exo_host_calls_take(self._kr, self._slots, BATCH)
+        return ffi.unpack(self._slots, count) if count else []
+
+    def reply(self, slot: int, sequence: int, result: int, flags: int) -> None:
+        """Finish a call with a result or -errno; a caller that died meanwhile is no error."""
+        lib.exo_host_reply(self._kr, slot, sequence, result, flags)
+
+    def ask(self, slot: int, sequence: int) -> None:
+        """Publish the host call that was written into the frame."""
+        lib.exo_host_ask(self._kr, slot, sequence)
+
+    def send(self, fd: int, slot: int, tid: int, sequence: int) -> None:
+        """Send a host fd to the task that is about to get a reply with EXO_REPLY_FD."""
+        check(lib.exo_host_channel_send(self._ends, fd, slot, sequence))
+        self._receiver = slot, tid, sequence
+
+    def channel_idle(self) -> bool:
+        """Whether the last fd sent was taken, or its receiver is dead."""
+        if self._receiver and lib.exo_host_channel_idle(self._kr, *self._receiver):
+            self._receiver = None
+        return self._receiver is None

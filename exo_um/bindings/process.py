@@ -1,0 +1,66 @@
+"""Host processes and signals: starting the first guest, and our own dispositions and limits."""
+
+from __future__ import annotations
+
+from exo_um.bindings import check, ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from exo_um.bindings.region import Region
+
+
+class Signals:
+    """The kernel process's signals: blocked, and read from a signalfd.
+
+    Making one changes the dispositions of the calling process; what they were is what a guest
+    starts with.
+    """
+
+    __slots__ = ("_next", "_signals", "fd")
+
+    def __init__(self) -> None:
+        self._signals = ffi.new("struct exo_signals *")
+        self._next = ffi.new("struct exo_signal *")
+        check(lib.exo_host_signals_open(self._signals))
+        self.fd: int = self._signals.fd
+
+    def next(self) -> tuple[int, int, int] | None:
+        """Return number, si_code and host pid of the sender of a pending signal, or None."""
+        if not check(lib.exo_host_signal_next(self.fd, self._next)):
+            return None
+        return self._next.number, self._next.code, self._next.host_pid
+
+    def spawn(self, argv: list[bytes], envp: list[bytes], fds: tuple[int, int, int, int]) -> int:
+        """Start the loader with the caller's dispositions; return its host pid.
+
+        fds: region, doorbell, channel's guest end, loader. Errors: those of vfork and execveat.
+        """
+        strings = [ffi.new("char[]", text) for text in (*argv, *envp)]
+        spawn = ffi.new("struct exo_spawn *")
+        argv_array = ffi.new("char *[]", [*strings[: len(argv)], ffi.NULL])
+        envp_array = ffi.new("char *[]", [*strings[len(argv) :], ffi.NULL])
+        spawn.signals, spawn.argv, spawn.envp = self._signals, argv_array, envp_array
+        spawn.fds = fds
+        return check(lib.exo_host_spawn(spawn))
+
+
+def stop_self(number: int) -> None:
+    """Stop this process by a stop signal; return when it has been continued."""
+    check(lib.exo_host_stop_self(number))
+
+
+def become_subreaper() -> None:
+    """Have orphans among our descendants become our children."""
+    check(lib.exo_host_subreaper_set())
+
+
+def nofile_limits() -> tuple[int, int]:
+    """Return this process's RLIMIT_NOFILE: soft, hard."""
+    limits = ffi.new("uint64_t[2]")
+    check(lib.exo_host_nofile_get(limits))
+    return limits[0], limits[1]
+
+
+def kill_task(region: Region, slot: int) -> bool:
+    """Kill the process of a task if it is alive; never another that got its number."""
+    return int(lib.exo_host_task_kill(region.kr, slot)) == 0

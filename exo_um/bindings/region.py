@@ -1,0 +1,66 @@
+"""The kernel region as Python sees it: created once at boot, then read field by field.
+
+Fields of C structs are reached through `kr`, an untyped cffi pointer; classes of exo_um.kernel give
+them types and meaning.
+"""
+
+from __future__ import annotations
+
+from exo_um.bindings import check, ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+class Region:
+    """The kernel region, mapped into this process, and the memfd that guests map."""
+
+    __slots__ = ("fd", "kr")
+
+    def __init__(self) -> None:
+        pointer = ffi.new("struct exo_kr **")
+        self.fd: int = check(lib.exo_host_region_create(pointer))
+        self.kr: Any = pointer[0]
+
+    def mark_kernel_alive(self) -> None:
+        """Hold pid 1's alive lock until the calling thread dies, however it dies."""
+        lib.exo_alive_mark(ffi.addressof(self.kr.tasks, 0), lib.exo_self())
+
+    def string(self, array: Any) -> bytes:
+        """Return the bytes of a char array of the region up to its NUL."""
+        return bytes(ffi.string(array))
+
+    def frame_data(self, slot: int, offset: int, size: int) -> Any:
+        """Return a writable buffer over data[offset:offset + size] of a slot's call frame."""
+        limit: int = lib.EXO_FRAME_DATA_SIZE
+        if offset < 0 or size < 0 or offset + size > limit:
+            raise ValueError(f"frame data {offset}+{size} of {limit}")
+        return ffi.buffer(ffi.addressof(self.kr.frames[slot].data, offset), size)
+
+    def table_create(self) -> int:
+        """Create an empty fd table; return its offset."""
+        table: int = lib.exo_fd_table_create(self.kr)
+        return table
+
+    def table_install(self, table: int, fd: int, host: int) -> None:
+        """Make guest number fd of a table stand for a host fd, both without close-on-exec."""
+        check(lib.exo_fd_ensure(self.kr, table, fd, lib.EXO_FD_MAX_COUNT))
+        lib.exo_fd_install(self.kr, table, fd, host, lib.EXO_FD_OPEN, 0)
+
+    def table_entries(self, table: int) -> Iterator[tuple[int, int]]:
+        """Give the open (guest fd, host fd) pairs of a table, in ascending order."""
+        used: int = self._at("struct exo_fd_table *", table).used
+        for fd in range(used):
+            host = self.table_host(table, fd)
+            if host >= 0:
+                yield fd, host
+
+    def table_host(self, table: int, fd: int) -> int:
+        """Return the host fd behind guest number fd, or -1."""
+        entry = lib.exo_fd_at(self.kr, table, fd)
+        return -1 if entry == ffi.NULL or entry.host < 0 else int(entry.host)
+
+    def _at(self, kind: str, offset: int) -> Any:
+        return ffi.cast(kind, ffi.cast("char *", self.kr) + offset)

@@ -1,0 +1,19 @@
+"""The `exo-um` command: hands `run` on at once, the other commands to click.
+
+`run` is on the way to a guest's first instruction, so nothing is imported before it.
+"""
+
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line argv (without the program's name; by default sys.argv's)."""
+    if argv is None:
+        argv = sys.argv[1:]
+    if argv and argv[0] == "run":
+        from exo_um.cli.run import main as run
+
+        return run(argv[1:])
+    from exo_um.cli.commands import main as commands
+
+    return commands(argv)

@@ -1,0 +1,79 @@
+"""The commands of `exo-um` whose start-up time does not matter, and its help."""
+
+import sys
+
+import click
+
+from exo_um import __version__
+
+PLANNED = {
+    "trace": "show a program's system calls as they happen",
+    "ps": "list the processes of running instances",
+    "kill": "send a signal to a process of an instance",
+    "exec": "run one more program in an instance",
+    "top": "show what instances spend their time on",
+}
+
+EXAMPLES = """\b
+Examples:
+  exo-um run /bin/busybox sh                   a shell in an instance of its own
+  exo-um run python3 -c 'print("hello")'       any Linux program, unmodified
+  echo 'uname -a' | exo-um run /bin/busybox sh
+"""
+
+
+@click.group(
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Run unmodified Linux programs on a kernel that lives in user space.",
+)
+@click.version_option(__version__, "-V", "--version", message="exo-um %(version)s")
+def group() -> None:
+    """Hold the commands together."""
+
+
+@group.command(
+    short_help="run a program in a new instance",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("argv", nargs=-1, type=click.UNPROCESSED)
+def run(argv: tuple[str, ...]) -> int:
+    """Run a program; exo_um.cli takes this way only for `exo-um --option run`."""
+    from exo_um.cli.run import main as run_main
+
+    return run_main(list(argv))
+
+
+def _planned(name: str, purpose: str) -> click.Command:
+    def refuse(argv: tuple[str, ...]) -> int:  # noqa: ARG001 - whatever the arguments
+        click.echo(f"exo-um {name}: not built yet", err=True)
+        return 2
+
+    return click.Command(
+        name,
+        callback=refuse,
+        params=[click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        help=f"Not built yet: {purpose}.",
+        short_help=f"(not built yet) {purpose}",
+    )
+
+
+for _name, _purpose in PLANNED.items():
+    group.add_command(_planned(_name, _purpose))
+
+
+def main(argv: list[str]) -> int:
+    """Run argv through click; return the exit status."""
+    try:
+        result = group.main(argv, prog_name="exo-um", standalone_mode=False)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except OSError as error:
+        print(f"exo-um: {error}", file=sys.stderr)
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,65 @@
+"""Rewrites texts of the host's /proc so that they speak of exo's pids: one function per file.
+
+Each is a pure function of the host's text and a view of the tasks. Source: proc(5).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from exo_um.kernel.procview import InstanceView as View
+
+LOADER_MARK = b"exo1:"
+PID, PPID, PGRP, SESSION, TTY, TPGID = 0, 1, 2, 3, 4, 5
+
+
+def status(text: bytes, view: View, slot: int) -> bytes:
+    """Translate the ids of /proc/PID/status; exo's are the only namespace shown."""
+    task = view.task(slot)
+    ids = {
+        b"Tgid": task.tgid,
+        b"Pid": task.tid,
+        b"PPid": task.ppid,
+        b"NStgid": task.tgid,
+        b"NSpid": task.tid,
+        b"NSpgid": task.pgid,
+        b"NSsid": task.sid,
+    }
+    lines = []
+    for line in text.split(b"\n"):
+        key, colon, value = line.partition(b":")
+        if key == b"TracerPid":
+            ids[key] = view.pid_of_host(int(value))
+        lines.append(key + b":\t%d" % ids[key] if colon and key in ids else line)
+    return b"\n".join(lines)
+
+
+def stat(text: bytes, view: View, slot: int) -> bytes:
+    """Translate pid, ppid, pgrp, session and tpgid of /proc/PID/stat."""
+    task = view.task(slot)
+    # The command's name may hold anything, even parentheses.
+    head, _, tail = text.rpartition(b") ")
+    comm = head.partition(b" (")[2]
+    fields = tail.split(b" ")
+    tpgid = int(fields[TPGID])
+    fields[PPID] = b"%d" % task.ppid
+    fields[PGRP] = b"%d" % task.pgid
+    fields[SESSION] = b"%d" % task.sid
+    fields[TPGID] = b"%d" % (view.pgid_of_host(tpgid) if tpgid > 0 else tpgid)
+    return b"%d (%s) %s" % (task.tid, comm, b" ".join(fields))
+
+
+def cmdline(text: bytes, view: View, slot: int) -> bytes:  # noqa: ARG001 - one signature for all
+    """Leave out what the loader was given beside the guest's arguments."""
+    words = text.split(b"\0")
+    return b"\0".join(words[2:] if words[0].startswith(LOADER_MARK) else words)
+
+
+def loadavg(text: bytes, view: View) -> bytes:
+    """Replace the number of the task that was created last, in /proc/loadavg."""
+    return b"%s %d\n" % (text.rstrip().rpartition(b" ")[0], view.last_pid())
+
+
+def children(view: View, slot: int) -> bytes:
+    """Return the contents of /proc/PID/task/TID/children."""
+    return b"".join(b"%d " % pid for pid in view.children(slot))

@@ -1,0 +1,107 @@
+"""Reaps: the first guest, whose end is the instance's, orphans, and slots of tasks that are gone.
+
+The kernel process is a child subreaper, so every process of the instance becomes its child at the
+latest when its own parent dies. Called by the signal side of the serve loop, and once at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from exo_um.bindings import lib
+from exo_um.bindings.process import kill_task, stop_self
+from exo_um.kernel.hostproc import children, stat_fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from exo_um.kernel.tasks import Tasks
+
+SIGKILL = 9
+SIGCONT = 18
+SWEEP_PAUSE_NS = 250_000_000
+
+
+class Reaper:
+    """Waits for the host processes of an instance."""
+
+    def __init__(self, tasks: Tasks, first_pid: int) -> None:
+        self._tasks = tasks
+        self._first_pid = first_pid
+        self._swept_ns = time.monotonic_ns()
+        self.status: int | None = None
+
+    def reap(self) -> None:
+        """Reap whoever has died; stop with the first guest if it has stopped."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if os.WIFSTOPPED(status):
+                if pid == self._first_pid:
+                    self._stop_with_first(os.WSTOPSIG(status))
+            else:
+                self._reaped(pid, status)
+        if time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS:
+            self.sweep()
+
+    def _reaped(self, host_pid: int, status: int) -> None:
+        slot = self._tasks.find_host(host_pid)
+        if slot:
+            self._tasks.free(slot)
+        if host_pid == self._first_pid:
+            self.status = status
+
+    def _stop_with_first(self, number: int) -> None:
+        """Do as the first guest did, so that our shell sees its job stop; then continue it too.
+
+        A shell's SIGCONT may have gone to us alone.
+        """
+        stop_self(number)
+        if stat_fields(self._first_pid)[:1] == [b"T"]:
+            os.kill(self._first_pid, SIGCONT)
+
+    def sweep(self) -> None:
+        """Free slots whose host task is gone and whose parent will never wait for it.
+
+        Such are threads and processes that were killed where the host reaps by itself.
+        """
+        self._swept_ns = time.monotonic_ns()
+        for slot in list(self._tasks.slots()):
+            task = self._tasks[slot]
+            if task.state not in (lib.EXO_TASK_ALIVE, lib.EXO_TASK_ZOMBIE):
+                continue
+            if not self._tasks.alive(slot) and not stat_fields(task.host_tid):
+                self._tasks.free(slot)
+
+    def kill_all(self) -> None:
+        """Kill every process that is left and reap it; return when we have no children."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid:
+                self._reaped(pid, status)
+                continue
+            killed = [kill_task(self._tasks.region, slot) for slot in self._tasks.leaders()]
+            # In the middle of a birth or an exec a process is in no slot, but it is our child
+            # as soon as its ancestors are dead.
+            if not kill_children() and not any(killed):
+                return
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+
+
+def kill_children() -> bool:
+    """Kill our own children; return whether there was any that we may kill."""
+    killed = False
+    for host_pid in children():
+        try:
+            os.kill(host_pid, SIGKILL)
+        except OSError:  # another user's: a guest that gained privileges
+            continue
+        killed = True
+    return killed

@@ -1,0 +1,110 @@
+"""The task table of the kernel region, with exo's numbers translated to the host's and back.
+
+Slots name tasks here; slot 0 is pid 1, the kernel process itself, so finders answer None for
+"nobody". Reading races with births and deaths, as looking into /proc does on any Linux.
+"""
+
+from __future__ import annotations
+
+from exo_um.bindings import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from exo_um.bindings.region import Region
+
+KERNEL_PID = 1
+KERNEL_SLOT = 0
+
+
+class Tasks:
+    """Every task of an instance, by slot."""
+
+    __slots__ = ("_kr", "region")
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+        self._kr: Any = region.kr
+
+    def __getitem__(self, slot: int) -> Any:
+        """Return the struct exo_task of a slot."""
+        return self._kr.tasks[slot]
+
+    def slots(self) -> Iterator[int]:
+        """Give the slots in use, without the kernel process's."""
+        high: int = self._kr.task_high
+        tids = self._kr.tids
+        return (slot for slot in range(1, high) if tids[slot])
+
+    def leaders(self) -> Iterator[int]:
+        """Give the slots of processes, without the kernel process's."""
+        return (slot for slot in self.slots() if self._kr.tasks[slot].leader_slot == slot)
+
+    def threads(self, leader: int) -> list[int]:
+        """Return the slots of a process's threads."""
+        if leader == KERNEL_SLOT:
+            return [KERNEL_SLOT]
+        return [slot for slot in self.slots() if self._kr.tasks[slot].leader_slot == leader]
+
+    def children(self, leader: int) -> list[int]:
+        """Return the slots of a process's children."""
+        tgid = self._kr.tasks[leader].tgid
+        return [slot for slot in self.leaders() if self._kr.tasks[slot].ppid == tgid]
+
+    def find(self, tid: int) -> int | None:
+        """Return the slot of the task that guests know by this tid."""
+        if tid == KERNEL_PID:
+            return KERNEL_SLOT
+        slot: int = lib.exo_task_find(self._kr, tid) if tid > 0 else 0
+        return slot or None
+
+    def find_host(self, host_tid: int) -> int | None:
+        """Return the slot of a host task of this instance."""
+        if host_tid == self._kr.kernel_host_pid:
+            return KERNEL_SLOT
+        slot: int = lib.exo_task_find_host(self._kr, host_tid) if host_tid > 0 else 0
+        return slot or None
+
+    def host_tid(self, slot: int) -> int:
+        """Return the host's number of a task."""
+        return int(self._kr.tasks[slot].host_tid if slot else self._kr.kernel_host_pid)
+
+    def host_pid(self, slot: int) -> int:
+        """Return the host's number of a task's process."""
+        return int(self._kr.tasks[slot].host_tgid if slot else self._kr.kernel_host_pid)
+
+    def pid_of_host(self, host_tid: int) -> int:
+        """Return exo's number of a host task, 0 for strangers: what a pid namespace would show."""
+        slot = self.find_host(host_tid)
+        return 0 if slot is None else int(self._kr.tasks[slot].tid)
+
+    def pgid_of_host(self, host_pgid: int) -> int:
+        """Return exo's number of a host process group, 0 for strangers."""
+        return int(lib.exo_task_pgid_of_host(self._kr, host_pgid)) if host_pgid > 0 else 0
+
+    def alive(self, slot: int) -> bool:
+        """Whether the task's host thread runs and is not in the middle of an exec."""
+        return bool(lib.exo_alive_test(ffi.addressof(self._kr.tasks, slot)))
+
+    def exe(self, leader: int) -> bytes:
+        """Return the path of a process's program, empty for the kernel process."""
+        return self.region.string(self._kr.procs[leader].exe)
+
+    def fds(self, slot: int) -> list[tuple[int, int]]:
+        """Return the open (guest fd, host fd) pairs of a task's process."""
+        table: int = self._kr.tasks[slot].fd_table
+        return list(self.region.table_entries(table)) if table else []
+
+    def host_fd(self, slot: int, fd: int) -> int:
+        """Return the host fd behind a task's fd number, or -1."""
+        table: int = self._kr.tasks[slot].fd_table
+        return self.region.table_host(table, fd) if table else -1
+
+    def free(self, slot: int) -> None:
+        """Give a dead task's slot back; a leader's takes its threads' and its fd table along."""
+        if self._kr.tasks[slot].leader_slot == slot:
+            lib.exo_task_free_process(self._kr, slot)
+        else:
+            lib.exo_task_free(self._kr, slot)

@@ -1,0 +1,146 @@
+/* Host calls, guest memory access, thread birth: the instructions that trap.c and signal.c know by
+ * address. Every `syscall` of the runtime is in this file.
+ */
+#include <exo/offsets.h>
+
+    .text
+
+/* long host_call(nr, a, b, c, d, e, f) */
+    .globl host_call
+    .type host_call, @function
+    .p2align 4
+host_call:
+    mov %rdi, %rax
+    mov %rsi, %rdi
+    mov %rdx, %rsi
+    mov %rcx, %rdx
+    mov %r8, %r10
+    mov %r9, %r8
+    mov 8(%rsp), %r9
+    incq %gs:AREA_HOST_CALLS
+    syscall
+    ret
+
+/* The same before there is a thread area. */
+    .globl host_call_early
+host_call_early:
+    mov %rdi, %rax
+    mov %rsi, %rdi
+    mov %rdx, %rsi
+    mov %rcx, %rdx
+    mov %r8, %r10
+    mov %r9, %r8
+    mov 8(%rsp), %r9
+    syscall
+    ret
+
+/* long host_wait(nr, a, b, c, d, e, f): gives way to signals. A handler that finds rip from
+ * host_wait_check to host_wait_syscall moves it to host_wait_abort. */
+    .globl host_wait, host_wait_check, host_wait_syscall, host_wait_abort
+    .type host_wait, @function
+    .p2align 4
+host_wait:
+    mov %rdi, %rax
+    mov %rsi, %rdi
+    mov %rdx, %rsi
+    mov %rcx, %rdx
+    mov %r8, %r10
+    mov %r9, %r8
+    mov 8(%rsp), %r9
+    incq %gs:AREA_HOST_CALLS
+host_wait_check:
+    cmpl $0, %gs:AREA_PENDING
+    jne host_wait_abort
+host_wait_syscall:
+    syscall
+    ret
+host_wait_abort:
+    mov $-EXO_ERESTART, %rax
+    ret
+
+/* long host_clone_vm(flags, stack, ptid, ctid, tls, area): a child on its own runtime stack. */
+    .globl host_clone_vm
+    .type host_clone_vm, @function
+host_clone_vm:
+    push %rbx
+    mov %r9, %rbx
+    mov %rcx, %r10
+    mov $56, %eax
+    syscall
+    test %rax, %rax
+    jz 1f
+    pop %rbx
+    ret
+1:  xor %ebp, %ebp
+    mov $158, %eax              /* arch_prctl(ARCH_SET_GS, area) */
+    mov $0x1001, %edi
+    mov %rbx, %rsi
+    syscall
+    call exo_child_begin
+    jmp exo_resume
+
+/* void host_sigreturn(struct k_ucontext *): the host restores everything from there. A signal that
+ * was stashed meanwhile is given back to the host first, which then delivers it to the guest. */
+    .globl host_sigreturn, host_sigreturn_check, host_sigreturn_syscall, host_sigreturn_abort
+host_sigreturn:
+    mov %rdi, %rsp
+host_sigreturn_check:
+    cmpl $0, %gs:AREA_PENDING
+    jne host_sigreturn_abort
+    mov $15, %eax
+host_sigreturn_syscall:
+    syscall
+    ud2
+host_sigreturn_abort:
+    mov %rsp, %rbx
+    sub $128, %rsp
+    and $-16, %rsp
+    call exo_signal_give_back
+    mov %rbx, %rdi
+    jmp host_sigreturn
+
+/* Return address of the runtime's own host handlers. */
+    .globl host_restorer
+host_restorer:
+    mov $15, %rax
+    syscall
+    ud2
+
+/* long exo_copy(to, from, size): 0 or -EFAULT; a fault at exo_copy_insn goes to exo_copy_fault. */
+    .globl exo_copy, exo_copy_insn, exo_copy_fault
+exo_copy:
+    mov %rdx, %rcx
+exo_copy_insn:
+    rep movsb
+    xor %eax, %eax
+    ret
+exo_copy_fault:
+    mov $-14, %rax
+    ret
+
+/* long guest_byte(from) */
+    .globl guest_byte, guest_byte_insn
+guest_byte:
+guest_byte_insn:
+    movzbl (%rdi), %eax
+    ret
+
+/* long exo_xsave(to, features): 0 or -EFAULT; long exo_xrstor(from, features) */
+    .globl exo_xsave, exo_xsave_insn, exo_xrstor
+exo_xsave:
+    mov %esi, %eax
+    mov %rsi, %rdx
+    shr $32, %rdx
+exo_xsave_insn:
+    xsave64 (%rdi)
+    xor %eax, %eax
+    ret
+exo_xrstor:
+    mov %esi, %eax
+    mov %rsi, %rdx
+    shr $32, %rdx
+    xrstor64 (%rdi)
+    ret
+
+    .globl exo_text_end
+    .section .note.GNU-stack, "", @progbits

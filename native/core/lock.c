@@ -1,0 +1,89 @@
+/* Robust locks in the kernel region.
+ *
+ * Rules: a thread holds at most one lock at a time. While it takes, holds or releases one, its host
+ * robust list's op_pending names the lock, so the host marks the word FUTEX_OWNER_DIED should the
+ * thread be killed, and the next taker goes on. What a lock protects is written in an order that
+ * at worst leaks when cut short; the reaper sweeps leaks.
+ */
+#include <asm/unistd.h>
+#include <linux/futex.h>
+
+#include <exo/core.h>
+
+#include "atomic.h"
+
+#define SPIN_COUNT 100
+
+_Static_assert(offsetof(struct exo_lock, word) - offsetof(struct exo_lock, node) == 8,
+               "exo_robust_head.futex_offset is 8 everywhere");
+
+static bool lock_try(struct exo_lock *lock, uint32_t host_tid, uint32_t *seen)
+{
+    uint32_t word = load_relaxed(&lock->word);
+    *seen = word;
+    if (word != 0 && !(word & FUTEX_OWNER_DIED))
+        return false;
+    /* Waiters of a dead owner may still sleep: keep their mark. */
+    if (!compare_exchange(&lock->word, &word, host_tid | (word & FUTEX_WAITERS)))
+        return false;
+    if (word & FUTEX_OWNER_DIED)
+        lock->generation++;
+    return true;
+}
+
+static void lock_sleep(struct exo_lock *lock, uint32_t word)
+{
+    if (!(word & FUTEX_WAITERS)) {
+        if (!compare_exchange(&lock->word, &word, word | FUTEX_WAITERS))
+            return;
+        word |= FUTEX_WAITERS;
+    }
+    exo_host_call(__NR_futex, (long)&lock->word, FUTEX_WAIT, (long)word, 0, 0, 0);
+}
+
+/* A taker that has slept can't know whether others still do, so it takes the lock marked. */
+static bool lock_try_marked(struct exo_lock *lock, uint32_t host_tid, uint32_t *seen)
+{
+    if (!lock_try(lock, host_tid, seen))
+        return false;
+    fetch_or(&lock->word, FUTEX_WAITERS);
+    return true;
+}
+
+void exo_lock_acquire(struct exo_lock *lock)
+{
+    struct exo_self *self = exo_self();
+    uint32_t seen;
+    store_relaxed(&self->robust.op_pending, (uint64_t)(uintptr_t)&lock->node);
+    for (int i = 0; i < SPIN_COUNT; i++) {
+        if (lock_try(lock, self->host_tid, &seen))
+            return;
+        spin_pause();
+    }
+    while (!lock_try_marked(lock, self->host_tid, &seen))
+        lock_sleep(lock, seen);
+}
+
+void exo_lock_release(struct exo_lock *lock)
+{
+    struct exo_self *self = exo_self();
+    uint32_t word = exchange(&lock->word, 0);
+    if (word & FUTEX_WAITERS)
+        exo_host_call(__NR_futex, (long)&lock->word, FUTEX_WAKE, 1, 0, 0, 0);
+    store_relaxed(&self->robust.op_pending, 0);
+}
+
+void exo_alive_mark(struct exo_task *task, struct exo_self *self)
+{
+    task->alive.node = (uint64_t)(uintptr_t)&self->robust.list;
+    store_release(&task->alive.word, self->host_tid);
+    self->robust.futex_offset = 8;
+    self->robust.op_pending = 0;
+    self->robust.list = (uint64_t)(uintptr_t)&task->alive.node;
+}
+
+bool exo_alive_test(const struct exo_task *task)
+{
+    uint32_t word = load_acquire(&task->alive.word);
+    return word != 0 && !(word & FUTEX_OWNER_DIED);
+}

@@ -1,0 +1,161 @@
+/* Task slots: taking, freeing, and finding them by exo's or the host's number.
+ *
+ * Rules: slots are taken and freed under task_lock; finding needs no lock and may race with a task's
+ * death, exactly as kill(2) may. The dense arrays tids and host_tids are written last on birth and
+ * cleared first on death.
+ */
+#include <exo/core.h>
+
+#include "atomic.h"
+#include "mem.h"
+
+#define TID_LAST 4194303 /* as Linux's pid_max on 64-bit */
+
+static uint32_t find_in(const uint32_t *numbers, uint32_t high, uint32_t number)
+{
+    for (uint32_t i = 0; i < high; i++)
+        if (load_relaxed(&numbers[i]) == number)
+            return i;
+    return high;
+}
+
+uint32_t exo_task_find(const struct exo_kr *kr, uint32_t tid)
+{
+    uint32_t high = load_acquire(&kr->task_high);
+    uint32_t slot = tid == 0 ? high : find_in(kr->tids, high, tid);
+    return slot == high ? 0 : slot;
+}
+
+uint32_t exo_task_find_host(const struct exo_kr *kr, uint32_t host_tid)
+{
+    uint32_t high = load_acquire(&kr->task_high);
+    uint32_t slot = host_tid == 0 ? high : find_in(kr->host_tids, high, host_tid);
+    return slot == high ? 0 : slot;
+}
+
+/* A number in use as a process group or session must not come back as a pid. */
+static bool tid_in_use(const struct exo_kr *kr, uint32_t tid)
+{
+    for (uint32_t i = 0; i < kr->task_high; i++) {
+        const struct exo_task *task = &kr->tasks[i];
+        if (task->state != EXO_TASK_FREE &&
+            (task->tid == tid || task->pgid == tid || task->sid == tid))
+            return true;
+    }
+    return false;
+}
+
+static uint32_t next_tid_locked(struct exo_kr *kr)
+{
+    for (;;) {
+        uint32_t tid = kr->next_tid;
+        bool fresh = !kr->tids_wrapped; /* before the first wrap every number is new */
+        if (tid >= TID_LAST)
+            kr->tids_wrapped = 1;
+        kr->next_tid = tid >= TID_LAST ? 300 : tid + 1;
+        if (fresh || !tid_in_use(kr, tid))
+            return tid;
+    }
+}
+
+static uint32_t take_slot_locked(struct exo_kr *kr)
+{
+    for (uint32_t i = kr->task_low > 0 ? kr->task_low : 1; i < EXO_TASK_COUNT; i++) {
+        if (kr->tasks[i].state != EXO_TASK_FREE)
+            continue;
+        kr->task_low = i + 1;
+        if (i >= kr->task_high)
+            store_release(&kr->task_high, i + 1);
+        return i;
+    }
+    return 0;
+}
+
+uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
+{
+    exo_lock_acquire(&kr->task_lock);
+    uint32_t slot = take_slot_locked(kr);
+    if (slot != 0) {
+        const struct exo_task *parent = &kr->tasks[parent_slot];
+        struct exo_task *task = &kr->tasks[slot];
+        memset(task, 0, sizeof(*task));
+        task->state = EXO_TASK_EMBRYO;
+        task->tid = next_tid_locked(kr);
+        task->tgid = thread ? parent->tgid : task->tid;
+        task->ppid = thread ? parent->ppid : parent->tgid;
+        task->parent_slot = thread ? parent->parent_slot : parent->leader_slot;
+        task->leader_slot = thread ? parent->leader_slot : slot;
+        task->flags = thread ? 0 : EXO_TASK_LEADER | (parent->flags & EXO_TASK_IGNORES_SIGSYS);
+        task->pgid = parent->pgid;
+        task->sid = parent->sid;
+        task->fd_table = thread ? parent->fd_table : 0;
+        store_release(&kr->tids[slot], task->tid);
+    }
+    exo_lock_release(&kr->task_lock);
+    return slot;
+}
+
+static void free_locked(struct exo_kr *kr, uint32_t slot)
+{
+    store_relaxed(&kr->tids[slot], 0);
+    store_relaxed(&kr->host_tids[slot], 0);
+    kr->tasks[slot].call_posted = 0;
+    kr->frames[slot].state = EXO_FRAME_IDLE;
+    store_release(&kr->tasks[slot].state, EXO_TASK_FREE);
+    if (slot < kr->task_low)
+        kr->task_low = slot;
+}
+
+void exo_task_free(struct exo_kr *kr, uint32_t slot)
+{
+    exo_lock_acquire(&kr->task_lock);
+    if (kr->tasks[slot].state != EXO_TASK_FREE)
+        free_locked(kr, slot);
+    exo_lock_release(&kr->task_lock);
+}
+
+void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot)
+{
+    uint64_t table = 0;
+    exo_lock_acquire(&kr->task_lock);
+    if (kr->tasks[leader_slot].state != EXO_TASK_FREE) {
+        table = exchange(&kr->tasks[leader_slot].fd_table, 0);
+        for (uint32_t i = 1; i < kr->task_high; i++)
+            if (kr->tasks[i].state != EXO_TASK_FREE && kr->tasks[i].leader_slot == leader_slot)
+                free_locked(kr, i);
+    }
+    exo_lock_release(&kr->task_lock);
+    if (table != 0)
+        exo_fd_table_release(kr, table);
+}
+
+void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid)
+{
+    kr->tasks[slot].host_tid = host_tid;
+    kr->tasks[slot].host_tgid = host_tgid;
+    store_release(&kr->host_tids[slot], host_tid);
+}
+
+uint32_t exo_task_pgid_of_host(const struct exo_kr *kr, uint32_t host_pgid)
+{
+    if (host_pgid == kr->kernel_host_pgid || host_pgid == kr->kernel_host_sid)
+        return 1;
+    uint32_t slot = exo_task_find_host(kr, host_pgid);
+    if (slot != 0)
+        return kr->tasks[slot].tid;
+    /* The leader is gone, members may be left. */
+    for (uint32_t i = 1; i < kr->task_high; i++)
+        if (kr->tasks[i].state != EXO_TASK_FREE && kr->tasks[i].host_pgid == host_pgid)
+            return kr->tasks[i].pgid;
+    return 0;
+}
+
+uint32_t exo_task_member_of(const struct exo_kr *kr, uint32_t pgid)
+{
+    for (uint32_t i = 1; i < kr->task_high; i++) {
+        const struct exo_task *task = &kr->tasks[i];
+        if (task->state != EXO_TASK_FREE && task->pgid == pgid && task->host_pgid != 0)
+            return task->host_pgid;
+    }
+    return 0;
+}

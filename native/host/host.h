@@ -1,0 +1,85 @@
+/* What the kernel process needs in C: the region, the first guest's start, waiting, replying.
+ *
+ * The Python side sees this very file through cffi (build_cffi.py), so plain declarations only.
+ * Functions give a result or -errno. All are called from the kernel process's one serving thread.
+ */
+#ifndef EXO_HOST_H
+#define EXO_HOST_H
+
+#include <stdint.h>
+
+#include <exo/abi.h>
+
+/* region.c: creates the memfd and maps it; returns its fd. */
+int exo_host_region_create(struct exo_kr **kr);
+
+/* signals.c */
+struct exo_signals {
+    uint64_t ignored; /* bit n - 1: our caller ignored signal n, so the guest starts with that */
+    uint64_t mask;    /* our caller's blocked signals, likewise */
+    int32_t fd;       /* signalfd of those that the kernel process serves */
+};
+
+struct exo_signal {
+    int32_t number;
+    int32_t code; /* si_code: SI_KERNEL when the terminal sent it */
+    uint32_t host_pid;
+};
+
+int exo_host_signals_open(struct exo_signals *signals);
+/* The next pending signal: 1, or 0 if there is none. */
+int exo_host_signal_next(int fd, struct exo_signal *signal);
+/* Stops the kernel process by signal number, as if it had the default disposition. */
+int exo_host_stop_self(int number);
+
+/* spawn.c */
+struct exo_spawn {
+    const struct exo_signals *signals;
+    char *const *argv;
+    char *const *envp;
+    int32_t fds[4]; /* for EXO_FD_KR, EXO_FD_DOORBELL, EXO_FD_CHANNEL, EXO_FD_LOADER */
+};
+
+/* Starts the loader as a child; returns its host pid. */
+int exo_host_spawn(const struct exo_spawn *spawn);
+
+/* process.c */
+int exo_host_subreaper_set(void);
+/* RLIMIT_NOFILE of this process: soft, hard. */
+int exo_host_nofile_get(uint64_t limits[2]);
+/* Kills the process of a task that is alive, and never one that merely got its number. */
+int exo_host_task_kill(struct exo_kr *kr, uint32_t slot);
+
+/* wait.c */
+enum exo_wake {
+    EXO_WAKE_CALLS = 1,   /* look at the posted calls */
+    EXO_WAKE_SIGNALS = 2, /* the signalfd is readable */
+};
+
+struct exo_wait {
+    struct exo_kr *kr;
+    int32_t doorbell;
+    int32_t signals;
+    int64_t spin_ns;      /* look at calls_posted for so long before sleeping */
+    int64_t timeout_ns;   /* -1: none */
+    uint32_t sleep_flags; /* enum exo_kernel_sleep, beside EXO_KERNEL_SLEEPING */
+};
+
+/* Waits for something to do: enum exo_wake bits, 0 after timeout_ns. */
+int exo_host_wait(const struct exo_wait *wait);
+/* Takes up to limit posted calls: their slots, and how many. */
+uint32_t exo_host_calls_take(struct exo_kr *kr, uint32_t *slots, uint32_t limit);
+
+/* reply.c: -ESRCH when the frame belongs to another call by now. */
+int exo_host_reply(struct exo_kr *kr, uint32_t slot, uint32_t sequence, int64_t result,
+                   uint32_t flags);
+/* Publishes the host call that stands in the frame. */
+int exo_host_ask(struct exo_kr *kr, uint32_t slot, uint32_t sequence);
+
+/* channel.c: ends[0] sends (the kernel's), ends[1] receives (every guest's). */
+int exo_host_channel_open(int ends[2]);
+int exo_host_channel_send(const int ends[2], int fd, uint32_t slot, uint32_t sequence);
+/* Whether the receiver of the last message has taken it, or never will. */
+int exo_host_channel_idle(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t sequence);
+
+#endif

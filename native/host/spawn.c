@@ -1,0 +1,92 @@
+/* Starts the first guest: a vfork child that becomes the loader.
+ *
+ * Rules for the child: it borrows our memory, so it calls the host directly, allocates nothing and
+ * leaves nothing behind but errno, which is how a failure comes back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host.h"
+
+/* The fixed numbers first get out of each other's way, then into place, without FD_CLOEXEC. */
+static int fds_place(const int32_t fds[4])
+{
+    int moved[4];
+    for (int i = 0; i < 4; i++) {
+        moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, EXO_FD_LOADER + 1);
+        if (moved[i] < 0)
+            return -1;
+    }
+    for (int i = 0; i < 4; i++)
+        if (dup2(moved[i], EXO_FD_KR + i) < 0)
+            return -1;
+    return 0;
+}
+
+static void signals_restore(const struct exo_signals *signals)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (int number = 1; number < NSIG; number++) {
+        uint64_t bit = (uint64_t)1 << (number - 1);
+        struct sigaction action = {.sa_handler = signals->ignored & bit ? SIG_IGN : SIG_DFL};
+        sigaction(number, &action, NULL); /* KILL and STOP refuse, rightly */
+        if (signals->mask & bit)
+            sigaddset(&mask, number);
+    }
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void nofile_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void child_run(const struct exo_spawn *spawn)
+{
+    if (fds_place(spawn->fds) < 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* without its kernel it could only hang */
+    nofile_raise();
+    signals_restore(spawn->signals);
+    syscall(SYS_execveat, EXO_FD_LOADER, "", spawn->argv, spawn->envp, AT_EMPTY_PATH);
+}
+
+/* noinline: nothing of ours may live in registers that the child overwrites. */
+static __attribute__((noinline)) pid_t child_start(const struct exo_spawn *spawn,
+                                                   volatile int *error)
+{
+    pid_t pid = vfork();
+    if (pid == 0) {
+        child_run(spawn);
+        *error = errno;
+        _exit(127);
+    }
+    return pid;
+}
+
+int exo_host_spawn(const struct exo_spawn *spawn)
+{
+    volatile int error = 0;
+    sigset_t all, old;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
+    pid_t pid = child_start(spawn, &error);
+    int failed = pid < 0 ? errno : error;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    if (pid > 0 && failed)
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    return failed ? -failed : pid;
+}

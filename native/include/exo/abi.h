@@ -1,0 +1,267 @@
+/* The kernel region's layout: what the kernel process and every guest share.
+ *
+ * The only place where the layout is declared: exo_um/bindings reads this very file through cffi,
+ * so keep to fixed-width integers, plain structs, enums and integer #defines. Everything in the
+ * region is named by offset or index, never by pointer, except robust-list nodes: the host walks
+ * those in the guest's own address space, where the region is mapped at EXO_KR_BASE.
+ *
+ * Who writes a field stands beside it: K kernel process, T the task itself, P its parent,
+ * A anybody under the lock named.
+ */
+#ifndef EXO_ABI_H
+#define EXO_ABI_H
+
+#include <stdint.h>
+
+#define EXO_ABI_MAGIC 0x4d552d4f58450001 /* "EXO-UM" and the byte order */
+#define EXO_ABI_VERSION 1
+
+/* One window of the guest's address space belongs to the runtime; the guest may not map there. */
+#define EXO_WINDOW_BASE 0x7e9000000000
+#define EXO_WINDOW_END 0x7ea000000000
+#define EXO_KR_BASE 0x7e9040000000  /* the kernel region */
+#define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
+#define EXO_AREA_SIZE 0x20000
+#define EXO_AREA_COUNT 32768
+
+/* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
+#define EXO_FD_KR 60      /* the kernel region's memfd */
+#define EXO_FD_DOORBELL 61 /* eventfd that wakes the kernel process */
+#define EXO_FD_CHANNEL 62 /* datagram socket on which the kernel hands over fds */
+#define EXO_FD_LOADER 63  /* O_PATH fd of the loader, for execveat */
+
+#define EXO_TASK_COUNT 16384 /* slots, threads included; slot 0 is pid 1, the kernel process */
+#define EXO_CALL_COUNT 512   /* rows that the per-call counters have room for */
+#define EXO_PATH_SIZE 4096
+#define EXO_FRAME_DATA_SIZE 16128
+#define EXO_IMAGE_COUNT 1024
+#define EXO_IMAGE_SITE_COUNT 1016
+#define EXO_FD_BASE_COUNT 256    /* entries of a new fd table */
+#define EXO_FD_MAX_COUNT 1048576 /* the largest table, as Linux's fs.nr_open */
+#define EXO_TABLE_CLASS_COUNT 13 /* table sizes 256 << class entries */
+
+/* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
+ * owner's host robust list points at node while it is held. word holds the owner's host tid. */
+struct exo_lock {
+    uint64_t node; /* struct robust_list of the owner, in the owner's addresses */
+    uint32_t word; /* host tid | FUTEX_WAITERS | FUTEX_OWNER_DIED */
+    uint32_t generation; /* times it was taken over from a dead owner */
+};
+
+enum exo_task_state {
+    EXO_TASK_FREE = 0,
+    EXO_TASK_EMBRYO = 1, /* reserved by the parent, not running yet */
+    EXO_TASK_ALIVE = 2,
+    EXO_TASK_ZOMBIE = 3, /* has announced its exit; its parent has not waited yet */
+};
+
+enum exo_task_flags {
+    EXO_TASK_LEADER = 1,        /* a process, tid == tgid */
+    EXO_TASK_LEADER_EXITED = 2, /* the first thread has left, others go on */
+    EXO_TASK_EXECED = 4,        /* has called execve: setpgid by the parent gives EACCES */
+    EXO_TASK_SHARES_VM = 8,     /* vfork or CLONE_VM child, until it execs */
+    EXO_TASK_IGNORES_SIGSYS = 16, /* survives exec, unlike the host's own disposition */
+};
+
+/* One thread. 128 bytes: two cache lines. */
+struct exo_task {
+    struct exo_lock alive; /* held from birth to death: a free or died word means a dead task */
+    uint32_t state;        /* enum exo_task_state */
+    uint32_t flags;        /* enum exo_task_flags */
+    uint32_t tid;          /* exo's numbers, what the guest sees */
+    uint32_t tgid;
+    uint32_t ppid;
+    uint32_t pgid;
+    uint32_t sid;
+    uint32_t host_tid;
+    uint32_t host_tgid;
+    uint32_t parent_slot;
+    uint32_t leader_slot; /* slot of the process's first thread */
+    uint32_t exit_code;   /* as wait4 reports it, valid from ZOMBIE */
+    uint64_t fd_table;    /* offset of its struct exo_fd_table */
+    uint64_t start_ns;    /* CLOCK_MONOTONIC */
+    uint64_t robust_list; /* what the guest registered, in its own addresses */
+    uint32_t call_posted; /* 1 from announcing a legacy call until the kernel took it */
+    uint32_t host_pgid;
+    uint32_t reserved[8];
+};
+
+/* What a process keeps beside its first thread's slot. Same index as the slot. */
+struct exo_proc {
+    uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it */
+    uint64_t nofile_hard;
+    uint64_t flags;
+    uint64_t reserved[5];
+    char exe[EXO_PATH_SIZE]; /* what /proc/PID/exe points to, NUL-terminated */
+};
+
+enum exo_fd_flags {
+    EXO_FD_OPEN = 1,          /* in use; without it and with host -2: reserved */
+    EXO_FD_CLOEXEC = 2,       /* the guest's FD_CLOEXEC */
+    EXO_FD_HOST_CLOEXEC = 4,  /* the host's, made equal just before an exec */
+    EXO_FD_DIRECTORY = 8,     /* host fd is a memfd of linux_dirent64 records; seen as a directory */
+    EXO_FD_PROC = 16,         /* description below /proc, see path */
+};
+
+#define EXO_FD_HOST_FREE (-1)
+#define EXO_FD_HOST_RESERVED (-2)
+
+struct exo_fd {
+    int32_t host;  /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
+    uint16_t flags; /* enum exo_fd_flags */
+    uint16_t path;  /* for EXO_FD_PROC and _DIRECTORY: index of the name in exo_kr.names */
+};
+
+struct exo_fd_table {
+    struct exo_lock lock; /* alloc, close, dup, grow; reading an entry needs none */
+    uint32_t users;       /* processes that share it (CLONE_FILES) */
+    uint32_t count;       /* entries of the array in use */
+    uint32_t first_free;  /* no free entry below */
+    uint32_t class_;      /* size class of the array */
+    uint32_t used;        /* entries at and above were never taken */
+    uint32_t reserved;
+    uint64_t entries;     /* offset of struct exo_fd[count] */
+    uint64_t next_free;   /* free tables are chained, by offset */
+    uint64_t outgrown[EXO_TABLE_CLASS_COUNT]; /* smaller arrays, readable until the table goes */
+};
+
+/* A legacy call, from the guest's runtime to the kernel process and back. One per task slot. */
+enum exo_frame_state {
+    EXO_FRAME_IDLE = 0,
+    EXO_FRAME_POSTED = 1,  /* guest -> kernel */
+    EXO_FRAME_REPLY = 2,   /* kernel -> guest: result and outs are there */
+    EXO_FRAME_HOSTCALL = 3, /* kernel -> guest: make host_nr(host_args) and post host_result */
+    EXO_FRAME_HOSTDONE = 4, /* guest -> kernel: the answer to HOSTCALL */
+};
+
+enum exo_reply_flags {
+    EXO_REPLY_FD = 1,        /* result is a new fd: take it from the channel and install it */
+    EXO_REPLY_CLOEXEC = 2,   /* ... with FD_CLOEXEC */
+    EXO_REPLY_DIRECTORY = 4, /* ... it holds linux_dirent64 records */
+    EXO_REPLY_PASS = 8,      /* not mine after all: make the call on the host yourself */
+    EXO_REPLY_PATH = 16,     /* ... with the path in data instead of the guest's */
+};
+
+/* Bits of exo_kr.kernel_sleeping. */
+enum exo_kernel_sleep {
+    EXO_KERNEL_SLEEPING = 1,        /* ring the doorbell after posting a call */
+    EXO_KERNEL_AWAITS_HANDOVER = 2, /* ... and after taking a handed-over fd */
+};
+
+/* Handing over an fd. The kernel sends one datagram on the channel, SCM_RIGHTS with one fd and the
+ * payload {uint32_t slot, uint32_t sequence}, then publishes the reply with EXO_REPLY_FD. It never
+ * begins the next hand-over while that frame is in REPLY and its task alive, and drains the channel
+ * before it sends: a receiver's first message is its own, no lock is needed, and a message with
+ * another slot or sequence is discarded (a killed receiver's). The guest receives (MSG_DONTWAIT,
+ * MSG_CMSG_CLOEXEC), stores state = IDLE, then calls_posted = 1, and after a full fence rings the
+ * doorbell if kernel_sleeping has EXO_KERNEL_AWAITS_HANDOVER.
+ */
+
+struct exo_frame {
+    uint32_t state;   /* futex word, enum exo_frame_state; sleeping guests set EXO_FRAME_WAITING */
+    uint32_t nr;
+    uint32_t flags;   /* enum exo_reply_flags, K */
+    uint32_t sequence; /* T, counts calls; a handed-over fd carries it */
+    int64_t args[6];
+    int64_t result;
+    int64_t host_nr;
+    int64_t host_args[6]; /* a value below EXO_FRAME_DATA_SIZE marked in host_data is an offset */
+    int64_t host_result;
+    uint32_t host_data;   /* bit i: host_args[i] is an offset into data */
+    uint32_t data_size;   /* bytes of data in use */
+    uint32_t arg_offset[6]; /* where a staged argument stands in data */
+    uint32_t arg_size[6];   /* its bytes; for an out argument the room there is */
+    uint32_t out_size[6];   /* K: bytes to copy back to the guest for argument i */
+    uint8_t data[EXO_FRAME_DATA_SIZE];
+};
+#define EXO_FRAME_WAITING 0x80000000 /* or'ed into state while the other side sleeps on it */
+
+/* Sites of one executable file that trapped and were found good to patch. */
+struct exo_image {
+    uint64_t device;
+    uint64_t inode;
+    int64_t mtime_ns;
+    uint64_t size;
+    uint32_t site_count; /* published with release after the site is written */
+    uint32_t reserved[7];
+    uint32_t sites[EXO_IMAGE_SITE_COUNT]; /* file offsets of the syscall instruction / 1 */
+};
+
+/* Counters kept while stats is set (or always, where they cost nothing). */
+struct exo_stats {
+    uint64_t calls[EXO_CALL_COUNT];      /* served, by call number */
+    uint64_t host_calls[EXO_CALL_COUNT]; /* host calls made for them */
+    uint64_t legacy_calls[EXO_CALL_COUNT]; /* of calls: handed to the kernel process */
+    uint64_t trapped[EXO_CALL_COUNT];    /* of calls: arrived through SIGSYS */
+    uint64_t sites_patched;              /* sites patched after a trap */
+    uint64_t sites_remembered;           /* sites patched in a batch, from exo_image */
+    uint64_t sites_trapping;             /* sites found that no pattern fits */
+    uint64_t processes;
+    uint64_t threads;
+    uint64_t execs;
+    uint64_t signals;
+    uint64_t boot_ns[8]; /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
+};
+
+enum exo_boot_phase {
+    EXO_BOOT_SPAWN = 0,  /* kernel process is about to start the first guest */
+    EXO_BOOT_LOADER = 1, /* loader's first instruction */
+    EXO_BOOT_REGION = 2, /* region mapped, thread area set */
+    EXO_BOOT_LOADED = 3, /* ELF and interpreter mapped */
+    EXO_BOOT_ENTRY = 4,  /* about to jump to the guest's entry point */
+};
+
+enum exo_intercept {
+    EXO_INTERCEPT_DISPATCH = 0, /* Syscall User Dispatch */
+    EXO_INTERCEPT_SECCOMP = 1,  /* seccomp by instruction pointer */
+};
+
+enum exo_kr_flags {
+    EXO_KR_STATS = 1,
+    EXO_KR_NO_PATCH = 2, /* leave every site trapping */
+    EXO_KR_DOWN = 4,     /* the kernel process is leaving: legacy calls fail with ESRCH */
+};
+
+#define EXO_NAME_COUNT 4096
+#define EXO_NAME_SIZE 128
+
+struct exo_kr {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t flags;     /* enum exo_kr_flags, K */
+    uint64_t size;      /* bytes of the whole region */
+    uint32_t intercept; /* enum exo_intercept, K */
+    uint32_t kernel_host_pid;
+    uint32_t kernel_host_pgid;
+    uint32_t kernel_host_sid;
+    uint32_t next_tid;      /* A, atomic */
+    uint32_t task_high;     /* A, atomic: slots below are or were in use */
+    uint32_t kernel_sleeping; /* K: ring the doorbell */
+    uint32_t calls_posted;  /* A, atomic: set by a guest, cleared by the kernel before it looks */
+    uint32_t cpu_count;     /* K: CPUs the instance may use; 1 means never spin */
+    uint32_t task_low;        /* A, task_lock: no free slot below, 0 counts as 1 */
+    uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
+    uint32_t reserved;
+    struct exo_lock task_lock;  /* taking and freeing slots */
+    struct exo_lock table_lock; /* taking and freeing fd tables and arrays */
+    struct exo_lock image_lock; /* adding images and sites */
+    struct exo_lock channel_lock; /* one hand-over of an fd at a time */
+    struct exo_lock name_lock;
+    uint64_t heap_next; /* A, table_lock: next byte never used of the heap */
+    uint64_t free_tables;
+    uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
+    uint32_t image_count; /* published with release */
+    uint32_t name_next;
+    uint32_t tids[EXO_TASK_COUNT];      /* task[i].tid, 0 when free: dense, to be scanned */
+    uint32_t host_tids[EXO_TASK_COUNT]; /* task[i].host_tid, likewise */
+    struct exo_stats stats;
+    struct exo_task tasks[EXO_TASK_COUNT];
+    char names[EXO_NAME_COUNT][EXO_NAME_SIZE]; /* guest paths of descriptions below /proc */
+    struct exo_image images[EXO_IMAGE_COUNT];
+    struct exo_proc procs[EXO_TASK_COUNT];
+    struct exo_frame frames[EXO_TASK_COUNT];
+};
+
+#define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */
+
+#endif

@@ -1,0 +1,80 @@
+/* The core's functions: work on the kernel region alone, no libc, no globals.
+ *
+ * Compiled freestanding into the guest's runtime and hosted into the kernel process's bindings and
+ * the native tests. Whoever links it supplies exo_self() and exo_host_call().
+ */
+#ifndef EXO_CORE_H
+#define EXO_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <exo/abi.h>
+
+/* The host's robust list head, as set_robust_list(2) takes it. Nodes are struct exo_lock.node. */
+struct exo_robust_head {
+    uint64_t list;          /* first node, or the address of this field when empty */
+    int64_t futex_offset;   /* from a node to its futex word */
+    uint64_t op_pending;    /* node of the lock being taken, held or released */
+};
+
+/* What the core must know of the thread it runs on. */
+struct exo_self {
+    struct exo_robust_head robust;
+    uint32_t host_tid;
+    uint32_t slot;
+};
+
+/* Supplied by the environment. */
+struct exo_self *exo_self(void);
+long exo_host_call(long nr, long a, long b, long c, long d, long e, long f);
+
+/* lock.c: one lock at a time per thread; a dead owner's lock is taken over. */
+void exo_lock_acquire(struct exo_lock *lock);
+void exo_lock_release(struct exo_lock *lock);
+/* Marks a thread alive until it dies: the word is released by the host, never by us. */
+void exo_alive_mark(struct exo_task *task, struct exo_self *self);
+bool exo_alive_test(const struct exo_task *task);
+
+/* region.c */
+void exo_kr_init(struct exo_kr *kr, uint64_t size);
+static inline void *exo_kr_at(struct exo_kr *kr, uint64_t offset)
+{
+    return (char *)kr + offset;
+}
+
+/* task.c: slots. 0 is the kernel process, so 0 also says "none". */
+uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread);
+void exo_task_free(struct exo_kr *kr, uint32_t slot);
+void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot);
+uint32_t exo_task_find(const struct exo_kr *kr, uint32_t tid);
+uint32_t exo_task_find_host(const struct exo_kr *kr, uint32_t host_tid);
+void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid);
+/* Exo's number for a host process group or session, and the other way round; 0 if there is none. */
+uint32_t exo_task_pgid_of_host(const struct exo_kr *kr, uint32_t host_pgid);
+/* Host pid of the first member found of exo process group pgid; 0 if it has none. */
+uint32_t exo_task_member_of(const struct exo_kr *kr, uint32_t pgid);
+
+/* fdtable.c: offsets of struct exo_fd_table; functions that return fds give -errno. */
+uint64_t exo_fd_table_create(struct exo_kr *kr);
+uint64_t exo_fd_table_clone(struct exo_kr *kr, uint64_t table);
+void exo_fd_table_release(struct exo_kr *kr, uint64_t table);
+int exo_fd_reserve(struct exo_kr *kr, uint64_t table, uint32_t lowest, uint64_t limit);
+void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags,
+                    uint16_t path);
+void exo_fd_unreserve(struct exo_kr *kr, uint64_t table, int fd);
+/* Makes room for number fd itself (dup2); 0 or -errno. */
+int exo_fd_ensure(struct exo_kr *kr, uint64_t table, int fd, uint64_t limit);
+/* The entry, or NULL if fd is out of range; racing with close is the caller's affair, as in Linux. */
+struct exo_fd *exo_fd_at(struct exo_kr *kr, uint64_t table, int fd);
+
+/* image.c: sites remembered per executable file. */
+struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t inode,
+                                 int64_t mtime_ns, uint64_t size, bool create);
+void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_offset);
+
+/* names.c: guest paths of descriptions below /proc. 0 is "no name". */
+uint16_t exo_name_add(struct exo_kr *kr, const char *name);
+
+#endif

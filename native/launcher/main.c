@@ -1,0 +1,52 @@
+/* exo-um: starts the Python kernel of the virtual environment that this binary lies in.
+ *
+ * Not a console script: those pay for site-packages' .pth files and for the environment's
+ * look-up, half of an interpreter's start. -I also keeps PYTHON* variables, which are meant for
+ * Python guests, away from the kernel.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char start[] = "import sys; sys.argv[0] = 'exo-um'; sys.path.append(sys.argv.pop(1)); "
+                            "from exo_um.cli import main; sys.exit(main())";
+
+int main(int argc, char **argv)
+{
+    char root[PATH_MAX];
+    char python[PATH_MAX + 32];
+    char packages[PATH_MAX + 64];
+    ssize_t size = readlink("/proc/self/exe", root, sizeof root - 1);
+    if (size < 0) {
+        fprintf(stderr, "exo-um: /proc/self/exe: %s\n", strerror(errno));
+        return 127;
+    }
+    root[size] = '\0';
+    for (int i = 0; i < 2; i++) { /* <root>/bin/exo-um */
+        char *slash = strrchr(root, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    snprintf(python, sizeof python, "%s/bin/" EXO_PYTHON, root);
+    snprintf(packages, sizeof packages, "%s/lib/" EXO_PYTHON "/site-packages", root);
+
+    char *args[10 + (argc > 0 ? argc : 1)];
+    int count = 0;
+    args[count++] = python;
+    args[count++] = "-I";
+    args[count++] = "-S";
+    args[count++] = "-X";
+    args[count++] = "frozen_modules=on";
+    args[count++] = "-c";
+    args[count++] = (char *)start;
+    args[count++] = packages;
+    for (int i = 1; i < argc; i++)
+        args[count++] = argv[i];
+    args[count] = NULL;
+    execv(python, args);
+    fprintf(stderr, "exo-um: %s: %s; install exo-um into a virtual environment (make run does)\n",
+            python, strerror(errno));
+    return 127;
+}

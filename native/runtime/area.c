@@ -1,0 +1,184 @@
+/* Thread areas and the runtime's process-wide state: made, attached, given back.
+ *
+ * An area belongs to its thread until the host clears exo_area_tids[index] at the thread's real end
+ * (CLONE_CHILD_CLEARTID); only then may another thread have it, since the dying one still runs on
+ * the area's stack. Areas stay mapped for the next thread.
+ */
+#include <linux/futex.h>
+
+#include "area.h"
+
+#define TID_TAKEN 0xffffffff /* reserved by exo_area_create, no host tid yet */
+#define SIGHAND_COUNT 64
+
+_Static_assert(offsetof(struct exo_area, pending) == AREA_PENDING, "offsets.h");
+_Static_assert(offsetof(struct exo_area, observe) == AREA_OBSERVE, "offsets.h");
+_Static_assert(offsetof(struct exo_area, stack) == AREA_STACK, "offsets.h");
+_Static_assert(offsetof(struct exo_area, flags) == AREA_FLAGS, "offsets.h");
+_Static_assert(offsetof(struct exo_area, host_calls) == AREA_HOST_CALLS, "offsets.h");
+_Static_assert(offsetof(struct exo_area, regs) == AREA_REGS, "offsets.h");
+_Static_assert(offsetof(struct exo_regs, rip) == REGS_RIP, "offsets.h");
+_Static_assert(offsetof(struct exo_regs, rax) == REGS_RAX, "offsets.h");
+_Static_assert(offsetof(struct exo_regs, nr) == REGS_NR, "offsets.h");
+_Static_assert(sizeof(struct exo_area) <= EXO_AREA_SIZE - AREA_STRUCT, "area page");
+
+struct exo_mm exo_mm;
+uint32_t exo_area_tids[EXO_AREA_COUNT];
+static uint8_t area_mapped[EXO_AREA_COUNT];
+static uint32_t area_high; /* none was ever mapped from here on */
+static struct exo_sighand sighands[SIGHAND_COUNT];
+
+struct exo_self *exo_self(void)
+{
+    return &area()->core;
+}
+
+long exo_host_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+    return host_call(nr, a, b, c, d, e, f);
+}
+
+/* Private to the process, so it need not survive its owner, and may be held around a core lock. */
+void exo_mm_lock(void)
+{
+    uint32_t free_word = 0;
+    if (compare_exchange(&exo_mm.lock, &free_word, 1))
+        return;
+    while (exchange(&exo_mm.lock, 2) != 0)
+        HOST_4(__NR_futex, &exo_mm.lock, FUTEX_WAIT_PRIVATE, 2, 0);
+}
+
+void exo_mm_unlock(void)
+{
+    if (exchange(&exo_mm.lock, 0) == 2)
+        HOST_3(__NR_futex, &exo_mm.lock, FUTEX_WAKE_PRIVATE, 1);
+}
+
+long guest_read(void *to, uint64_t from, uint64_t size)
+{
+    return exo_copy(to, (const void *)from, size);
+}
+
+long guest_write(uint64_t to, const void *from, uint64_t size)
+{
+    return exo_copy((void *)to, from, size);
+}
+
+long guest_string(char *to, uint64_t from, uint64_t size)
+{
+    for (uint64_t i = 0; i < size; i++) {
+        long byte = guest_byte(from + i);
+        if (byte < 0)
+            return byte;
+        to[i] = (char)byte;
+        if (byte == 0)
+            return (long)i;
+    }
+    return -ENAMETOOLONG;
+}
+
+static struct exo_area *area_at(uint32_t index)
+{
+    return (struct exo_area *)(EXO_AREA_BASE + (uint64_t)index * EXO_AREA_SIZE + AREA_STRUCT);
+}
+
+static uint32_t take_index(void)
+{
+    for (uint32_t i = 0; i < EXO_AREA_COUNT; i++) {
+        uint32_t free_word = 0;
+        if (load_relaxed(&exo_area_tids[i]) == 0 &&
+            compare_exchange(&exo_area_tids[i], &free_word, TID_TAKEN))
+            return i;
+    }
+    return EXO_AREA_COUNT;
+}
+
+/* NULL when memory or indices are used up. The area's stack pointer is set, its thread is not. */
+struct exo_area *exo_area_create(void)
+{
+    uint32_t index = take_index();
+    if (index == EXO_AREA_COUNT)
+        return NULL;
+    struct exo_area *new = area_at(index);
+    uint64_t base = EXO_AREA_BASE + (uint64_t)index * EXO_AREA_SIZE;
+    if (!area_mapped[index]) {
+        long got = host_call_early(__NR_mmap, (long)(base + AREA_STACK_START),
+                                   EXO_AREA_SIZE - AREA_STACK_START, PROT_READ_ | PROT_WRITE_,
+                                   MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1,
+                                   0);
+        if (got < 0) {
+            store_release(&exo_area_tids[index], 0);
+            return NULL;
+        }
+        area_mapped[index] = 1;
+        uint32_t high = load_relaxed(&area_high);
+        while (high <= index && !compare_exchange(&area_high, &high, index + 1))
+            ;
+    }
+    memset(new, 0, sizeof(*new));
+    new->self = new;
+    new->index = index;
+    new->stack = base + AREA_STACK_END;
+    new->altstack.flags = SS_DISABLE_;
+    return new;
+}
+
+/* Ties the area to task slot; the caller is that thread, GS base already points at the area. */
+void exo_area_attach(struct exo_area *new, uint32_t slot)
+{
+    struct exo_task *task = &KR->tasks[slot];
+    new->slot = new->core.slot = slot;
+    new->task = task;
+    new->leader = &KR->tasks[task->leader_slot];
+    new->tid = task->tid;
+    new->tgid = task->tgid;
+    new->observe = KR->flags & EXO_KR_STATS;
+    new->core.host_tid = load_relaxed(&exo_area_tids[new->index]);
+    exo_alive_mark(task, &new->core);
+    HOST_2(__NR_set_robust_list, &new->core.robust, sizeof(new->core.robust));
+}
+
+/* Gives back an area whose thread never came to be. */
+void exo_area_abandon(struct exo_area *new)
+{
+    store_release(&exo_area_tids[new->index], 0);
+}
+
+/* After fork: the other threads' areas have no thread in this process. */
+void exo_area_keep_only(struct exo_area *mine)
+{
+    uint32_t high = area_high;
+    for (uint32_t i = 0; i < high; i++)
+        if (i != mine->index)
+            exo_area_tids[i] = 0;
+}
+
+struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)
+{
+    for (int i = 0; i < SIGHAND_COUNT; i++) {
+        uint32_t none = 0;
+        if (!compare_exchange(&sighands[i].users, &none, 1))
+            continue;
+        if (from != NULL) {
+            memcpy(sighands[i].actions, from->actions, sizeof(from->actions));
+            sighands[i].known = from->known;
+        }
+        return &sighands[i];
+    }
+    return NULL;
+}
+
+void exo_say(const char *text)
+{
+    host_call_early(__NR_write, 2, (long)text, (long)strlen(text), 0, 0, 0);
+}
+
+/* The runtime found itself broken: says so and dies like a fatal bug in a kernel would. */
+void exo_die(const char *why)
+{
+    exo_say("exo-um: runtime: ");
+    exo_say(why);
+    exo_say("\n");
+    host_call_early(__NR_exit_group, 134, 0, 0, 0, 0, 0);
+    __builtin_trap();
+}

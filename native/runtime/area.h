@@ -1,0 +1,154 @@
+/* The thread area: what the runtime keeps of one guest thread, found at GS base.
+ *
+ * Also the runtime's own environment: host calls, guest memory access, process-wide state. Areas
+ * stand in the window at EXO_AREA_BASE; after fork the child goes on with its copy.
+ */
+#ifndef EXO_RUNTIME_AREA_H
+#define EXO_RUNTIME_AREA_H
+
+#include <asm-generic/errno.h>
+#include <asm/unistd.h>
+#include <stdnoreturn.h>
+
+#include <exo/core.h>
+#include <exo/offsets.h>
+#include <exo/syscall.h>
+
+#include "../core/atomic.h"
+#include "../core/mem.h"
+#include "kabi.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define KR ((struct exo_kr *)EXO_KR_BASE)
+#define UNUSED __attribute__((unused))
+
+/* Defines the handler of a fast or hybrid call. Its arguments are a to f, as in the registers. */
+#define SYSCALL(name)                                                                              \
+    long sys_##name(long, long, long, long, long, long);                                           \
+    long sys_##name(UNUSED long a, UNUSED long b, UNUSED long c, UNUSED long d, UNUSED long e,     \
+                    UNUSED long f)
+
+/* The guest's registers at a system call, in the order of the host's struct sigcontext. */
+struct exo_regs {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip;
+    uint64_t nr; /* rax on entry */
+};
+
+/* Guest signal dispositions, one set per CLONE_SIGHAND group. */
+struct exo_sighand {
+    struct k_sigaction actions[64];
+    uint64_t known; /* bit sig-1: actions[] says what the guest sees; else ask the host */
+    uint32_t users;
+};
+
+/* What a CLONE_VM child is told by its parent. */
+struct exo_child {
+    uint64_t flags;
+    uint64_t child_tid;
+    uint32_t slot;
+};
+
+struct exo_area {
+    struct exo_area *self;
+    uint32_t pending; /* a signal waits in stash_*; AREA_PENDING */
+    uint32_t observe; /* calls go through exo_observe(); AREA_OBSERVE */
+    uint64_t stack;   /* top of the runtime stack; AREA_STACK */
+    uint64_t flags;   /* arithmetic flags of the guest, as lahf and seto left them; AREA_FLAGS */
+    uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
+    uint64_t spare[3];
+    struct exo_regs regs; /* AREA_REGS */
+    struct exo_self core;
+    uint32_t tid;
+    uint32_t tgid;
+    uint32_t slot;
+    uint32_t trapped; /* the call in progress came through SIGSYS */
+    struct exo_task *task;
+    struct exo_task *leader;
+    struct exo_sighand *sighand;
+    uint64_t clear_child_tid;
+    uint64_t robust_list;
+    struct k_stack altstack; /* the guest's */
+    uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
+    uint64_t unblockable_pending; /* ... and sent meanwhile */
+    uint64_t stash_mask;          /* mask to go back to after the stashed signal's handler */
+    struct k_siginfo stash_info;
+    uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
+    uint64_t saved_mask;       /* while clone blocks everything */
+    struct exo_child birth;
+    uint32_t index;            /* in exo_area_tids */
+};
+
+/* Within EXO_AREA_SIZE: an unmapped page, the runtime's stack, the stack on which the host delivers
+ * signals (room for AVX-512 and AMX state), struct exo_area. */
+#define AREA_STACK_START 0x1000
+#define AREA_STACK_END 0xb000
+#define AREA_ALTSTACK_END 0x1f000
+#define AREA_STRUCT 0x1f000
+
+/* Host tids of the areas' threads: written by the host on birth, cleared by it on death. */
+extern uint32_t exo_area_tids[EXO_AREA_COUNT];
+
+static inline struct exo_area *area(void)
+{
+    struct exo_area *pointer;
+    __asm__("mov %%gs:0, %0" : "=r"(pointer));
+    return pointer;
+}
+
+/* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
+struct exo_mm {
+    uint32_t lock;        /* maps, stubs; 0 free, 1 held, 2 awaited */
+    uint32_t tasks;       /* threads and CLONE_VM children that may run beside us */
+    uint64_t brk_start, brk_end;
+    uint64_t brk_limit;
+    uint32_t own_brk; /* the host would not move its break: we map it ourselves */
+    uint32_t cwd_name; /* in exo_kr.names, while the working directory is below /proc */
+};
+extern struct exo_mm exo_mm;
+
+/* arch/x86_64/host.S. host_wait is interrupted by signals: -EINTR or -EXO_ERESTART. */
+long host_call(long nr, long a, long b, long c, long d, long e, long f);
+long host_wait(long nr, long a, long b, long c, long d, long e, long f);
+long host_call_early(long nr, long a, long b, long c, long d, long e, long f); /* before areas */
+long exo_copy(void *to, const void *from, uint64_t size);
+
+#define HOST_0(n) host_call((n), 0, 0, 0, 0, 0, 0)
+#define HOST_1(n, a) host_call((n), (long)(a), 0, 0, 0, 0, 0)
+#define HOST_2(n, a, b) host_call((n), (long)(a), (long)(b), 0, 0, 0, 0)
+#define HOST_3(n, a, b, c) host_call((n), (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define HOST_4(n, a, b, c, d) host_call((n), (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define HOST_5(n, a, b, c, d, e)                                                                   \
+    host_call((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define HOST_6(n, a, b, c, d, e, f)                                                                \
+    host_call((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* Guest memory: 0, or -EFAULT where the guest's address is bad. */
+long guest_read(void *to, uint64_t from, uint64_t size);
+long guest_write(uint64_t to, const void *from, uint64_t size);
+/* Copies a string with its NUL; its length, -EFAULT, or -ENAMETOOLONG if there is no NUL in size. */
+long guest_string(char *to, uint64_t from, uint64_t size);
+/* The byte there, or -EFAULT. */
+long guest_byte(uint64_t from);
+
+#define guest_get(to, from) guest_read((to), (uint64_t)(from), sizeof(*(to)))
+#define guest_put(to, from) guest_write((uint64_t)(to), (from), sizeof(*(from)))
+
+/* area.c */
+struct exo_area *exo_area_create(void);
+void exo_area_attach(struct exo_area *new, uint32_t slot);
+void exo_area_abandon(struct exo_area *new);
+void exo_area_keep_only(struct exo_area *mine);
+struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);
+void exo_mm_lock(void);
+void exo_mm_unlock(void);
+noreturn void exo_die(const char *why);
+void exo_say(const char *text);
+
+static inline bool in_window(uint64_t start, uint64_t size)
+{
+    return start < EXO_WINDOW_END && start + size > EXO_WINDOW_BASE && size != 0;
+}
+
+#endif

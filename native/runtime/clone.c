@@ -1,0 +1,323 @@
+/* New tasks: clone(2), clone3(2), fork(2), vfork(2).
+ *
+ * The host's clone makes the task; the runtime gives it a slot, an area and its numbers. A child
+ * that shares memory starts on a runtime stack of its own and leaves by exo_resume; a forked child
+ * goes on in the copy of its parent's area. Signals are blocked from before the clone until both
+ * sides are set up, so that no handler sees half of it.
+ */
+#include "clone.h"
+#include "intercept.h"
+#include "signal.h"
+#include "translate.h"
+
+#define CSIGNAL 0xffUL
+#define NAMESPACES                                                                                 \
+    (CLONE_NEWNS_ | CLONE_NEWCGROUP_ | CLONE_NEWUTS_ | CLONE_NEWIPC_ | CLONE_NEWUSER_ |            \
+     CLONE_NEWPID_ | CLONE_NEWNET_)
+/* Done by the runtime: these would tell the guest, or the host, the other's number. */
+#define OWN_FLAGS                                                                                  \
+    (CLONE_PARENT_SETTID_ | CLONE_CHILD_SETTID_ | CLONE_CHILD_CLEARTID_ | CLONE_DETACHED_ |        \
+     CLONE_PTRACE_ | CLONE_UNTRACED_ | CLONE_CLEAR_SIGHAND_ | CLONE_PIDFD_ | CSIGNAL)
+#define ARGS_SIZE_0 64
+
+struct request {
+    uint64_t flags;
+    uint64_t exit_signal;
+    uint64_t stack; /* the child's stack pointer, 0: the parent's */
+    uint64_t pidfd, parent_tid, child_tid; /* guest addresses */
+    uint64_t tls;
+};
+
+/* struct clone_args of clone3(2). */
+struct clone_args {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+    uint64_t set_tid, set_tid_size, cgroup;
+};
+
+extern long host_clone_vm(uint64_t flags, uint64_t stack, void *ptid, void *ctid, uint64_t tls,
+                          struct exo_area *child);
+
+/* What the kernel checks, and what exo does not have. */
+static long check(const struct request *want)
+{
+    uint64_t flags = want->flags;
+    if ((flags & CLONE_THREAD_) && !(flags & CLONE_SIGHAND_))
+        return -EINVAL;
+    if ((flags & CLONE_SIGHAND_) && !(flags & CLONE_VM_))
+        return -EINVAL;
+    if ((flags & CLONE_SIGHAND_) && (flags & CLONE_CLEAR_SIGHAND_))
+        return -EINVAL;
+    if ((flags & CLONE_PIDFD_) && (flags & (CLONE_THREAD_ | CLONE_DETACHED_)))
+        return -EINVAL;
+    if (want->exit_signal > 64)
+        return -EINVAL;
+    if (flags & NAMESPACES) /* DIFFERS: no namespaces of the guest's own yet: EPERM */
+        return -EPERM;
+    if (flags & CLONE_INTO_CGROUP_)
+        return -EINVAL;
+    return 0;
+}
+
+/* Everything the child's slot needs before it exists; 0 when there is no room. */
+static uint32_t prepare_slot(const struct request *want)
+{
+    struct exo_area *mine = area();
+    bool thread = want->flags & CLONE_THREAD_;
+    uint32_t slot = exo_task_create(KR, mine->slot, thread);
+    if (slot == 0 || thread)
+        return slot;
+    struct exo_task *child = &KR->tasks[slot];
+    if (want->flags & CLONE_PARENT_) {
+        child->ppid = mine->leader->ppid;
+        child->parent_slot = mine->leader->parent_slot;
+    }
+    uint64_t table = mine->leader->fd_table;
+    if (want->flags & CLONE_FILES_)
+        fetch_add(&((struct exo_fd_table *)exo_kr_at(KR, table))->users, 1);
+    else
+        table = exo_fd_table_clone(KR, table);
+    if (table == 0) {
+        exo_task_free(KR, slot);
+        return 0;
+    }
+    child->fd_table = table;
+    child->host_pgid = mine->leader->host_pgid;
+    if (want->flags & CLONE_VM_)
+        child->flags |= EXO_TASK_SHARES_VM;
+    struct exo_proc *from = &KR->procs[mine->task->leader_slot], *to = &KR->procs[slot];
+    to->nofile_soft = from->nofile_soft;
+    to->nofile_hard = from->nofile_hard;
+    memcpy(to->exe, from->exe, strlen(from->exe) + 1);
+    return slot;
+}
+
+static void child_numbers(struct exo_area *mine, const struct request *want)
+{
+    mine->clear_child_tid = want->flags & CLONE_CHILD_CLEARTID_ ? want->child_tid : 0;
+    if (want->flags & CLONE_CHILD_SETTID_)
+        guest_put(want->child_tid, &mine->tid);
+}
+
+/* In the child, whichever memory it has: everything the host does not inherit. */
+static void child_attach(struct exo_area *mine, uint32_t slot)
+{
+    uint32_t host_tid = load_relaxed(&exo_area_tids[mine->index]);
+    struct exo_task *task = &KR->tasks[slot];
+    bool leader = task->flags & EXO_TASK_LEADER;
+    exo_area_attach(mine, slot);
+    exo_task_set_host(KR, slot, host_tid, leader ? host_tid : mine->leader->host_tgid);
+    exo_intercept_arm();
+    store_release(&task->state, EXO_TASK_ALIVE);
+}
+
+/* A CLONE_VM child's first C function, on its own runtime stack, GS base set. */
+void exo_child_begin(void)
+{
+    struct exo_area *mine = area();
+    const struct exo_child *birth = &mine->birth;
+    struct request want = {.flags = birth->flags, .child_tid = birth->child_tid};
+    uint64_t base = (uint64_t)mine - AREA_STRUCT;
+    struct k_stack stack = {.sp = base + AREA_STACK_END, .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    HOST_2(__NR_sigaltstack, &stack, 0);
+    child_attach(mine, birth->slot);
+    if (birth->flags & CLONE_CLEAR_SIGHAND_)
+        exo_actions_clear(mine->sighand);
+    child_numbers(mine, &want);
+    exo_mask_set(mine->saved_mask);
+}
+
+static void fork_child(const struct request *want, uint32_t slot)
+{
+    struct exo_area *mine = area();
+    exo_mm.lock = 0;
+    exo_mm.tasks = 1;
+    exo_area_keep_only(mine);
+    mine->host_calls = 0;
+    child_attach(mine, slot);
+    if (want->flags & CLONE_CLEAR_SIGHAND_)
+        exo_actions_clear(mine->sighand);
+    child_numbers(mine, want);
+    if (want->stack != 0)
+        mine->regs.rsp = want->stack;
+    exo_mask_set(mine->saved_mask);
+}
+
+static long host_flags(const struct request *want)
+{
+    uint64_t flags = (want->flags & ~OWN_FLAGS) | want->exit_signal | CLONE_CHILD_SETTID_;
+    return (long)(want->flags & CLONE_PIDFD_ ? flags | CLONE_PIDFD_ : flags);
+}
+
+/* Own memory: the host copies this very stack, and both sides return from here. */
+static long make_process(const struct request *want, uint32_t slot, int *pidfd)
+{
+    struct exo_area *mine = area();
+    exo_mm_lock(); /* nobody may hold it in the copy */
+    long host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, &exo_area_tids[mine->index],
+                           want->tls);
+    if (host_tid == 0) {
+        fork_child(want, slot);
+        return 0;
+    }
+    exo_mm_unlock();
+    return host_tid;
+}
+
+/* Shared memory: the child gets an area, and later its own way to the guest. */
+static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
+{
+    struct exo_area *mine = area();
+    struct exo_area *child = exo_area_create();
+    if (child == NULL)
+        return -EAGAIN;
+    child->regs = mine->regs;
+    child->regs.rax = 0;
+    child->flags = mine->flags;
+    if (want->stack != 0)
+        child->regs.rsp = want->stack;
+    child->saved_mask = mine->saved_mask;
+    child->unblockable_blocked = mine->unblockable_blocked;
+    if (want->flags & CLONE_VFORK_)
+        child->altstack = mine->altstack;
+    child->birth = (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid};
+    child->sighand =
+        want->flags & CLONE_SIGHAND_ ? mine->sighand : exo_sighand_create(mine->sighand);
+    if (child->sighand == NULL) {
+        exo_area_abandon(child);
+        return -EAGAIN;
+    }
+    fetch_add(&exo_mm.tasks, 1);
+    long host_tid = host_clone_vm((uint64_t)host_flags(want) | CLONE_CHILD_CLEARTID_, child->stack,
+                                  pidfd, &exo_area_tids[child->index], want->tls, child);
+    if (host_tid < 0)
+        exo_area_abandon(child);
+    if (host_tid < 0 || (want->flags & CLONE_VFORK_))
+        fetch_add(&exo_mm.tasks, (uint32_t)-1); /* not, or no longer, in our memory */
+    if (!(want->flags & CLONE_SIGHAND_) && (host_tid < 0 || (want->flags & CLONE_VFORK_)))
+        store_release(&child->sighand->users, 0);
+    return host_tid;
+}
+
+static void undo(uint32_t slot)
+{
+    if (KR->tasks[slot].flags & EXO_TASK_LEADER)
+        exo_task_free_process(KR, slot);
+    else
+        exo_task_free(KR, slot);
+}
+
+static void count_task(const struct request *want)
+{
+    fetch_add(want->flags & CLONE_THREAD_ ? &KR->stats.threads : &KR->stats.processes, 1);
+}
+
+/* In the parent: publishes the numbers and hands over the pidfd. */
+static long parent_side(const struct request *want, uint32_t slot, uint32_t tid, long host_tid,
+                        int pidfd)
+{
+    struct exo_task *child = &KR->tasks[slot];
+    /* The child may be gone already, and its slot too; only fill in what it has not. */
+    if (child->tid == tid && child->host_tid == 0)
+        exo_task_set_host(KR, slot, (uint32_t)host_tid,
+                          want->flags & CLONE_THREAD_ ? area()->leader->host_tgid
+                                                      : (uint32_t)host_tid);
+    if (want->flags & CLONE_PIDFD_) {
+        int fd = (int)exo_fd_made(pidfd, true);
+        guest_put(want->pidfd, &fd);
+    }
+    return (long)tid;
+}
+
+static long do_clone(const struct request *want)
+{
+    struct exo_area *mine = area();
+    int pidfd = -1;
+    long error = check(want);
+    if (error != 0)
+        return error;
+    uint32_t slot = prepare_slot(want);
+    if (slot == 0)
+        return -EAGAIN;
+    uint32_t tid = KR->tasks[slot].tid;
+    if ((want->flags & CLONE_PARENT_SETTID_) && guest_put(want->parent_tid, &tid) != 0) {
+        undo(slot);
+        return -EFAULT;
+    }
+    count_task(want);
+    mine->saved_mask = exo_mask_block_all();
+    long host_tid = want->flags & CLONE_VM_ ? make_thread(want, slot, &pidfd)
+                                            : make_process(want, slot, &pidfd);
+    if (host_tid == 0)
+        return 0; /* the forked child */
+    long result = host_tid < 0 ? host_tid : parent_side(want, slot, tid, host_tid, pidfd);
+    if (host_tid < 0)
+        undo(slot);
+    exo_mask_set(mine->saved_mask);
+    return result;
+}
+
+SYSCALL(clone)
+{
+    struct request want = {.flags = (uint64_t)a & ~CSIGNAL & 0xffffffff,
+                           .exit_signal = (uint64_t)a & CSIGNAL,
+                           .stack = (uint64_t)b,
+                           .pidfd = (uint64_t)c,
+                           .parent_tid = (uint64_t)c,
+                           .child_tid = (uint64_t)d,
+                           .tls = (uint64_t)e};
+    if ((want.flags & CLONE_PIDFD_) && (want.flags & CLONE_PARENT_SETTID_))
+        return -EINVAL;
+    return do_clone(&want);
+}
+
+SYSCALL(fork)
+{
+    struct request want = {.exit_signal = SIGCHLD_};
+    return do_clone(&want);
+}
+
+SYSCALL(vfork)
+{
+    struct request want = {.flags = CLONE_VM_ | CLONE_VFORK_, .exit_signal = SIGCHLD_};
+    return do_clone(&want);
+}
+
+/* The size and the bytes beyond what we know: E2BIG unless they are zero, as copy_struct_from_user. */
+static long read_args(struct clone_args *args, uint64_t from, uint64_t size)
+{
+    if (size > 4096)
+        return -E2BIG;
+    if (size < ARGS_SIZE_0)
+        return -EINVAL;
+    memset(args, 0, sizeof(*args));
+    for (uint64_t i = sizeof(*args); i < size; i++) {
+        long byte = guest_byte(from + i);
+        if (byte != 0)
+            return byte < 0 ? byte : -E2BIG;
+    }
+    return guest_read(args, from, size < sizeof(*args) ? size : sizeof(*args));
+}
+
+SYSCALL(clone3)
+{
+    struct clone_args args;
+    long error = read_args(&args, (uint64_t)a, (uint64_t)b);
+    if (error != 0)
+        return error;
+    if ((args.flags & (CLONE_DETACHED_ | CSIGNAL)) || args.exit_signal > 64 ||
+        args.flags >> 34 != 0 || (args.stack == 0) != (args.stack_size == 0))
+        return -EINVAL;
+    if (args.set_tid != 0 || args.set_tid_size != 0)
+        return args.set_tid_size > 32 || args.set_tid == 0 || args.set_tid_size == 0 ? -EINVAL
+                                                                                     : -EPERM;
+    if ((args.flags & (CLONE_THREAD_ | CLONE_PARENT_)) && args.exit_signal != 0)
+        return -EINVAL;
+    struct request want = {.flags = args.flags,
+                           .exit_signal = args.exit_signal,
+                           .stack = args.stack == 0 ? 0 : args.stack + args.stack_size,
+                           .pidfd = args.pidfd,
+                           .parent_tid = args.parent_tid,
+                           .child_tid = args.child_tid,
+                           .tls = args.tls};
+    return do_clone(&want);
+}

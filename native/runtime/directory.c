@@ -1,0 +1,212 @@
+/* What a file or directory is called and what it holds: stat(2), readlink(2), getdents64(2),
+ * getcwd(2), chdir(2). Ordinary files are the host's; see path.c for what is below /proc, and
+ * EXO_FD_DIRECTORY in abi.h for directories that exo makes.
+ */
+#include "path.h"
+#include "translate.h"
+
+#define MODE_DIRECTORY (S_IFDIR_ | 0555)
+#define STATX_MODE_OFFSET 28
+#define STATX_NLINK_OFFSET 16
+#define DIRENT_HEADER 19 /* offset of d_name in linux_dirent64 */
+
+static bool is_made_directory(int fd)
+{
+    struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && (entry->flags & EXO_FD_DIRECTORY);
+}
+
+/* A directory we made is a memfd to the host: shows it as what the guest takes it for. */
+static long fix_stat(uint64_t stat)
+{
+    struct k_stat fixed;
+    if (guest_get(&fixed, stat) != 0)
+        return -EFAULT;
+    fixed.mode = MODE_DIRECTORY;
+    fixed.nlink = 2;
+    fixed.size = 0;
+    return guest_put(stat, &fixed);
+}
+
+SYSCALL(fstat)
+{
+    int host = exo_fd_host((int)a);
+    if (host < 0)
+        return -EBADF;
+    long error = host_wait(__NR_fstat, host, b, 0, 0, 0, 0);
+    return error == 0 && unlikely(is_made_directory((int)a)) ? fix_stat((uint64_t)b) : error;
+}
+
+/* The *at calls whose path may be empty: the host's arguments for it. */
+static long host_place(struct exo_path *path, int dirfd, uint64_t guest_path, int *host_dirfd,
+                       long *host_path)
+{
+    long kind = exo_path_resolve(path, dirfd, guest_path);
+    if (kind < 0)
+        return kind;
+    *host_dirfd = kind > EXO_PATH_PLAIN ? AT_FDCWD_ : exo_dirfd_host(dirfd);
+    *host_path = kind > EXO_PATH_PLAIN ? (long)path->host : (long)guest_path;
+    return kind;
+}
+
+/* lstat of a link that we answer ourselves must not follow the path that stands for it. */
+static const char *unfollowed(struct exo_path *path, int flags)
+{
+    static const char self_exe[] = "/proc/self/exe";
+    bool exe = path->link != NULL && path->host[0] == '/' && memcmp(path->host, "/proc/", 6) != 0;
+    return exe && (flags & AT_SYMLINK_NOFOLLOW_) ? self_exe : path->host;
+}
+
+SYSCALL(newfstatat)
+{
+    struct exo_path path;
+    int dirfd;
+    long host_path;
+    long kind = host_place(&path, (int)a, (uint64_t)b, &dirfd, &host_path);
+    if (kind < 0)
+        return kind;
+    if (kind > EXO_PATH_PLAIN)
+        host_path = (long)unfollowed(&path, (int)d);
+    long error = host_wait(__NR_newfstatat, dirfd, host_path, c, d, 0, 0);
+    bool by_fd = (d & AT_EMPTY_PATH_) && kind == EXO_PATH_PLAIN && is_made_directory((int)a);
+    return error == 0 && unlikely(by_fd) ? fix_stat((uint64_t)c) : error;
+}
+
+SYSCALL(statx)
+{
+    struct exo_path path;
+    int dirfd;
+    long host_path;
+    long kind = host_place(&path, (int)a, (uint64_t)b, &dirfd, &host_path);
+    if (kind < 0)
+        return kind;
+    if (kind > EXO_PATH_PLAIN)
+        host_path = (long)unfollowed(&path, (int)c);
+    long error = host_wait(__NR_statx, dirfd, host_path, c, d, e, 0);
+    bool by_fd = (c & AT_EMPTY_PATH_) && kind == EXO_PATH_PLAIN && is_made_directory((int)a);
+    if (error != 0 || likely(!by_fd))
+        return error;
+    uint16_t mode = MODE_DIRECTORY;
+    uint32_t links = 2;
+    error = guest_put((uint64_t)e + STATX_MODE_OFFSET, &mode);
+    return error ? error : guest_put((uint64_t)e + STATX_NLINK_OFFSET, &links);
+}
+
+static long do_readlink(int dirfd, uint64_t guest_path, uint64_t to, long size)
+{
+    struct exo_path path;
+    int host_dirfd;
+    long host_path;
+    long kind = host_place(&path, dirfd, guest_path, &host_dirfd, &host_path);
+    if (kind < 0)
+        return kind;
+    if (size <= 0)
+        return -EINVAL;
+    if (kind == EXO_PATH_PLAIN || path.link == NULL)
+        return host_wait(__NR_readlinkat, host_dirfd, host_path, (long)to, size, 0, 0);
+    long link_size = (long)strlen(path.link);
+    link_size = link_size < size ? link_size : size;
+    return guest_write(to, path.link, (uint64_t)link_size) ? -EFAULT : link_size;
+}
+
+SYSCALL(readlink)
+{
+    return do_readlink(AT_FDCWD_, (uint64_t)a, (uint64_t)b, (int)c);
+}
+
+SYSCALL(readlinkat)
+{
+    return do_readlink((int)a, (uint64_t)b, (uint64_t)c, (int)d);
+}
+
+/* Records of a directory we made, from the memfd's offset on: whole ones, as many as fit. */
+static long read_records(int host, uint64_t to, uint64_t room)
+{
+    uint8_t buffer[4096];
+    uint64_t done = 0;
+    int64_t offset = HOST_3(__NR_lseek, host, 0, 1 /* SEEK_CUR */);
+    long got = HOST_4(__NR_pread64, host, buffer, sizeof(buffer), offset);
+    if (got <= 0)
+        return got;
+    while (done + DIRENT_HEADER <= (uint64_t)got) {
+        uint16_t size;
+        memcpy(&size, buffer + done + 16, sizeof(size));
+        if (size < DIRENT_HEADER || done + size > (uint64_t)got || done + size > room)
+            break;
+        done += size;
+    }
+    if (done == 0)
+        return -EINVAL;
+    HOST_3(__NR_lseek, host, offset + (int64_t)done, 0 /* SEEK_SET */);
+    return guest_write(to, buffer, done) ? -EFAULT : (long)done;
+}
+
+SYSCALL(getdents64)
+{
+    int host = exo_fd_host((int)a);
+    if (host < 0)
+        return -EBADF;
+    if (unlikely(is_made_directory((int)a)))
+        return read_records(host, (uint64_t)b, (uint32_t)c);
+    return host_wait(__NR_getdents64, host, b, c, 0, 0, 0);
+}
+
+/* DIFFERS: the old record format is not made for directories of exo's own: ENOSYS. */
+SYSCALL(getdents)
+{
+    int host = exo_fd_host((int)a);
+    if (host < 0)
+        return -EBADF;
+    if (is_made_directory((int)a))
+        return -ENOSYS;
+    return host_wait(__NR_getdents, host, b, c, 0, 0, 0);
+}
+
+SYSCALL(lseek)
+{
+    int host = exo_fd_host((int)a);
+    return host < 0 ? -EBADF : host_wait(__NR_lseek, host, b, c, 0, 0, 0);
+}
+
+SYSCALL(getcwd)
+{
+    if (exo_mm.cwd_name == 0)
+        return host_wait(__NR_getcwd, a, b, 0, 0, 0, 0);
+    const char *name = KR->names[exo_mm.cwd_name];
+    uint64_t size = strlen(name) + 1;
+    if ((uint64_t)b < size)
+        return -ERANGE;
+    return guest_write((uint64_t)a, name, size) ? -EFAULT : (long)size;
+}
+
+SYSCALL(chdir)
+{
+    struct exo_path path;
+    long kind = exo_path_resolve(&path, AT_FDCWD_, (uint64_t)a);
+    if (kind < 0)
+        return kind;
+    long host_path = kind > EXO_PATH_PLAIN ? (long)path.host : a;
+    long error = host_wait(__NR_chdir, host_path, 0, 0, 0, 0, 0);
+    if (error == 0)
+        exo_path_set_cwd(kind > EXO_PATH_PLAIN ? &path : NULL);
+    return error;
+}
+
+SYSCALL(fchdir)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    if (entry == NULL)
+        return -EBADF;
+    if (entry->flags & EXO_FD_DIRECTORY) { /* only the name is ours: the host has the directory */
+        struct exo_path path;
+        exo_host_name(&path, KR->names[entry->path]);
+        long error = HOST_1(__NR_chdir, path.host);
+        if (error == 0)
+            exo_path_set_cwd(&path);
+        return error;
+    }
+    long error = host_wait(__NR_fchdir, entry->host, 0, 0, 0, 0, 0);
+    if (error == 0)
+        exo_mm.cwd_name = entry->path;
+    return error;
+}

@@ -1,0 +1,34 @@
+/* What the entry code calls beside the handlers themselves.
+ *
+ * Rules of the runtime, for everything in this folder:
+ *   - general registers only: the guest's vector state is never touched;
+ *   - guest memory is read and written through guest_read() and its like, never directly;
+ *   - calls that may block use host_wait(), so that a signal cuts them short;
+ *   - a result, or -errno; -EXO_ERESTART has the call done again after the signal's handler;
+ *   - the thread runs on the runtime stack of its area: nothing large on it.
+ */
+#include "area.h"
+
+long exo_observe(long a, long b, long c, long d, long e, long f);
+long exo_none(long a, long b, long c, long d, long e, long f);
+
+/* The slower way in, while the observer slot is set: counts the call and its host calls. */
+long exo_observe(long a, long b, long c, long d, long e, long f)
+{
+    struct exo_area *mine = area();
+    uint32_t nr = (uint32_t)mine->regs.nr;
+    if (nr >= exo_call_limit)
+        return -ENOSYS;
+    uint64_t before = mine->host_calls;
+    fetch_add(&KR->stats.calls[nr], 1);
+    long result = exo_handlers[nr](a, b, c, d, e, f);
+    fetch_add(&KR->stats.host_calls[nr], mine->host_calls - before);
+    return result;
+}
+
+/* A call that is not supported: the errno of its row. */
+long exo_none(UNUSED long a, UNUSED long b, UNUSED long c, UNUSED long d, UNUSED long e,
+              UNUSED long f)
+{
+    return -exo_calls[area()->regs.nr].error;
+}

@@ -1,0 +1,419 @@
+/* Opening, closing and duplicating: the calls that change the fd table. */
+#include "file.h"
+#include "legacy.h"
+#include "translate.h"
+
+#define F_DUPFD 0
+#define F_GETFD 1
+#define F_SETFD 2
+#define F_SETOWN 8
+#define F_GETOWN 9
+#define F_SETOWN_EX 15
+#define F_GETOWN_EX 16
+#define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC_ 1
+#define CLOSE_RANGE_UNSHARE_ 2
+#define CLOSE_RANGE_CLOEXEC_ 4
+
+struct open_how {
+    uint64_t flags, mode, resolve;
+};
+
+static uint64_t my_table(void)
+{
+    return area()->leader->fd_table;
+}
+
+/* Notes that a fresh fd is a directory below /proc, for names relative to it. */
+static void note_proc(int fd, const struct exo_path *path)
+{
+    struct k_stat stat;
+    struct exo_fd *entry = exo_fd_entry(fd);
+    if (entry == NULL || HOST_2(__NR_fstat, entry->host, &stat) != 0 ||
+        (stat.mode & S_IFMT_) != S_IFDIR_)
+        return;
+    entry->path = exo_name_add(KR, path->guest);
+    entry->flags |= EXO_FD_PROC;
+}
+
+static long open_host(int dirfd, const char *path, const struct open_how *how, bool how_call)
+{
+    int fd = exo_fd_take(0);
+    if (fd < 0)
+        return fd;
+    long host = how_call ? host_wait(__NR_openat2, dirfd, (long)path, (long)how, sizeof(*how), 0, 0)
+                         : host_wait(__NR_openat, dirfd, (long)path, (long)how->flags,
+                                     (long)how->mode, 0, 0);
+    if (host < 0) {
+        exo_fd_untake(fd);
+        return host;
+    }
+    return exo_fd_give(fd, (int)host, how->flags & O_CLOEXEC_);
+}
+
+/* One whose contents the kernel process makes; it may also say that the host's will do. */
+static long open_owned(struct exo_path *path, const struct open_how *how)
+{
+    long fd = exo_legacy_open(path, how->flags, how->mode);
+    if (fd == EXO_LEGACY_PASS)
+        fd = open_host(AT_FDCWD_, path->host, how, false);
+    if (fd < 0)
+        return fd;
+    struct exo_fd *entry = exo_fd_entry((int)fd);
+    if (entry != NULL && (entry->flags & EXO_FD_DIRECTORY))
+        entry->path = exo_name_add(KR, path->guest);
+    return fd;
+}
+
+static long open_proc(struct exo_path *path, const struct open_how *how, long kind)
+{
+    if (path->link != NULL && (how->flags & O_NOFOLLOW_) && !(how->flags & O_PATH_))
+        return -ELOOP;
+    long fd = kind == EXO_PATH_OWNED ? open_owned(path, how)
+                                     : open_host(AT_FDCWD_, path->host, how, false);
+    if (fd >= 0)
+        note_proc((int)fd, path);
+    return fd;
+}
+
+static long do_open(int dirfd, uint64_t guest_path, const struct open_how *how, bool how_call)
+{
+    struct exo_path path;
+    long kind = exo_path_resolve(&path, dirfd, guest_path);
+    if (kind < 0)
+        return kind;
+    if (kind > EXO_PATH_PLAIN)
+        return open_proc(&path, how, kind);
+    int host_dirfd = dirfd == AT_FDCWD_ ? dirfd : exo_fd_host(dirfd);
+    return open_host(host_dirfd, (const char *)guest_path, how, how_call);
+}
+
+SYSCALL(open)
+{
+    struct open_how how = {.flags = (uint32_t)b, .mode = (uint32_t)c};
+    return do_open(AT_FDCWD_, (uint64_t)a, &how, false);
+}
+
+SYSCALL(openat)
+{
+    struct open_how how = {.flags = (uint32_t)c, .mode = (uint32_t)d};
+    return do_open((int)a, (uint64_t)b, &how, false);
+}
+
+SYSCALL(creat)
+{
+    struct open_how how = {.flags = 01101 /* O_CREAT | O_WRONLY | O_TRUNC */, .mode = (uint32_t)b};
+    return do_open(AT_FDCWD_, (uint64_t)a, &how, false);
+}
+
+SYSCALL(openat2)
+{
+    struct open_how how;
+    if ((uint64_t)d < sizeof(how))
+        return -EINVAL;
+    for (uint64_t i = sizeof(how); i < (uint64_t)d; i++) {
+        long byte = i < 4096 ? guest_byte((uint64_t)c + i) : 1;
+        if (byte != 0)
+            return byte < 0 ? byte : -E2BIG;
+    }
+    long error = guest_get(&how, c);
+    return error ? error : do_open((int)a, (uint64_t)b, &how, true);
+}
+
+SYSCALL(close)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    int host = entry == NULL ? -1 : exo_fd_remove((int)a);
+    if (host < 0)
+        return -EBADF;
+    long result = host_wait(__NR_close, host, 0, 0, 0, 0, 0);
+    return result == -EXO_ERESTART ? HOST_1(__NR_close, host) : result;
+}
+
+/* Takes the entry out of the table; the host fd that was behind it, or -EBADF. */
+int exo_fd_remove(int fd)
+{
+    struct exo_fd *entry = exo_fd_at(KR, my_table(), fd);
+    if (entry == NULL)
+        return -EBADF;
+    int host = exchange(&entry->host, EXO_FD_HOST_RESERVED); /* one closer only */
+    if (host == EXO_FD_HOST_RESERVED)
+        return -EBADF;
+    exo_fd_untake(fd);
+    return host >= 0 ? host : -EBADF;
+}
+
+SYSCALL(close_range)
+{
+    uint32_t first = (uint32_t)a, last = (uint32_t)b, flags = (uint32_t)c;
+    if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_ | CLOSE_RANGE_CLOEXEC_)))
+        return -EINVAL;
+    if (flags & CLOSE_RANGE_UNSHARE_) {
+        long error = exo_fd_unshare();
+        if (error != 0)
+            return error;
+    }
+    struct exo_fd_table *table = exo_kr_at(KR, my_table());
+    for (uint32_t fd = first; fd <= last && fd < load_acquire(&table->used); fd++) {
+        struct exo_fd *entry = exo_fd_entry((int)fd);
+        if (entry == NULL)
+            continue;
+        if (flags & CLOSE_RANGE_CLOEXEC_)
+            entry->flags |= EXO_FD_CLOEXEC;
+        else
+            HOST_1(__NR_close, exo_fd_remove((int)fd));
+    }
+    return 0;
+}
+
+/* Copies a file descriptor to number `to`, whose entry the caller has taken. */
+static long duplicate(int from, int to, bool cloexec)
+{
+    struct exo_fd *entry = exo_fd_entry(from);
+    if (entry == NULL) {
+        exo_fd_untake(to);
+        return -EBADF;
+    }
+    struct exo_fd copy = *entry;
+    long host = HOST_3(__NR_fcntl, copy.host, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, to);
+    if (host == -EINVAL || host == -EMFILE) /* the number is past the host's limit: any will do */
+        host = HOST_3(__NR_fcntl, copy.host, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    if (host < 0) {
+        exo_fd_untake(to);
+        return host;
+    }
+    uint16_t flags = copy.flags & (uint16_t)~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
+    if (cloexec)
+        flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
+    exo_fd_install(KR, my_table(), to, (int)host, flags, copy.path);
+    return to;
+}
+
+SYSCALL(dup)
+{
+    if (exo_fd_entry((int)a) == NULL)
+        return -EBADF;
+    int fd = exo_fd_take(0);
+    return fd < 0 ? fd : duplicate((int)a, fd, false);
+}
+
+/* Onto an open number: the host replaces its fd in one step, so no other file slips in between. */
+static long replace(int from, int to, bool cloexec)
+{
+    struct exo_fd *source = exo_fd_entry(from), *target = exo_fd_at(KR, my_table(), to);
+    struct exo_fd copy = *source;
+    int host = load_relaxed(&target->host);
+    if (host == EXO_FD_HOST_RESERVED)
+        return -EBUSY;
+    if (host < 0) {
+        exo_fd_install(KR, my_table(), to, EXO_FD_HOST_RESERVED, 0, 0);
+        return duplicate(from, to, cloexec);
+    }
+    long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
+    if (error < 0)
+        return error;
+    uint16_t flags = copy.flags & (uint16_t)~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
+    if (cloexec)
+        flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
+    exo_fd_install(KR, my_table(), to, host, flags, copy.path);
+    return to;
+}
+
+static long dup_to(int from, int to, bool cloexec)
+{
+    if (exo_fd_entry(from) == NULL)
+        return -EBADF;
+    long error = exo_fd_ensure(KR, my_table(), to, exo_fd_limit());
+    return error != 0 ? error : replace(from, to, cloexec);
+}
+
+SYSCALL(dup2)
+{
+    if (a == b)
+        return exo_fd_entry((int)a) == NULL ? -EBADF : (int)b;
+    return dup_to((int)a, (int)b, false);
+}
+
+SYSCALL(dup3)
+{
+    if ((c & ~(long)O_CLOEXEC_) || (int)a == (int)b)
+        return -EINVAL;
+    return dup_to((int)a, (int)b, c & O_CLOEXEC_);
+}
+
+/* A table of this process's own, where it was shared (CLONE_FILES). */
+long exo_fd_unshare(void)
+{
+    struct exo_task *leader = area()->leader;
+    struct exo_fd_table *table = exo_kr_at(KR, leader->fd_table);
+    if (table->users <= 1)
+        return 0;
+    long error = HOST_1(__NR_unshare, CLONE_FILES_);
+    if (error != 0)
+        return error;
+    uint64_t own = exo_fd_table_clone(KR, leader->fd_table);
+    exo_fd_table_release(KR, exchange(&leader->fd_table, own));
+    return 0;
+}
+
+struct owner {
+    int type, pid;
+};
+
+/* F_SETOWN and its like name a process: type 0 tid, 1 pid, 2 group. */
+static long set_owner(int host, int type, int pid)
+{
+    struct owner owner = {.type = type, .pid = pid};
+    if (pid != 0) {
+        uint32_t number = type == 2 ? exo_host_pgid((uint32_t)pid) : exo_host_of((uint32_t)pid);
+        if (number == 0)
+            return -ESRCH;
+        owner.pid = (int)number;
+    }
+    return HOST_3(__NR_fcntl, host, F_SETOWN_EX, &owner);
+}
+
+static long get_owner(int host, struct owner *owner)
+{
+    long error = HOST_3(__NR_fcntl, host, F_GETOWN_EX, owner);
+    if (error == 0 && owner->pid != 0)
+        owner->pid = (int)(owner->type == 2 ? exo_task_pgid_of_host(KR, (uint32_t)owner->pid)
+                                            : exo_tid_of((uint32_t)owner->pid));
+    return error;
+}
+
+static long fcntl_owner(int host, int command, long argument)
+{
+    struct owner owner = {0};
+    int pid = (int)argument;
+    long error;
+    switch (command) {
+    case F_SETOWN:
+        if (pid == (int)0x80000000)
+            return -EINVAL;
+        return pid < 0 ? set_owner(host, 2, -pid) : set_owner(host, 1, pid);
+    case F_GETOWN:
+        error = get_owner(host, &owner);
+        return error ? error : owner.type == 2 ? -owner.pid : owner.pid;
+    case F_SETOWN_EX:
+        error = guest_get(&owner, argument);
+        return error ? error : set_owner(host, owner.type, owner.pid);
+    default:
+        error = get_owner(host, &owner);
+        return error ? error : guest_put(argument, &owner);
+    }
+}
+
+/* Locks tell who holds them: l_pid, the fifth field of struct flock. */
+#define F_GETLK 5
+#define F_OFD_GETLK 36
+
+static long get_lock(int host, int command, uint64_t argument)
+{
+    int pid;
+    long error = HOST_3(__NR_fcntl, host, command, argument);
+    if (error != 0 || guest_get(&pid, argument + 24) != 0 || pid <= 0)
+        return error;
+    pid = (int)exo_tid_of((uint32_t)pid);
+    return guest_put(argument + 24, &pid);
+}
+
+SYSCALL(fcntl)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    if (entry == NULL)
+        return -EBADF;
+    switch ((int)b) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: {
+        if ((uint64_t)(uint32_t)c >= exo_fd_limit())
+            return -EINVAL;
+        int fd = exo_fd_take((uint32_t)c);
+        return fd < 0 ? fd : duplicate((int)a, fd, (int)b == F_DUPFD_CLOEXEC);
+    }
+    case F_GETFD:
+        return entry->flags & EXO_FD_CLOEXEC ? FD_CLOEXEC_ : 0;
+    case F_SETFD:
+        entry->flags = (uint16_t)((entry->flags & ~EXO_FD_CLOEXEC) |
+                                  (c & FD_CLOEXEC_ ? EXO_FD_CLOEXEC : 0));
+        return 0;
+    case F_SETOWN:
+    case F_GETOWN:
+    case F_SETOWN_EX:
+    case F_GETOWN_EX:
+        return fcntl_owner(entry->host, (int)b, c);
+    case F_GETLK:
+    case F_OFD_GETLK:
+        return get_lock(entry->host, (int)b, (uint64_t)c);
+    default:
+        return host_wait(__NR_fcntl, entry->host, b, c, 0, 0, 0);
+    }
+}
+
+static long make_pair(long nr, long a, long b, long c, uint64_t to, bool cloexec)
+{
+    int host[2], fds[2];
+    long args[4] = {a, b, c, 0};
+    fds[0] = exo_fd_take(0);
+    if (fds[0] < 0)
+        return fds[0];
+    fds[1] = exo_fd_take(0);
+    if (fds[1] < 0) {
+        exo_fd_untake(fds[0]);
+        return fds[1];
+    }
+    args[nr == __NR_socketpair ? 3 : 0] = (long)host;
+    long error = HOST_4(nr, args[0], args[1], args[2], args[3]);
+    if (error == 0 && guest_write(to, fds, sizeof(fds)) != 0) {
+        HOST_1(__NR_close, host[0]);
+        HOST_1(__NR_close, host[1]);
+        error = -EFAULT;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (error != 0)
+            exo_fd_untake(fds[i]);
+        else
+            exo_fd_give(fds[i], host[i], cloexec);
+    }
+    return error;
+}
+
+SYSCALL(pipe)
+{
+    return make_pair(__NR_pipe2, 0, 0, 0, (uint64_t)a, false);
+}
+
+SYSCALL(pipe2)
+{
+    return make_pair(__NR_pipe2, 0, b, 0, (uint64_t)a, b & O_CLOEXEC_);
+}
+
+SYSCALL(socketpair)
+{
+    return make_pair(__NR_socketpair, a, b, c, (uint64_t)d, b & O_CLOEXEC_);
+}
+
+static long signal_fd(long a, long b, long c, long d)
+{
+    uint64_t mask;
+    int host = -1;
+    if (c != 8)
+        return -EINVAL;
+    if (guest_get(&mask, b) != 0)
+        return -EFAULT;
+    if ((int)a != -1 && (host = exo_fd_host((int)a)) < 0)
+        return -EBADF;
+    long result = HOST_4(__NR_signalfd4, host, &mask, 8, d);
+    return host >= 0 && result >= 0 ? a : exo_fd_made(result, d & O_CLOEXEC_);
+}
+
+/* DIFFERS: signalfd_siginfo.ssi_pid is the host's. */
+SYSCALL(signalfd)
+{
+    return signal_fd(a, b, c, 0);
+}
+
+SYSCALL(signalfd4)
+{
+    return signal_fd(a, b, c, d);
+}

@@ -1,0 +1,12 @@
+/* How the host is told to hand the guest's system calls to the runtime. */
+#ifndef EXO_RUNTIME_INTERCEPT_H
+#define EXO_RUNTIME_INTERCEPT_H
+
+#include "area.h"
+
+/* For the calling thread; needed again after every clone in dispatch mode. */
+void exo_intercept_arm(void);
+/* Once per instance, in its first process: installs the filter in seccomp mode. 0 or -errno. */
+long exo_intercept_init(void);
+
+#endif

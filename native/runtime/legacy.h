@@ -1,0 +1,14 @@
+/* The legacy tier: calls that the kernel process serves (posix_x/syscalls/). */
+#ifndef EXO_RUNTIME_LEGACY_H
+#define EXO_RUNTIME_LEGACY_H
+
+#include "area.h"
+#include "path.h"
+
+/* Not the kernel process's after all; path->host is where the host has it. */
+#define EXO_LEGACY_PASS (-4096L)
+
+long exo_legacy(long a, long b, long c, long d, long e, long f);
+long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode);
+
+#endif

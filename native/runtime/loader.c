@@ -1,0 +1,319 @@
+/* The loader: what the host executes in place of every guest program.
+ *
+ * argv is "exo1:SLOT:EXE:INTERP", the program's path, then the guest's own arguments; EXE and INTERP
+ * are open fds plus one, 0 for none. EXE 0 is an instance's first program, still to be found: the
+ * kernel process gave only its path. The stack the host built, past those two words, becomes the
+ * guest's.
+ */
+#include <linux/auxvec.h>
+#include <linux/prctl.h>
+
+#include "exec.h"
+#include "intercept.h"
+#include "signal.h"
+#include "text.h"
+#include "translate.h"
+
+#define PIE_BASE 0x555555554000UL /* 2/3 of the address space, as ELF_ET_DYN_BASE */
+#define PIE_RANDOM_MASK 0xfffffffUL /* 28 bits of pages */
+#define BRK_RANDOM_PAGES 0x2000     /* 32 MiB, as the host */
+#define ADDR_NO_RANDOMIZE 0x0040000
+#define PROT_GROWSDOWN_ 0x01000000
+
+extern noreturn void exo_start(uint64_t entry, uint64_t stack);
+noreturn void exo_loader(uint64_t *stack);
+
+struct boot {
+    uint64_t *stack; /* argc, argv, envp, auxv as the guest finds them */
+    char *path;
+    uint32_t slot;
+    int exe, interp;
+    bool first;
+};
+
+static uint64_t now_ns(void)
+{
+    uint64_t time[2] = {0};
+    host_call_early(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, (long)time, 0, 0, 0, 0);
+    return time[0] * 1000000000 + time[1];
+}
+
+static void note_phase(const struct boot *boot, enum exo_boot_phase phase)
+{
+    if (boot->first)
+        KR->stats.boot_ns[phase] = now_ns();
+}
+
+static noreturn void fail(const char *why)
+{
+    exo_say("exo-um: loader: ");
+    exo_say(why);
+    exo_say("\n");
+    host_call_early(__NR_exit_group, 126, 0, 0, 0, 0, 0);
+    __builtin_trap();
+}
+
+/* Takes our two words off the stack. */
+static void parse(struct boot *boot, uint64_t *stack)
+{
+    const char *info = stack[0] < 2 ? NULL : exo_skip((const char *)stack[1], "exo1:");
+    if (info == NULL)
+        fail("started by hand; use exo-um run");
+    boot->slot = (uint32_t)exo_get_number(info, &info);
+    boot->first = info[1] == '-'; /* ":-1:" from the kernel process */
+    boot->exe = boot->interp = -1;
+    if (!boot->first) {
+        boot->exe = (int)exo_get_number(info + 1, &info) - 1;
+        boot->interp = (int)exo_get_number(info + 1, &info) - 1;
+    }
+    boot->path = (char *)stack[2];
+    boot->stack = stack + 2;
+    boot->stack[0] = stack[0] - 2;
+}
+
+static void map_region(void)
+{
+    uint64_t size = (sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE + 4095) & ~4095UL;
+    /* Reserves the window, so that the host never puts a guest's mapping there. Under a small
+     * RLIMIT_AS this fails, and only the guest's own hints into the window are kept out. */
+    host_call_early(__NR_mmap, EXO_KR_BASE, (long)(EXO_WINDOW_END - EXO_KR_BASE), 0,
+                    MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_ | MAP_NORESERVE_, -1, 0);
+    long got = host_call_early(__NR_mmap, EXO_KR_BASE, (long)size, PROT_READ_ | PROT_WRITE_,
+                               MAP_SHARED_ | MAP_FIXED_, EXO_FD_KR, 0);
+    if (got != EXO_KR_BASE)
+        fail("cannot map the kernel region");
+    if (KR->magic != EXO_ABI_MAGIC || KR->version != EXO_ABI_VERSION)
+        fail("the kernel region has another version");
+}
+
+/* The first thread's area; other threads of the process died at exec, their slots go. */
+static void attach(const struct boot *boot)
+{
+    struct exo_area *mine = exo_area_create();
+    if (mine == NULL)
+        fail("no memory");
+    long tid = host_call_early(__NR_set_tid_address, (long)&exo_area_tids[mine->index], 0, 0, 0, 0, 0);
+    exo_area_tids[mine->index] = (uint32_t)tid;
+    host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
+    mine->sighand = exo_sighand_create(NULL);
+    for (uint32_t i = 1; i < KR->task_high; i++)
+        if (i != boot->slot && KR->tasks[i].state != EXO_TASK_FREE &&
+            KR->tasks[i].leader_slot == boot->slot)
+            exo_task_free(KR, i);
+    exo_area_attach(mine, boot->slot);
+    exo_task_set_host(KR, boot->slot, (uint32_t)tid, (uint32_t)tid);
+    struct exo_task *task = mine->task;
+    task->flags &= ~(uint32_t)(EXO_TASK_SHARES_VM | EXO_TASK_LEADER_EXITED);
+    if (!boot->first)
+        task->flags |= EXO_TASK_EXECED;
+    task->robust_list = 0;
+    store_release(&task->state, EXO_TASK_ALIVE);
+    exo_mm.tasks = 1;
+    struct k_stack alt = {.sp = mine->stack, .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    HOST_2(__NR_sigaltstack, &alt, 0);
+    exo_signal_init();
+}
+
+/* A table of its own, without what was close-on-exec. */
+static void settle_fds(void)
+{
+    struct exo_task *leader = area()->leader;
+    struct exo_fd_table *table = exo_kr_at(KR, leader->fd_table);
+    if (table->users > 1) {
+        uint64_t own = exo_fd_table_clone(KR, leader->fd_table);
+        exo_fd_table_release(KR, exchange(&leader->fd_table, own));
+        table = exo_kr_at(KR, own);
+    }
+    for (uint32_t i = 0; i < table->used; i++) {
+        struct exo_fd *entry = exo_fd_at(KR, leader->fd_table, (int)i);
+        if (entry->host == EXO_FD_HOST_RESERVED || (entry->flags & EXO_FD_CLOEXEC))
+            exo_fd_unreserve(KR, leader->fd_table, (int)i);
+    }
+}
+
+/* An instance's first program: errors are told to a person, with a shell's exit status. */
+static noreturn void refuse(const struct exo_program *program, long error)
+{
+    bool missing = error == -ENOENT || error == -ENOTDIR;
+    const char *why = program->why;
+    if (why[0] == '\0')
+        why = missing                ? "no such file or directory"
+              : error == -EACCES     ? "permission denied"
+              : error == -ELOOP      ? "too many levels of symbolic links or scripts"
+              : error == -E2BIG      ? "argument list too long"
+              : error == -ENAMETOOLONG ? "file name too long"
+                                     : "cannot be executed";
+    exo_say("exo-um: ");
+    exo_say(program->path);
+    exo_say(": ");
+    exo_say(why);
+    exo_say("\n");
+    HOST_1(__NR_exit_group, missing ? 127 : 126);
+    __builtin_trap();
+}
+
+static struct exo_program *find_first(struct boot *boot)
+{
+    struct exo_program *program = exo_program_create();
+    if (program == NULL)
+        fail("no memory");
+    if (strlen(boot->path) >= EXO_PATH_SIZE)
+        refuse(program, -ENAMETOOLONG);
+    exo_put_text(program->path, boot->path);
+    long error = exo_program_open(program, AT_FDCWD_, 0);
+    if (error == 0 && program->prefix_count > 0) { /* a script: with its interpreter's arguments */
+        uint64_t *argv = boot->stack + 1;
+        error = exo_program_run(program, (uint64_t)argv, (uint64_t)(argv + boot->stack[0] + 1));
+    }
+    if (error != 0)
+        refuse(program, error);
+    return program;
+}
+
+/* The program the parent has opened and checked; what changed since is fatal, as at exec. */
+static struct exo_program *take_opened(const struct boot *boot)
+{
+    struct exo_program *program = exo_program_create();
+    if (program == NULL)
+        exo_signal_kill_self(SIGSEGV_);
+    program->exe = boot->exe;
+    program->interp = boot->interp;
+    const char *why;
+    if (exo_elf_read(&program->elf, boot->exe, &why) != 0 ||
+        (boot->interp >= 0 && exo_elf_read(&program->interp_elf, boot->interp, &why) != 0))
+        exo_signal_kill_self(SIGSEGV_);
+    return program;
+}
+
+static uint64_t random_word(void)
+{
+    uint64_t word = 0;
+    if (HOST_1(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)
+        return 0;
+    HOST_3(__NR_getrandom, &word, sizeof(word), 0);
+    return word;
+}
+
+static void set_auxv(uint64_t *auxv, const struct exo_program *program,
+                     const struct exo_image_map *exe, uint64_t base, const char *path)
+{
+    for (; auxv[0] != AT_NULL; auxv += 2) {
+        switch (auxv[0]) {
+        case AT_PHDR:
+            auxv[1] = exe->phdrs;
+            break;
+        case AT_PHENT:
+            auxv[1] = sizeof(Elf64_Phdr);
+            break;
+        case AT_PHNUM:
+            auxv[1] = program->elf.header.e_phnum;
+            break;
+        case AT_BASE:
+            auxv[1] = base;
+            break;
+        case AT_ENTRY:
+            auxv[1] = exe->entry;
+            break;
+        case AT_EXECFN:
+            auxv[1] = (uint64_t)path;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* Tells the host what the guest's process looks like: break, arguments, auxv (prctl(2), PR_SET_MM). */
+static void set_host_view(const struct boot *boot, const struct exo_image_map *exe, uint64_t *envp,
+                          uint64_t *auxv, uint64_t auxv_size)
+{
+    uint64_t *argv = boot->stack + 1;
+    const char *env_end = (const char *)(envp[0] ? envp[0] : (uint64_t)boot->path);
+    for (uint64_t *at = envp; *at; at++)
+        env_end = (const char *)*at + strlen((const char *)*at) + 1;
+    struct prctl_mm_map map = {.start_code = exe->code_start,
+                               .end_code = exe->code_end,
+                               .start_data = exe->data_start,
+                               .end_data = exe->data_end,
+                               .start_brk = exo_mm.brk_start,
+                               .brk = exo_mm.brk_start,
+                               .start_stack = (uint64_t)boot->stack,
+                               .arg_start = argv[0],
+                               .arg_end = envp[0] ? envp[0] : (uint64_t)env_end,
+                               .env_start = envp[0] ? envp[0] : (uint64_t)env_end,
+                               .env_end = (uint64_t)env_end,
+                               .auxv = (void *)auxv,
+                               .auxv_size = (uint32_t)auxv_size,
+                               .exe_fd = (uint32_t)-1};
+    exo_mm.own_brk =
+        HOST_5(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) != 0;
+}
+
+static void set_names(const char *path, int exe)
+{
+    const char *base = path;
+    char self[40] = "/proc/self/fd/";
+    for (const char *at = path; *at; at++)
+        if (*at == '/' && at[1])
+            base = at + 1;
+    HOST_2(__NR_prctl, PR_SET_NAME, base);
+    exo_put_number(self + strlen(self), (uint64_t)exe);
+    char *to = KR->procs[area()->task->leader_slot].exe;
+    long size = HOST_3(__NR_readlink, self, to, EXO_PATH_SIZE - 1);
+    to[size > 0 ? size : 0] = '\0';
+}
+
+static uint64_t place(struct boot *boot, struct exo_program *program)
+{
+    struct exo_image_map exe, interp = {0};
+    uint64_t random = random_word();
+    uint64_t hint = program->interp < 0 && program->elf.header.e_type == ET_DYN
+                        ? 0
+                        : PIE_BASE + ((random & PIE_RANDOM_MASK) << 12);
+    if (exo_elf_map(&exe, &program->elf, program->exe, hint) != 0 ||
+        (program->interp >= 0 &&
+         exo_elf_map(&interp, &program->interp_elf, program->interp, 0) != 0))
+        exo_signal_kill_self(SIGSEGV_);
+    uint64_t *envp = boot->stack + boot->stack[0] + 2, *auxv = envp;
+    while (*auxv)
+        auxv++;
+    auxv++;
+    uint64_t *end = auxv;
+    while (end[0] != AT_NULL)
+        end += 2;
+    uint64_t base = program->interp < 0 ? 0 : interp.start;
+    set_auxv(auxv, program, &exe, base, boot->path);
+    exo_mm.brk_start = exe.end;
+    if (random != 0)
+        exo_mm.brk_start += (random >> 32) % BRK_RANDOM_PAGES * 4096;
+    exo_mm.brk_end = exo_mm.brk_start;
+    set_host_view(boot, &exe, envp, auxv, (uint64_t)(end + 2 - auxv) * 8);
+    return program->interp < 0 ? exe.entry : interp.entry;
+}
+
+noreturn void exo_loader(uint64_t *stack)
+{
+    struct boot boot;
+    uint64_t started = now_ns();
+    parse(&boot, stack);
+    map_region();
+    if (boot.first)
+        KR->stats.boot_ns[EXO_BOOT_LOADER] = started;
+    attach(&boot);
+    note_phase(&boot, EXO_BOOT_REGION);
+    settle_fds();
+    struct exo_program *program = boot.first ? find_first(&boot) : take_opened(&boot);
+    uint64_t entry = place(&boot, program);
+    note_phase(&boot, EXO_BOOT_LOADED);
+    set_names(boot.path, program->exe);
+    if (exo_elf_wants_executable_stack(&program->elf))
+        HOST_3(__NR_mprotect, (uint64_t)boot.stack & ~4095UL, 4096,
+               PROT_READ_ | PROT_WRITE_ | PROT_EXEC_ | PROT_GROWSDOWN_);
+    exo_program_free(program);
+    fetch_add(&KR->stats.execs, 1);
+    if (boot.first && exo_intercept_init() != 0)
+        fail("the host refuses a seccomp filter");
+    exo_intercept_arm();
+    note_phase(&boot, EXO_BOOT_ENTRY);
+    exo_start(entry, (uint64_t)boot.stack);
+}

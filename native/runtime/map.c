@@ -1,0 +1,68 @@
+/* Executable mappings of files: the places where sites may be patched.
+ *
+ * Rules: under exo_mm.lock. A mapping that becomes writable, or is replaced or unmapped, leaves the
+ * list, and its patched sites are forgotten with it.
+ */
+#include "stub.h"
+
+#define MAP_COUNT 512
+
+static struct exo_map maps[MAP_COUNT];
+static uint32_t map_count;
+
+struct exo_map *exo_map_find(uint64_t address)
+{
+    for (uint32_t i = 0; i < map_count; i++)
+        if (address >= maps[i].start && address < maps[i].end)
+            return &maps[i];
+    return NULL;
+}
+
+static void insert(uint64_t start, uint64_t end, uint64_t offset, struct exo_image *image)
+{
+    if (map_count < MAP_COUNT)
+        maps[map_count++] =
+            (struct exo_map){.start = start, .end = end, .offset = offset, .image = image};
+}
+
+/* The range's code is as it was but may be written to from now on: nothing more is patched there. */
+bool exo_map_freeze(uint64_t start, uint64_t size)
+{
+    uint64_t end = start + size;
+    bool any = false;
+    for (uint32_t i = 0; i < map_count;) {
+        struct exo_map old = maps[i];
+        if (old.end <= start || old.start >= end) {
+            i++;
+            continue;
+        }
+        any = true;
+        maps[i] = maps[--map_count];
+        if (old.start < start)
+            insert(old.start, start, old.offset, old.image);
+        if (old.end > end)
+            insert(end, old.end, old.offset + (end - old.start), old.image);
+    }
+    return any;
+}
+
+/* The range's code is gone. */
+void exo_map_remove(uint64_t start, uint64_t size)
+{
+    if (exo_map_freeze(start, size))
+        exo_site_forget(start, start + size);
+}
+
+void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
+{
+    struct k_stat stat;
+    exo_map_remove(start, size);
+    if (map_count == MAP_COUNT || HOST_2(__NR_fstat, host_fd, &stat) != 0 ||
+        (stat.mode & S_IFMT_) != S_IFREG_)
+        return;
+    struct exo_image *image =
+        exo_image_find(KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns,
+                       (uint64_t)stat.size, true);
+    insert(start, start + ((size + 4095) & ~4095UL), offset, image);
+    exo_patch_remembered(&maps[map_count - 1]);
+}

@@ -1,0 +1,139 @@
+/* Memory maps: the host's, kept out of the runtime's window, with executable files noted for
+ * patching. brk(2), mmap(2), munmap(2), mprotect(2), mremap(2) and kin.
+ */
+#include "stub.h"
+#include "translate.h"
+
+#define PAGE_UP(x) (((x) + 4095) & ~4095UL)
+#define MREMAP_FIXED_ 2
+
+/* The host would not take our break (no PR_SET_MM_MAP): it is then a mapping that grows. */
+static long own_brk(uint64_t to)
+{
+    uint64_t old = PAGE_UP(exo_mm.brk_end), new = PAGE_UP(to);
+    if (to < exo_mm.brk_start)
+        return (long)exo_mm.brk_end;
+    if (new > old) {
+        long got = HOST_6(__NR_mmap, old, new - old, PROT_READ_ | PROT_WRITE_,
+                          MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_, -1, 0);
+        if ((uint64_t)got != old)
+            return (long)exo_mm.brk_end;
+    } else if (new < old) {
+        HOST_2(__NR_munmap, new, old - new);
+    }
+    exo_mm.brk_end = to;
+    return (long)to;
+}
+
+SYSCALL(brk)
+{
+    if (!exo_mm.own_brk)
+        return HOST_1(__NR_brk, a);
+    exo_mm_lock();
+    long result = own_brk((uint64_t)a);
+    exo_mm_unlock();
+    return result;
+}
+
+SYSCALL(mmap)
+{
+    uint64_t start = (uint64_t)a, size = (uint64_t)b;
+    bool fixed = d & (MAP_FIXED_ | MAP_FIXED_NOREPLACE_), file = !(d & MAP_ANONYMOUS_);
+    int host = -1;
+    if (file && (host = exo_fd_host((int)e)) < 0)
+        return -EBADF;
+    if (in_window(start, size)) {
+        if (fixed)
+            return d & MAP_FIXED_NOREPLACE_ ? -EEXIST : -ENOMEM;
+        start = 0; /* only a hint: elsewhere, then */
+    }
+    bool code = file && (c & PROT_EXEC_) && !(c & PROT_WRITE_) && (d & MAP_TYPE_) == MAP_PRIVATE_;
+    long got = HOST_6(__NR_mmap, start, size, c, d, host, f);
+    if (got < 0 || !(fixed || code))
+        return got;
+    exo_mm_lock();
+    if (code)
+        exo_map_add((uint64_t)got, PAGE_UP(size), (uint64_t)f, host);
+    else
+        exo_map_remove((uint64_t)got, PAGE_UP(size));
+    exo_mm_unlock();
+    return got;
+}
+
+SYSCALL(munmap)
+{
+    if (in_window((uint64_t)a, (uint64_t)b))
+        return -EINVAL;
+    long error = HOST_2(__NR_munmap, a, b);
+    if (error == 0) {
+        exo_mm_lock();
+        exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));
+        exo_mm_unlock();
+    }
+    return error;
+}
+
+static void freeze(uint64_t start, uint64_t size)
+{
+    exo_mm_lock();
+    exo_map_freeze(start, PAGE_UP(size));
+    exo_mm_unlock();
+}
+
+static long protect(long nr, long a, long b, long c, long d)
+{
+    if (in_window((uint64_t)a, (uint64_t)b))
+        return -ENOMEM;
+    if (c & PROT_WRITE_)
+        freeze((uint64_t)a, (uint64_t)b);
+    return HOST_4(nr, a, b, c, d);
+}
+
+SYSCALL(mprotect)
+{
+    return protect(__NR_mprotect, a, b, c, 0);
+}
+
+SYSCALL(pkey_mprotect)
+{
+    return protect(__NR_pkey_mprotect, a, b, c, d);
+}
+
+SYSCALL(mremap)
+{
+    if (in_window((uint64_t)a, (uint64_t)b))
+        return -EFAULT;
+    if ((d & MREMAP_FIXED_) && in_window((uint64_t)e, (uint64_t)c))
+        return -EINVAL;
+    long got = HOST_5(__NR_mremap, a, b, c, d, e);
+    if (got >= 0) {
+        exo_mm_lock();
+        exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));
+        exo_map_remove((uint64_t)got, PAGE_UP((uint64_t)c));
+        exo_mm_unlock();
+    }
+    return got;
+}
+
+SYSCALL(madvise)
+{
+    if (in_window((uint64_t)a, (uint64_t)b))
+        return -ENOMEM;
+    return host_wait(__NR_madvise, a, b, c, 0, 0, 0);
+}
+
+SYSCALL(mseal)
+{
+    return in_window((uint64_t)a, (uint64_t)b) ? -ENOMEM : HOST_3(462, a, b, c);
+}
+
+SYSCALL(remap_file_pages)
+{
+    return in_window((uint64_t)a, (uint64_t)b) ? -EINVAL
+                                               : HOST_5(__NR_remap_file_pages, a, b, c, d, e);
+}
+
+SYSCALL(shmat)
+{
+    return in_window((uint64_t)b, 1) ? -EINVAL : HOST_3(__NR_shmat, a, b, c);
+}

@@ -1,0 +1,92 @@
+/* Calls that the host serves: the same call, with fds, pids and paths translated by the table. */
+#include "path.h"
+#include "translate.h"
+
+long exo_pass(long a, long b, long c, long d, long e, long f);
+
+static long translate_pid(long value)
+{
+    int pid = (int)value;
+    if (pid == 0 || pid == -1)
+        return pid;
+    uint32_t host = pid > 0 ? exo_host_of((uint32_t)pid) : exo_host_pgid((uint32_t)-pid);
+    return host == 0 ? -ESRCH : pid > 0 ? (long)host : -(long)host;
+}
+
+/* A path below /proc: the host's name for it, and no directory fd before it. */
+static long pass_path(const struct exo_call *call, long *args, int i, long guest_dirfd, char *host)
+{
+    struct exo_path path;
+    bool has_dirfd = i > 0 && call->args[i - 1].kind == EXO_ARG_DIRFD;
+    long kind = exo_path_resolve(&path, has_dirfd ? (int)guest_dirfd : AT_FDCWD_, (uint64_t)args[i]);
+    if (kind <= EXO_PATH_PLAIN)
+        return kind;
+    memcpy(host, path.host, strlen(path.host) + 1);
+    args[i] = (long)host;
+    if (has_dirfd)
+        args[i - 1] = AT_FDCWD_;
+    return 0;
+}
+
+static bool made_cloexec(const struct exo_call *call, const long *args)
+{
+    if (call->cloexec_arg < 0)
+        return call->cloexec_arg == -2;
+    return ((uint32_t)args[call->cloexec_arg] & call->cloexec_flag) != 0;
+}
+
+/* The number is taken before the call: at the limit it must not happen at all. */
+static long make_fd(const struct exo_call *call, long nr, const long *args)
+{
+    int fd = exo_fd_take(0);
+    if (fd < 0)
+        return fd;
+    long host = host_wait(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+    if (host >= 0)
+        return exo_fd_give(fd, (int)host, made_cloexec(call, args));
+    exo_fd_untake(fd);
+    return host;
+}
+
+static long make_call(const struct exo_call *call, long nr, const long *args)
+{
+    if (call->ret == EXO_RET_FD)
+        return make_fd(call, nr, args);
+    long result = host_wait(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+    return call->ret == EXO_RET_PID && result > 0 ? (long)exo_tid_of((uint32_t)result) : result;
+}
+
+long exo_pass(long a, long b, long c, long d, long e, long f)
+{
+    uint64_t nr = area()->regs.nr;
+    const struct exo_call *call = &exo_calls[nr];
+    long args[6] = {a, b, c, d, e, f}, guest_dirfd = AT_FDCWD_;
+    char hosts[2][EXO_HOST_PATH_SIZE]; /* a call has two paths at most */
+    for (int i = 0; i < call->argc; i++) {
+        switch (call->args[i].kind) {
+        case EXO_ARG_FD:
+            args[i] = exo_fd_host((int)args[i]);
+            if (args[i] < 0)
+                return -EBADF;
+            break;
+        case EXO_ARG_DIRFD:
+            guest_dirfd = (int)args[i];
+            args[i] = guest_dirfd < 0 ? guest_dirfd : exo_fd_host((int)guest_dirfd);
+            break;
+        case EXO_ARG_PID:
+            args[i] = translate_pid(args[i]);
+            if (args[i] == -ESRCH)
+                return -ESRCH;
+            break;
+        case EXO_ARG_PATH: {
+            long error = pass_path(call, args, i, guest_dirfd, hosts[i > 1]);
+            if (error != 0)
+                return error;
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    return make_call(call, (long)nr, args);
+}

@@ -1,0 +1,231 @@
+/* Paths below /proc and /dev/fd.
+ *
+ * The host's /proc shows the host's pids and fds. A path that leads there is rewritten: pids and
+ * fd numbers in it become the host's. A few files and directories whose contents would show host
+ * pids are left to the kernel process (posix_x/syscalls/proc.py).
+ *
+ * DIFFERS: a symbolic link into /proc is followed by the host, which then shows its own numbers.
+ */
+#include "path.h"
+#include "text.h"
+#include "translate.h"
+
+static bool is_end(char c)
+{
+    return c == '\0' || c == '/';
+}
+
+/* The rest after a whole component; NULL if text does not begin with it. */
+static const char *component(const char *text, const char *name)
+{
+    const char *rest = exo_skip(text, name);
+    return rest != NULL && is_end(*rest) ? rest : NULL;
+}
+
+/* Cheap look at the guest's string: could it lead to /proc or /dev? */
+static bool may_be_special(int dirfd, uint64_t path)
+{
+    long first = guest_byte(path);
+    if (first == '/') {
+        long second = guest_byte(path + 1);
+        return second == 'p' || second == 'd' || second == '/' || second == '.';
+    }
+    if (first < 0)
+        return false; /* NULL or bad: the host has the answer */
+    if (dirfd == AT_FDCWD_)
+        return exo_mm.cwd_name != 0;
+    struct exo_fd *entry = exo_fd_entry(dirfd);
+    return entry != NULL && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY));
+}
+
+/* Appends the components of from to the absolute path in to, resolving "." and "..". */
+static long normalise(char *to, const char *from)
+{
+    char *end = to + strlen(to);
+    while (*from) {
+        while (*from == '/')
+            from++;
+        size_t size = 0;
+        while (!is_end(from[size]))
+            size++;
+        if (size == 2 && from[0] == '.' && from[1] == '.') {
+            while (end > to && *--end != '/')
+                ;
+            *end = '\0';
+        } else if (size > 0 && !(size == 1 && from[0] == '.')) {
+            if ((size_t)(end - to) + size + 2 > EXO_PATH_SIZE)
+                return -ENAMETOOLONG;
+            *end++ = '/';
+            memcpy(end, from, size);
+            end += size;
+            *end = '\0';
+        }
+        from += size;
+    }
+    return 0;
+}
+
+/* Puts own pid or tid where the guest wrote self; /dev/fd and its like become /proc paths. */
+static void replace_self(char *path)
+{
+    char rest[EXO_PATH_SIZE];
+    const char *after;
+    uint32_t pid = area()->tgid;
+    char *to = path;
+    if ((after = component(path, "/dev/fd")) != NULL) {
+        exo_put_text(rest, after);
+        to = exo_put_text(exo_put_number(exo_put_text(to, "/proc/"), pid), "/fd");
+    } else if ((after = component(path, "/dev/stdin")) || (after = component(path, "/dev/stdout")) ||
+               (after = component(path, "/dev/stderr"))) {
+        const char *number = path[8] == 'i' ? "/fd/0" : path[9] == 'u' ? "/fd/1" : "/fd/2";
+        exo_put_text(rest, after);
+        to = exo_put_text(exo_put_number(exo_put_text(to, "/proc/"), pid), number);
+    } else if ((after = component(path, "/proc/self")) != NULL && *after) {
+        exo_put_text(rest, after);
+        to = exo_put_number(exo_put_text(to, "/proc/"), pid);
+    } else if ((after = component(path, "/proc/thread-self")) != NULL && *after) {
+        exo_put_text(rest, after);
+        to = exo_put_text(exo_put_number(exo_put_text(to, "/proc/"), pid), "/task/");
+        to = exo_put_number(to, area()->tid);
+    } else {
+        return;
+    }
+    exo_put_text(to, rest);
+}
+
+static const char *const owned_names[] = {"/status", "/stat", "/task", "/fd", "/fdinfo", "/children"};
+
+/* What stands behind /proc/PID or /proc/PID/task/TID. */
+static long translate_entry(struct exo_path *path, char *to, const char *rest, uint32_t slot)
+{
+    const char *after;
+    for (size_t i = 0; i < sizeof(owned_names) / sizeof(owned_names[0]); i++)
+        if ((after = exo_skip(rest, owned_names[i])) != NULL && *after == '\0') {
+            exo_put_text(to, rest);
+            return EXO_PATH_OWNED;
+        }
+    if ((after = component(rest, "/exe")) != NULL) {
+        const char *exe = KR->procs[KR->tasks[slot].leader_slot].exe;
+        path->link = *after == '\0' ? exe : NULL;
+        exo_put_text(exo_put_text(path->host, exe), after);
+        return EXO_PATH_PROC;
+    }
+    bool info = exo_skip(rest, "/fdinfo/") != NULL;
+    if (!info && exo_skip(rest, "/fd/") == NULL) {
+        exo_put_text(to, rest);
+        return EXO_PATH_PROC;
+    }
+    int fd = (int)exo_get_number(rest + (info ? 8 : 4), &after);
+    uint32_t leader = KR->tasks[slot].leader_slot;
+    struct exo_fd *entry = is_end(*after) ? exo_fd_at(KR, KR->tasks[leader].fd_table, fd) : NULL;
+    if (entry == NULL || entry->host < 0)
+        return -ENOENT;
+    if (entry->path != 0 && *after == '\0')
+        path->link = KR->names[entry->path];
+    to = exo_put_number(exo_put_text(to, info ? "/fdinfo/" : "/fd/"), (uint64_t)entry->host);
+    exo_put_text(to, after);
+    return EXO_PATH_PROC;
+}
+
+static long translate_pid(struct exo_path *path, uint32_t pid, const char *rest)
+{
+    const char *after;
+    uint32_t slot = exo_task_find(KR, pid);
+    if (pid == 1) {
+        exo_put_text(exo_put_number(exo_put_text(path->host, "/proc/"), KR->kernel_host_pid), rest);
+        return *rest ? EXO_PATH_OWNED : EXO_PATH_PROC;
+    }
+    if (slot == 0)
+        return -ENOENT;
+    char *to = exo_put_number(exo_put_text(path->host, "/proc/"), KR->tasks[slot].host_tid);
+    const char *task = exo_skip(rest, "/task/");
+    if (task == NULL)
+        return translate_entry(path, to, rest, slot);
+    uint32_t thread = exo_task_find(KR, (uint32_t)exo_get_number(task, &after));
+    if (thread == 0 || !is_end(*after) || KR->tasks[thread].tgid != KR->tasks[slot].tgid)
+        return -ENOENT;
+    to = exo_put_number(exo_put_text(to, "/task/"), KR->tasks[thread].host_tid);
+    return translate_entry(path, to, after, thread);
+}
+
+/* path->guest is absolute and normalised. */
+static long translate(struct exo_path *path)
+{
+    static char self_link[16]; /* the pid does not change within a process but at fork */
+    const char *rest;
+    replace_self(path->guest);
+    rest = component(path->guest, "/proc");
+    if (rest == NULL)
+        return EXO_PATH_PLAIN;
+    exo_put_text(path->host, path->guest);
+    if (*rest == '\0' || component(rest, "/loadavg") || component(rest, "/sys/kernel/ns_last_pid"))
+        return EXO_PATH_OWNED;
+    if (rest[1] >= '0' && rest[1] <= '9') {
+        const char *after;
+        uint32_t pid = (uint32_t)exo_get_number(rest + 1, &after);
+        return is_end(*after) ? translate_pid(path, pid, after) : EXO_PATH_PROC;
+    }
+    if (component(rest, "/self") != NULL) {
+        exo_put_number(self_link, area()->tgid);
+        path->link = self_link;
+    }
+    return EXO_PATH_PROC;
+}
+
+static long put_base(struct exo_path *path, int dirfd)
+{
+    uint32_t name = exo_mm.cwd_name;
+    if (dirfd != AT_FDCWD_) {
+        struct exo_fd *entry = exo_fd_entry(dirfd);
+        if (entry == NULL)
+            return -EBADF;
+        name = entry->path;
+    }
+    if (name == 0)
+        return EXO_PATH_PLAIN;
+    exo_put_text(path->guest, KR->names[name]);
+    return EXO_PATH_PROC;
+}
+
+long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
+{
+    char text[EXO_PATH_SIZE];
+    if (likely(!may_be_special(dirfd, guest_path)))
+        return EXO_PATH_PLAIN;
+    long size = guest_string(text, guest_path, sizeof(text));
+    if (size < 0)
+        return size;
+    path->guest[0] = '\0';
+    path->link = NULL;
+    if (text[0] != '/') {
+        long base = put_base(path, dirfd);
+        if (base <= 0 || size == 0)
+            return base < 0 ? base : EXO_PATH_PLAIN;
+    }
+    long error = normalise(path->guest, text);
+    return error != 0 ? error : translate(path);
+}
+
+const char *exo_host_name(struct exo_path *found, const char *path)
+{
+    if (exo_skip(path, "/proc/") == NULL && exo_skip(path, "/dev/fd/") == NULL)
+        return path;
+    found->guest[0] = '\0';
+    if (normalise(found->guest, path) != 0 || translate(found) <= EXO_PATH_PLAIN)
+        return path;
+    return found->host;
+}
+
+void exo_name_by_fd(char *path, int fd)
+{
+    char rest[EXO_PATH_SIZE];
+    exo_put_text(rest, path);
+    char *to = exo_put_number(exo_put_text(path, "/dev/fd/"), (uint64_t)fd);
+    if (rest[0] != '\0' && strlen(rest) + 24 < EXO_PATH_SIZE)
+        exo_put_text(exo_put_text(to, "/"), rest);
+}
+
+void exo_path_set_cwd(const struct exo_path *path)
+{
+    exo_mm.cwd_name = path == NULL ? 0 : exo_name_add(KR, path->guest);
+}

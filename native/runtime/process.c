@@ -1,0 +1,265 @@
+/* Who a task is and whom it may signal: getpid(2), kill(2), setpgid(2), setsid(2) and kin. */
+#include "process.h"
+#include "signal.h"
+#include "translate.h"
+
+SYSCALL(getpid)
+{
+    return (long)area()->tgid;
+}
+
+SYSCALL(gettid)
+{
+    return (long)area()->tid;
+}
+
+/* The parent as noted at birth while it lives; after that whoever the host gave us to. */
+SYSCALL(getppid)
+{
+    const struct exo_task *me = area()->leader;
+    const struct exo_task *parent = &KR->tasks[me->parent_slot];
+    if (parent->tid == me->ppid && exo_alive_test(parent))
+        return (long)me->ppid;
+    return (long)exo_tid_of((uint32_t)HOST_0(__NR_getppid));
+}
+
+SYSCALL(getpgrp)
+{
+    return (long)area()->leader->pgid;
+}
+
+static uint32_t process_slot(int pid)
+{
+    if (pid == 0)
+        return area()->task->leader_slot;
+    uint32_t slot = exo_task_find(KR, (uint32_t)pid);
+    return slot == 0 ? 0 : KR->tasks[slot].leader_slot;
+}
+
+SYSCALL(getpgid)
+{
+    if ((int)a == 1)
+        return 1;
+    uint32_t slot = process_slot((int)a);
+    return slot == 0 ? -ESRCH : (long)KR->tasks[slot].pgid;
+}
+
+SYSCALL(getsid)
+{
+    if ((int)a == 1)
+        return 1;
+    uint32_t slot = process_slot((int)a);
+    return slot == 0 ? -ESRCH : (long)KR->tasks[slot].sid;
+}
+
+SYSCALL(setpgid)
+{
+    int pid = (int)a, pgid = (int)b;
+    if (pgid < 0)
+        return -EINVAL;
+    uint32_t slot = process_slot(pid);
+    if (slot == 0)
+        return -ESRCH;
+    struct exo_task *task = &KR->tasks[slot];
+    if (pgid == 0)
+        pgid = (int)task->tgid;
+    bool own = (uint32_t)pgid == task->tgid;
+    uint32_t host_pgid = own ? task->host_tgid : exo_host_pgid((uint32_t)pgid);
+    if (host_pgid == 0)
+        return -EPERM;
+    long result = HOST_2(__NR_setpgid, task->host_tgid, host_pgid);
+    if (result == 0) {
+        task->pgid = (uint32_t)pgid;
+        task->host_pgid = host_pgid;
+    }
+    return result;
+}
+
+SYSCALL(setsid)
+{
+    struct exo_task *me = area()->leader;
+    long result = HOST_0(__NR_setsid);
+    if (result < 0)
+        return result;
+    me->sid = me->pgid = me->tgid;
+    me->host_pgid = me->host_tgid;
+    return (long)me->tgid;
+}
+
+/* Signals one process; exo's init takes none, as a pid 1 without handlers. */
+static long kill_slot(uint32_t slot, int sig)
+{
+    const struct exo_task *task = &KR->tasks[slot];
+    return host_wait(__NR_kill, (long)task->host_tgid, sig, 0, 0, 0, 0);
+}
+
+/* Signals every process that fits; one success is enough. */
+static long kill_many(uint32_t pgid, int sig)
+{
+    long result = -ESRCH;
+    bool self = false;
+    uint32_t mine = area()->task->leader_slot;
+    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
+        const struct exo_task *task = &KR->tasks[i];
+        if (task->state == EXO_TASK_FREE || !(task->flags & EXO_TASK_LEADER) ||
+            task->host_tgid == 0 || (pgid != 0 && task->pgid != pgid))
+            continue;
+        if (i == mine) {
+            self = pgid != 0; /* kill(-1) leaves the caller out; last, so that all others get it */
+            continue;
+        }
+        long error = HOST_2(__NR_kill, task->host_tgid, sig);
+        if (error == 0 || result == -ESRCH)
+            result = error;
+    }
+    return self ? kill_slot(mine, sig) : result;
+}
+
+SYSCALL(kill)
+{
+    int pid = (int)a, sig = (int)b;
+    if (sig < 0 || sig > 64)
+        return -EINVAL;
+    if (pid == 0 || pid < -1)
+        return kill_many(pid == 0 ? area()->leader->pgid : (uint32_t)-pid, sig);
+    if (pid == -1)
+        return kill_many(0, sig);
+    if (pid == 1)
+        return 0;
+    uint32_t slot = process_slot(pid);
+    return slot == 0 ? -ESRCH : kill_slot(slot, sig);
+}
+
+static long to_thread(uint32_t tgid, int tid, struct exo_task **task)
+{
+    if (tid <= 0)
+        return -EINVAL;
+    uint32_t slot = exo_task_find(KR, (uint32_t)tid);
+    if (slot == 0 || (tgid != 0 && KR->tasks[slot].tgid != tgid) || tid == 1)
+        return -ESRCH;
+    *task = &KR->tasks[slot];
+    return 0;
+}
+
+SYSCALL(tkill)
+{
+    struct exo_task *task;
+    long error = to_thread(0, (int)a, &task);
+    return error ? error : HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, b);
+}
+
+SYSCALL(tgkill)
+{
+    struct exo_task *task;
+    if ((int)a <= 0)
+        return -EINVAL;
+    long error = to_thread((uint32_t)a, (int)b, &task);
+    return error ? error : HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, c);
+}
+
+/* The guest's own siginfo: what it claims to be from the kernel may only go to itself. */
+static long read_info(struct k_siginfo *info, uint64_t from, int sig, bool self)
+{
+    if (guest_get(info, from) != 0)
+        return -EFAULT;
+    info->signo = sig;
+    if (!self && (info->code >= 0 || info->code == SI_TKILL_))
+        return -EPERM;
+    exo_siginfo_to_host(info);
+    return 0;
+}
+
+SYSCALL(rt_sigqueueinfo)
+{
+    struct k_siginfo info;
+    struct exo_task *task;
+    long error = read_info(&info, (uint64_t)c, (int)b, (uint32_t)a == area()->tgid);
+    if (error == 0)
+        error = to_thread(0, (int)a, &task);
+    return error ? (error == -EINVAL ? -ESRCH : error)
+                 : HOST_3(__NR_rt_sigqueueinfo, task->host_tgid, b, &info);
+}
+
+SYSCALL(rt_tgsigqueueinfo)
+{
+    struct k_siginfo info;
+    struct exo_task *task;
+    if ((int)a <= 0)
+        return -EINVAL;
+    long error = read_info(&info, (uint64_t)d, (int)c, (uint32_t)b == area()->tid);
+    if (error == 0)
+        error = to_thread((uint32_t)a, (int)b, &task);
+    return error ? error
+                 : HOST_4(__NR_rt_tgsigqueueinfo, task->host_tgid, task->host_tid, c, &info);
+}
+
+SYSCALL(pidfd_open)
+{
+    if ((int)a <= 0)
+        return -EINVAL;
+    uint32_t host = exo_host_of((uint32_t)a);
+    return host == 0 ? -ESRCH : exo_fd_made(HOST_2(__NR_pidfd_open, host, b), true);
+}
+
+SYSCALL(pidfd_send_signal)
+{
+    struct k_siginfo info;
+    int pidfd = exo_fd_host((int)a);
+    if (pidfd < 0)
+        return pidfd;
+    if (c == 0)
+        return HOST_4(__NR_pidfd_send_signal, pidfd, b, 0, d);
+    long error = guest_get(&info, c);
+    if (error != 0)
+        return error;
+    exo_siginfo_to_host(&info);
+    return HOST_4(__NR_pidfd_send_signal, pidfd, b, &info, d);
+}
+
+/* DIFFERS: the target's fd numbers are only known for host files of the same table. */
+SYSCALL(pidfd_getfd)
+{
+    int pidfd = exo_fd_host((int)a);
+    if (pidfd < 0)
+        return pidfd;
+    uint32_t slot = exo_slot_of_pidfd(pidfd);
+    if (slot == 0)
+        return -ESRCH;
+    struct exo_fd *entry = exo_fd_at(KR, KR->tasks[slot].fd_table, (int)b);
+    if (entry == NULL || entry->host < 0)
+        return -EBADF;
+    return exo_fd_made(HOST_3(__NR_pidfd_getfd, pidfd, entry->host, c), true);
+}
+
+/* getpriority(2) and ioprio_get(2) name a process, a group or a user. */
+static long priority_who(int who, bool process, bool group)
+{
+    if (who == 0 || (!process && !group))
+        return who;
+    uint32_t host = process ? exo_host_of((uint32_t)who) : exo_host_pgid((uint32_t)who);
+    return host == 0 ? -ESRCH : (long)host;
+}
+
+SYSCALL(getpriority)
+{
+    long who = priority_who((int)b, a == 0, a == 1);
+    return who < 0 ? who : HOST_2(__NR_getpriority, a, who);
+}
+
+SYSCALL(setpriority)
+{
+    long who = priority_who((int)b, a == 0, a == 1);
+    return who < 0 ? who : HOST_3(__NR_setpriority, a, who, c);
+}
+
+SYSCALL(ioprio_get)
+{
+    long who = priority_who((int)b, a == 1, a == 2);
+    return who < 0 ? who : HOST_2(__NR_ioprio_get, a, who);
+}
+
+SYSCALL(ioprio_set)
+{
+    long who = priority_who((int)b, a == 1, a == 2);
+    return who < 0 ? who : HOST_3(__NR_ioprio_set, a, who, c);
+}

@@ -1,0 +1,299 @@
+/* Signals between host and guest.
+ *
+ * The host's disposition of a signal is the guest's, except that a guest handler becomes
+ * exo_host_handler, and that SIGSYS, SIGSEGV and SIGBUS always come here. The host's mask is the
+ * guest's without those three. A signal that finds the thread in guest code is delivered at once;
+ * one that finds it in the runtime is stashed, everything is blocked (so there is never a second),
+ * and exo_exit_work() delivers it on the way out.
+ */
+#include "signal.h"
+#include "stub.h"
+#include "translate.h"
+
+extern const char exo_recheck[], exo_exit_end[], exo_slow_exit[];
+extern const char host_wait_check[], host_wait_syscall[], host_wait_abort[];
+extern const char host_sigreturn_check[], host_sigreturn_syscall[], host_sigreturn_abort[];
+extern const char host_restorer[], __executable_start[], etext[];
+
+/* NODEFER: a bad guest address met inside the SIGSEGV handler must come back here. */
+#define HOST_FLAGS (SA_SIGINFO_ | SA_ONSTACK_ | SA_RESTORER_ | SA_NODEFER_)
+#define ALL_BUT_FAULTS (~(SIG_UNBLOCKABLE | SIG_BIT(SIGILL_) | SIG_BIT(SIGFPE_) | SIG_BIT(SIGTRAP_)))
+
+static bool in_runtime(uint64_t rip)
+{
+    return rip >= (uint64_t)__executable_start && rip < (uint64_t)etext;
+}
+
+static long host_sigaction(int sig, const struct k_sigaction *new, struct k_sigaction *old)
+{
+    return host_call_early(__NR_rt_sigaction, sig, (long)new, (long)old, 8, 0, 0);
+}
+
+void exo_action_to_host(int sig, const struct k_sigaction *action)
+{
+    struct k_sigaction host = {.handler = action->handler,
+                               .flags = action->flags & (SA_NOCLDSTOP_ | SA_NOCLDWAIT_),
+                               .mask = ALL_BUT_FAULTS};
+    bool own = SIG_UNBLOCKABLE & SIG_BIT(sig);
+    if (own || (action->handler != SIG_DFL_ && action->handler != SIG_IGN_)) {
+        host.handler = (uint64_t)exo_host_handler;
+        host.flags |= HOST_FLAGS | (action->flags & SA_RESTART_);
+        host.restorer = (uint64_t)host_restorer;
+    }
+    host_sigaction(sig, &host, NULL);
+}
+
+/* What the guest has set for sig, or, if it has not, what it got from whoever executed it. */
+struct k_sigaction exo_action_get(struct exo_sighand *hand, int sig)
+{
+    if (!(hand->known & SIG_BIT(sig))) {
+        struct k_sigaction host = {0};
+        host_sigaction(sig, NULL, &host);
+        if (host.handler != SIG_IGN_)
+            host = (struct k_sigaction){0};
+        hand->actions[sig - 1] = host;
+        fetch_or(&hand->known, SIG_BIT(sig));
+    }
+    return hand->actions[sig - 1];
+}
+
+/* Installs what the runtime needs, keeping the guest's inherited view. */
+void exo_signal_init(void)
+{
+    static const int own[] = {SIGSEGV_, SIGBUS_, SIGSYS_};
+    struct exo_sighand *hand = area()->sighand;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        struct k_sigaction action = exo_action_get(hand, own[i]);
+        exo_action_to_host(own[i], &action);
+    }
+    if (area()->leader->flags & EXO_TASK_IGNORES_SIGSYS)
+        hand->actions[SIGSYS_ - 1].handler = SIG_IGN_;
+}
+
+/* CLONE_CLEAR_SIGHAND: handlers back to the default, ignored ones stay ignored. */
+void exo_actions_clear(struct exo_sighand *hand)
+{
+    struct k_sigaction none = {0};
+    for (int sig = 1; sig <= 64; sig++) {
+        if (!(hand->known & SIG_BIT(sig)) || hand->actions[sig - 1].handler <= SIG_IGN_)
+            continue;
+        hand->actions[sig - 1] = none;
+        exo_action_to_host(sig, &none);
+    }
+}
+
+/* The host resets handlers at exec; ignoring one of our three would be lost with them. */
+void exo_actions_before_exec(struct exo_sighand *hand)
+{
+    struct k_sigaction ignore = {.handler = SIG_IGN_};
+    if (hand->actions[SIGSEGV_ - 1].handler == SIG_IGN_)
+        host_sigaction(SIGSEGV_, &ignore, NULL);
+    if (hand->actions[SIGBUS_ - 1].handler == SIG_IGN_)
+        host_sigaction(SIGBUS_, &ignore, NULL);
+    if (hand->actions[SIGSYS_ - 1].handler == SIG_IGN_)
+        area()->leader->flags |= EXO_TASK_IGNORES_SIGSYS;
+    else
+        area()->leader->flags &= ~(uint32_t)EXO_TASK_IGNORES_SIGSYS;
+}
+
+uint64_t exo_mask_block_all(void)
+{
+    uint64_t all = ALL_BUT_FAULTS, old = 0;
+    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, &old, 8);
+    return old;
+}
+
+void exo_mask_set(uint64_t mask)
+{
+    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
+}
+
+/* Dies of sig as the host's default action has it: status, core dump flag and all. */
+noreturn void exo_signal_kill_self(int sig)
+{
+    struct k_sigaction none = {0};
+    uint64_t mask = 0;
+    host_sigaction(sig, &none, NULL);
+    HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
+    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
+    HOST_1(__NR_exit_group, 128 + sig); /* only if the signal does not kill */
+    __builtin_trap();
+}
+
+static bool is_fault(int sig, const struct k_siginfo *info)
+{
+    uint64_t faults = SIG_BIT(SIGSEGV_) | SIG_BIT(SIGBUS_) | SIG_BIT(SIGILL_) | SIG_BIT(SIGFPE_) |
+                      SIG_BIT(SIGTRAP_);
+    return (faults & SIG_BIT(sig)) && info->code > 0;
+}
+
+static uint64_t mask_in_handler(uint64_t mask, int sig, const struct k_sigaction *action)
+{
+    mask |= action->mask & ~SIG_ALWAYS;
+    if (!(action->flags & SA_NODEFER_))
+        mask |= SIG_BIT(sig);
+    area()->unblockable_blocked = mask & SIG_UNBLOCKABLE;
+    return mask & ~SIG_UNBLOCKABLE;
+}
+
+/* Takes the action for one delivery; SA_RESETHAND falls back to the default. */
+static struct k_sigaction take_action(int sig)
+{
+    struct exo_sighand *hand = area()->sighand;
+    struct k_sigaction action = exo_action_get(hand, sig);
+    if ((action.flags & SA_RESETHAND_) && action.handler > SIG_IGN_) {
+        hand->actions[sig - 1].handler = SIG_DFL_;
+        exo_action_to_host(sig, &hand->actions[sig - 1]);
+    }
+    return action;
+}
+
+static void remember_xstate(const struct k_ucontext *uc)
+{
+    memcpy(area()->xstate_format, (const char *)uc->mcontext.fpstate + 464, 48);
+}
+
+/* No handler of the guest's: ignore, or die the default death. Only our three get here. */
+static void act_by_default(int sig, const struct k_siginfo *info, const struct k_sigaction *action)
+{
+    if (action->handler == SIG_IGN_ && !is_fault(sig, info))
+        return;
+    exo_signal_kill_self(sig);
+}
+
+/* The thread was in guest code: the guest's handler runs as soon as the host handler returns. */
+static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+{
+    struct k_sigaction action = take_action(sig);
+    struct exo_area *mine = area();
+    uint64_t blocked = mine->unblockable_blocked;
+    if (is_fault(sig, info) && (blocked & SIG_BIT(sig)))
+        action.handler = SIG_DFL_;
+    if (action.handler <= SIG_IGN_) {
+        act_by_default(sig, info, &action);
+        return;
+    }
+    struct exo_regs regs;
+    memcpy(&regs, &uc->mcontext, offsetof(struct exo_regs, nr));
+    exo_stub_hide(&regs);
+    struct exo_delivery what = {.sig = sig,
+                                .info = info,
+                                .action = &action,
+                                .mask = uc->sigmask | blocked,
+                                .error_code = uc->mcontext.err,
+                                .trapno = uc->mcontext.trapno,
+                                .cr2 = uc->mcontext.cr2,
+                                .fpstate = uc->mcontext.fpstate,
+                                .eflags = uc->mcontext.eflags};
+    if (exo_frame_push(&regs, &what) != 0)
+        exo_signal_kill_self(SIGSEGV_);
+    memcpy(&uc->mcontext, &regs, offsetof(struct exo_regs, nr));
+    uc->mcontext.eflags &= ~0x500UL; /* direction and trap flag off, as the host does */
+    uc->sigmask = mask_in_handler(what.mask, sig, &action);
+}
+
+static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    mine->stash_info = *info;
+    mine->stash_info.signo = sig;
+    mine->stash_mask = uc->sigmask;
+    uc->sigmask = ALL_BUT_FAULTS;
+    store_relaxed(&mine->pending, 1);
+    uint64_t rip = uc->mcontext.rip;
+    if (rip >= (uint64_t)exo_recheck && rip < (uint64_t)exo_exit_end)
+        uc->mcontext.rip = (uint64_t)exo_slow_exit;
+    else if (rip >= (uint64_t)host_wait_check && rip <= (uint64_t)host_wait_syscall)
+        uc->mcontext.rip = (uint64_t)host_wait_abort;
+    else if (rip >= (uint64_t)host_sigreturn_check && rip <= (uint64_t)host_sigreturn_syscall)
+        uc->mcontext.rip = (uint64_t)host_sigreturn_abort;
+}
+
+/* One of our three arrived by kill(2) while the guest has it blocked: it waits here. */
+static bool wait_unblocked(int sig, const struct k_siginfo *info)
+{
+    struct exo_area *mine = area();
+    if (is_fault(sig, info) || !(mine->unblockable_blocked & SIG_BIT(sig)))
+        return false;
+    mine->unblockable_pending |= SIG_BIT(sig);
+    return true;
+}
+
+void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+{
+    if (sig == SIGSYS_ && (info->code == SYS_SECCOMP_ || info->code == SYS_USER_DISPATCH_)) {
+        exo_trap(info, uc);
+        return;
+    }
+    remember_xstate(uc);
+    bool inside = in_runtime(uc->mcontext.rip);
+    if (is_fault(sig, info)) {
+        uint64_t go_on = inside ? exo_fault_fixup(uc) : exo_stub_fault(uc->mcontext.rip);
+        if (go_on != 0) {
+            uc->mcontext.rip = go_on;
+            return;
+        }
+        if (inside)
+            exo_die("fault in the runtime");
+    }
+    if (wait_unblocked(sig, info))
+        return;
+    exo_siginfo_to_guest(info);
+    if (inside)
+        stash(sig, info, uc);
+    else
+        deliver_now(sig, info, uc);
+}
+
+/* The call in progress was cut short by the signal: what the guest sees of it. */
+static void settle_call(struct exo_regs *regs)
+{
+    if (regs->rax != (uint64_t)-EXO_ERESTART)
+        return;
+    regs->rax = regs->nr;
+    regs->rip -= 2; /* the syscall instruction, or the jump in its place */
+}
+
+static void clear_stash(void)
+{
+    store_relaxed(&area()->pending, 0);
+}
+
+/* On the way out, with a stashed signal: everything but faults is blocked since it was stashed. */
+void exo_exit_work(void)
+{
+    struct exo_area *mine = area();
+    struct exo_regs *regs = &mine->regs;
+    struct k_siginfo info = mine->stash_info;
+    int sig = info.signo;
+    clear_stash();
+    exo_stub_hide(regs);
+    settle_call(regs);
+    struct k_sigaction action = take_action(sig);
+    uint64_t blocked = mine->unblockable_blocked;
+    uint64_t mask = mine->stash_mask;
+    if (action.handler <= SIG_IGN_) {
+        if (action.handler == SIG_DFL_)
+            HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
+        exo_mask_set(mask);
+        return;
+    }
+    struct exo_delivery what = {.sig = sig,
+                                .info = &info,
+                                .action = &action,
+                                .mask = mask | blocked,
+                                .eflags = exo_flags_of(mine->flags)};
+    if (exo_frame_push(regs, &what) != 0)
+        exo_signal_kill_self(SIGSEGV_);
+    exo_mask_set(mask_in_handler(what.mask, sig, &action));
+}
+
+/* A signal stashed just before the host's sigreturn: queued again, it will find the guest's code. */
+void exo_signal_give_back(void)
+{
+    struct exo_area *mine = area();
+    struct k_siginfo info = mine->stash_info;
+    clear_stash();
+    exo_siginfo_to_host(&info);
+    HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, info.signo, &info);
+}

@@ -1,0 +1,199 @@
+/* Stubs, in arenas of 64 KiB within reach of the code they serve, and the table of known sites.
+ *
+ * Rules: changed under exo_mm.lock only. Signal handlers read arenas and sites without it, so a
+ * record is complete before the jump to it is written, and arenas are never unmapped.
+ */
+#include "stub.h"
+
+#define ARENA_SIZE 0x10000UL
+#define ARENA_COUNT 24
+#define SLOT_COUNT (ARENA_SIZE / STUB_SIZE)
+#define SITE_COUNT 8192 /* a power of two; at most 3/4 are used */
+#define REACH 0x7fe00000UL
+/* Second byte of a jump's displacement over a moved instruction's start: hlt faults there. */
+#define FAULTING_BYTE 0xf4
+
+struct arena {
+    uint64_t base;
+    uint64_t sites[SLOT_COUNT]; /* site whose stub the slot is, 0 free */
+};
+
+static struct arena arenas[ARENA_COUNT];
+static uint32_t arena_count;
+static struct exo_site sites[SITE_COUNT];
+static uint32_t site_used;
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+static bool try_map(uint64_t address)
+{
+    if (address < 0x10000 || in_window(address, ARENA_SIZE))
+        return false;
+    long got = HOST_6(__NR_mmap, address, ARENA_SIZE, PROT_READ_ | PROT_EXEC_,
+                      MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_, -1, 0);
+    if (got >= 0 && (uint64_t)got != address) /* a host older than 4.17 takes it for a hint */
+        HOST_2(__NR_munmap, got, ARENA_SIZE);
+    return (uint64_t)got == address;
+}
+
+/* Finds free room near site: below first, where neither brk nor new libraries grow to. */
+static uint64_t map_near(uint64_t site)
+{
+    uint64_t middle = site & ~(ARENA_SIZE - 1);
+    for (uint64_t step = 0x100000; step < REACH - 0x1000000; step += step < 0x4000000 ? step : 0x4000000) {
+        if (step < middle && try_map(middle - step))
+            return middle - step;
+        if (try_map(middle + step))
+            return middle + step;
+    }
+    return 0;
+}
+
+static struct arena *arena_create(uint64_t site)
+{
+    if (arena_count == ARENA_COUNT)
+        return NULL;
+    uint64_t base = map_near(site);
+    if (base == 0)
+        return NULL;
+    struct arena *new = &arenas[arena_count];
+    new->base = base;
+    store_release(&arena_count, arena_count + 1);
+    return new;
+}
+
+static uint64_t take_slot(struct arena *in, uint64_t site, bool after)
+{
+    if (distance(in->base, site) > REACH)
+        return 0;
+    for (uint64_t i = 0; i < SLOT_COUNT; i++) {
+        uint64_t stub = in->base + i * STUB_SIZE;
+        if (in->sites[i] != 0 || (after && ((stub - (site + 5)) >> 8 & 0xff) != FAULTING_BYTE))
+            continue;
+        in->sites[i] = site;
+        return stub;
+    }
+    return 0;
+}
+
+/* Room for a stub; for EXO_PATCH_AFTER such that running into the jump's middle faults. */
+uint64_t exo_stub_allocate(uint64_t site, bool after)
+{
+    uint64_t stub = 0;
+    for (uint32_t i = 0; i < arena_count && stub == 0; i++)
+        stub = take_slot(&arenas[i], site, after);
+    if (stub != 0)
+        return stub;
+    struct arena *new = arena_create(site);
+    return new == NULL ? 0 : take_slot(new, site, after);
+}
+
+static uint32_t hash(uint64_t address)
+{
+    return (uint32_t)((address * 0x9e3779b97f4a7c15UL) >> 40) & (SITE_COUNT - 1);
+}
+
+struct exo_site *exo_site_find(uint64_t address)
+{
+    for (uint32_t i = hash(address); sites[i].address != 0; i = (i + 1) & (SITE_COUNT - 1))
+        if (sites[i].address == address)
+            return &sites[i];
+    return NULL;
+}
+
+void exo_stub_record(const struct exo_site *site)
+{
+    if (site_used >= SITE_COUNT / 4 * 3)
+        return;
+    uint32_t i = hash(site->address);
+    while (sites[i].address != 0)
+        i = (i + 1) & (SITE_COUNT - 1);
+    struct exo_site copy = *site;
+    copy.address = 0;
+    sites[i] = copy;
+    store_release(&sites[i].address, site->address);
+    site_used++;
+}
+
+static struct arena *arena_of(uint64_t address)
+{
+    uint32_t count = load_acquire(&arena_count);
+    for (uint32_t i = 0; i < count; i++)
+        if (address - arenas[i].base < ARENA_SIZE)
+            return &arenas[i];
+    return NULL;
+}
+
+/* The guest unmapped or replaced [start, end): its sites are gone, their stubs are free. */
+void exo_site_forget(uint64_t start, uint64_t end)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < SITE_COUNT; i++)
+        any |= sites[i].address >= start && sites[i].address < end;
+    if (!any)
+        return;
+    static struct exo_site kept[SITE_COUNT];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SITE_COUNT; i++) {
+        struct exo_site *site = &sites[i];
+        if (site->address == 0)
+            continue;
+        if (site->address < start || site->address >= end) {
+            kept[count++] = *site;
+            continue;
+        }
+        struct arena *in = site->stub == 0 ? NULL : arena_of(site->stub);
+        if (in != NULL)
+            in->sites[(site->stub - in->base) / STUB_SIZE] = 0;
+    }
+    memset(sites, 0, sizeof(sites));
+    site_used = 0;
+    for (uint32_t i = 0; i < count; i++)
+        exo_stub_record(&kept[i]);
+}
+
+static struct exo_site *site_of_stub(uint64_t rip)
+{
+    struct arena *in = arena_of(rip);
+    if (in == NULL)
+        return NULL;
+    uint64_t address = in->sites[(rip - in->base) / STUB_SIZE];
+    return address == 0 ? NULL : exo_site_find(address);
+}
+
+void exo_stub_hide(struct exo_regs *regs)
+{
+    struct exo_site *site = site_of_stub(regs->rip);
+    if (site == NULL)
+        return;
+    uint64_t at = regs->rip - site->stub;
+    switch (site->kind) {
+    case EXO_PATCH_MOV:
+        regs->rip = at == 0 ? site->address - 5 : site->address;
+        break;
+    case EXO_PATCH_BEFORE:
+        regs->rip = at == 0 ? site->address - site->moved : site->address;
+        break;
+    default:
+        regs->rip = at < site->tail    ? site->address
+                    : at == site->tail ? site->address + 2
+                                       : site->address + 2 + site->moved;
+    }
+}
+
+uint64_t exo_stub_fault(uint64_t rip)
+{
+    while (load_acquire(&exo_patch_in_progress) != 0 &&
+           rip - (load_relaxed(&exo_patch_in_progress) - 8) < 16)
+        spin_pause();
+    struct exo_site *site = exo_site_find(rip - 2);
+    if (site != NULL && site->kind == EXO_PATCH_AFTER)
+        return site->stub + site->tail;
+    site = exo_site_find(rip + 5); /* met the first byte while the jump was being written */
+    if (site != NULL && site->kind == EXO_PATCH_MOV && *(volatile uint8_t *)rip == 0xe9)
+        return rip;
+    return 0;
+}

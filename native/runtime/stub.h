@@ -1,0 +1,57 @@
+/* Patched sites: the jumps, the stubs behind them, and how to hide both from the guest. */
+#ifndef EXO_RUNTIME_STUB_H
+#define EXO_RUNTIME_STUB_H
+
+#include "area.h"
+
+#define STUB_SIZE 64
+
+enum exo_patch_kind {
+    EXO_PATCH_NONE = 0,   /* no pattern fits: keeps trapping */
+    EXO_PATCH_MOV = 1,    /* mov $nr,%eax; syscall: the jump replaces the mov */
+    EXO_PATCH_AFTER = 2,  /* syscall; insn: the jump replaces both, the stub does insn */
+    EXO_PATCH_BEFORE = 3, /* insn of 5 bytes or more; syscall: the jump replaces insn */
+};
+
+/* A site, by the address of its syscall instruction. */
+struct exo_site {
+    uint64_t address;
+    uint64_t stub;   /* 0 for EXO_PATCH_NONE */
+    uint8_t kind;    /* enum exo_patch_kind */
+    uint8_t moved;   /* bytes of the instruction the stub does */
+    uint8_t tail;    /* EXO_PATCH_AFTER: offset in the stub of that instruction */
+    uint8_t reserved[5];
+};
+
+/* stub.c: all under exo_mm.lock but the two that signal handlers call. */
+uint64_t exo_stub_allocate(uint64_t site, bool after);
+void exo_stub_record(const struct exo_site *site);
+struct exo_site *exo_site_find(uint64_t address);
+void exo_site_forget(uint64_t start, uint64_t end);
+/* Shows regs as if the guest's code had no patch: rip of a stub becomes that of the site. */
+void exo_stub_hide(struct exo_regs *regs);
+/* Where a thread goes on that ran into the inside of a patch; 0 if rip is none. */
+uint64_t exo_stub_fault(uint64_t rip);
+
+/* patch.c */
+struct exo_map;
+void exo_patch_trapped(uint64_t site, uint64_t nr);
+void exo_patch_remembered(struct exo_map *map);
+extern volatile uint64_t exo_patch_in_progress;
+uint64_t exo_return_address(uint64_t rip);
+
+/* map.c: executable mappings of files, whose sites may be patched. */
+struct exo_map {
+    uint64_t start, end;
+    uint64_t offset;         /* in the file, of start */
+    struct exo_image *image;
+};
+void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd);
+void exo_map_remove(uint64_t start, uint64_t size);
+bool exo_map_freeze(uint64_t start, uint64_t size);
+struct exo_map *exo_map_find(uint64_t address);
+
+/* insn.c: length of the instruction at code, 0 if unknown or unsafe to move elsewhere. */
+unsigned exo_insn_movable(const uint8_t *code);
+
+#endif

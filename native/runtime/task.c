@@ -1,0 +1,129 @@
+/* A task's own settings: prctl(2), arch_prctl(2), and calls about tasks that exo limits: futex(2),
+ * timer_create(2), ptrace(2), seccomp(2), unshare(2), setns(2).
+ */
+#include <linux/futex.h>
+#include <linux/prctl.h>
+
+#include "file.h"
+#include "translate.h"
+
+#define ARCH_SET_GS_ 0x1001
+#define ARCH_GET_GS_ 0x1004
+#define ARCH_SHSTK_FIRST 0x5001
+#define ARCH_SHSTK_LAST 0x5005
+#define PR_SET_MDWE_ 65
+#define PR_GET_MDWE_ 66
+#define PR_SCHED_CORE_ 62
+#define SIGEV_THREAD_ID_ 4
+
+SYSCALL(arch_prctl)
+{
+    uint64_t zero = 0;
+    if (a == ARCH_GET_GS_)
+        return guest_put(b, &zero);
+    if (a == ARCH_SET_GS_) /* DIFFERS: GS base is the runtime's: only 0, which it seems to be */
+        return b == 0 ? 0 : -EPERM;
+    if (a >= ARCH_SHSTK_FIRST && a <= ARCH_SHSTK_LAST) /* DIFFERS: no shadow stacks: EOPNOTSUPP */
+        return -EOPNOTSUPP;
+    return HOST_2(__NR_arch_prctl, a, b);
+}
+
+static long get_tid_address(uint64_t to)
+{
+    return guest_put(to, &area()->clear_child_tid);
+}
+
+static long set_ptracer(long pid, long d, long e, long f)
+{
+    uint32_t host = pid <= 0 ? 0 : exo_host_of((uint32_t)pid);
+    if (pid > 0 && host == 0)
+        return -EINVAL;
+    return HOST_5(__NR_prctl, PR_SET_PTRACER, pid > 0 ? (long)host : pid, d, e, f);
+}
+
+SYSCALL(prctl)
+{
+    switch ((int)a) {
+    case PR_SET_SYSCALL_USER_DISPATCH: /* DIFFERS: taken by the runtime, not yet emulated: EINVAL */
+    case PR_SET_SECCOMP:               /* DIFFERS: filters are not yet emulated: EINVAL */
+    case PR_SET_MDWE_:                 /* DIFFERS: would stop the patching of sites: EINVAL */
+    case PR_SCHED_CORE_:
+        return -EINVAL;
+    case PR_GET_SECCOMP:
+    case PR_GET_MDWE_:
+        return 0;
+    case PR_SET_MM: /* DIFFERS: the memory map's description is the loader's: EPERM */
+        return -EPERM;
+    case PR_GET_TID_ADDRESS:
+        return get_tid_address((uint64_t)b);
+    case PR_SET_PTRACER:
+        return set_ptracer(b, c, d, e);
+    default:
+        return host_wait(__NR_prctl, a, b, c, d, e, 0);
+    }
+}
+
+/* DIFFERS: priority inheritance needs the host's tid in the futex word: ENOSYS, as on hosts without. */
+SYSCALL(futex)
+{
+    switch ((int)b & FUTEX_CMD_MASK) {
+    case FUTEX_LOCK_PI:
+    case FUTEX_UNLOCK_PI:
+    case FUTEX_TRYLOCK_PI:
+    case FUTEX_WAIT_REQUEUE_PI:
+    case FUTEX_CMP_REQUEUE_PI:
+    case FUTEX_LOCK_PI2:
+        return -ENOSYS;
+    default:
+        return host_wait(__NR_futex, a, b, c, d, e, f);
+    }
+}
+
+SYSCALL(timer_create)
+{
+    struct {
+        uint64_t value;
+        int32_t signo, notify, tid, rest[11];
+    } event;
+    if (b == 0)
+        return HOST_3(__NR_timer_create, a, b, c);
+    if (guest_get(&event, b) != 0)
+        return -EFAULT;
+    if (event.notify == SIGEV_THREAD_ID_) {
+        event.tid = (int32_t)exo_host_of((uint32_t)event.tid);
+        if (event.tid == 0)
+            return -EINVAL;
+    }
+    return HOST_3(__NR_timer_create, a, &event, c);
+}
+
+/* DIFFERS: no tracing of guests by guests yet: EPERM, as under a restrictive host. */
+SYSCALL(ptrace)
+{
+    return -EPERM;
+}
+
+/* DIFFERS: the guest's own filters are not yet emulated: EINVAL, as on hosts without them. */
+SYSCALL(seccomp)
+{
+    return -EINVAL;
+}
+
+/* DIFFERS: no namespaces of the guest's own yet: EPERM; files and fs are really unshared. */
+SYSCALL(unshare)
+{
+    uint64_t flags = (uint64_t)a;
+    if (flags & ~(CLONE_FILES_ | CLONE_FS_ | 0x40000UL /* CLONE_SYSVSEM */))
+        return -EPERM;
+    if (flags & CLONE_FILES_) {
+        long error = exo_fd_unshare();
+        if (error != 0)
+            return error;
+    }
+    return HOST_1(__NR_unshare, flags & ~CLONE_FILES_);
+}
+
+SYSCALL(setns)
+{
+    return exo_fd_host((int)a) < 0 ? -EBADF : -EPERM;
+}

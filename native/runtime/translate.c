@@ -1,0 +1,95 @@
+/* Between the guest's numbers and the host's; see translate.h. */
+#include "translate.h"
+
+uint32_t exo_host_of(uint32_t tid)
+{
+    if (tid == 1)
+        return KR->kernel_host_pid;
+    uint32_t slot = exo_task_find(KR, tid);
+    return slot == 0 ? 0 : KR->tasks[slot].host_tid;
+}
+
+uint32_t exo_tid_of(uint32_t host_tid)
+{
+    if (host_tid == KR->kernel_host_pid)
+        return 1;
+    uint32_t slot = exo_task_find_host(KR, host_tid);
+    return slot == 0 ? 0 : KR->tasks[slot].tid;
+}
+
+uint32_t exo_host_pgid(uint32_t pgid)
+{
+    return pgid == 1 ? KR->kernel_host_pgid : exo_task_member_of(KR, pgid);
+}
+
+static bool holds_pid(const struct k_siginfo *info)
+{
+    if (info->signo == SIGCHLD_ && info->code >= 1 && info->code <= 6)
+        return true;
+    return info->code == SI_USER_ || info->code == SI_QUEUE_ || info->code == SI_TKILL_ ||
+           info->code == SI_MESGQ_;
+}
+
+void exo_siginfo_to_guest(struct k_siginfo *info)
+{
+    if (holds_pid(info))
+        info->pid = (int32_t)exo_tid_of((uint32_t)info->pid);
+}
+
+void exo_siginfo_to_host(struct k_siginfo *info)
+{
+    if (holds_pid(info))
+        info->pid = (int32_t)exo_host_of((uint32_t)info->pid);
+}
+
+struct exo_fd *exo_fd_entry(int fd)
+{
+    struct exo_fd *entry = exo_fd_at(KR, area()->leader->fd_table, fd);
+    return entry != NULL && entry->host >= 0 ? entry : NULL;
+}
+
+int exo_fd_host(int fd)
+{
+    struct exo_fd *entry = exo_fd_at(KR, area()->leader->fd_table, fd);
+    int host = entry == NULL ? -1 : load_relaxed(&entry->host);
+    return host >= 0 ? host : -EBADF;
+}
+
+int exo_dirfd_host(int fd)
+{
+    return fd == AT_FDCWD_ ? fd : exo_fd_host(fd);
+}
+
+uint64_t exo_fd_limit(void)
+{
+    return KR->procs[area()->task->leader_slot].nofile_soft;
+}
+
+int exo_fd_take(uint32_t lowest)
+{
+    return exo_fd_reserve(KR, area()->leader->fd_table, lowest, exo_fd_limit());
+}
+
+int exo_fd_give(int fd, int host, bool cloexec)
+{
+    uint16_t flags = cloexec ? EXO_FD_OPEN | EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : EXO_FD_OPEN;
+    exo_fd_install(KR, area()->leader->fd_table, fd, host, flags, 0);
+    return fd;
+}
+
+void exo_fd_untake(int fd)
+{
+    exo_fd_unreserve(KR, area()->leader->fd_table, fd);
+}
+
+long exo_fd_made(long host, bool cloexec)
+{
+    if (host < 0)
+        return host;
+    int fd = exo_fd_take(0);
+    if (fd < 0) {
+        HOST_1(__NR_close, host);
+        return fd;
+    }
+    return exo_fd_give(fd, (int)host, cloexec);
+}

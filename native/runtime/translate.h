@@ -1,0 +1,30 @@
+/* Between the guest's numbers and the host's: pids, fds, and siginfo that holds them. */
+#ifndef EXO_RUNTIME_TRANSLATE_H
+#define EXO_RUNTIME_TRANSLATE_H
+
+#include "area.h"
+
+/* Host pid or tid of exo number; 0 if there is none. */
+uint32_t exo_host_of(uint32_t tid);
+/* Exo number of a host pid; 0 if it is not of this instance. */
+uint32_t exo_tid_of(uint32_t host_tid);
+/* Host process group of exo's; 0 if there is none. */
+uint32_t exo_host_pgid(uint32_t pgid);
+
+void exo_siginfo_to_guest(struct k_siginfo *info);
+void exo_siginfo_to_host(struct k_siginfo *info);
+
+/* Host fd behind guest fd, or -EBADF. */
+int exo_fd_host(int fd);
+/* The same for *at calls: AT_FDCWD is let through. */
+int exo_dirfd_host(int fd);
+struct exo_fd *exo_fd_entry(int fd);
+uint64_t exo_fd_limit(void);
+/* Takes the lowest number from lowest; -EMFILE. Then either of the next two. */
+int exo_fd_take(uint32_t lowest);
+int exo_fd_give(int fd, int host, bool cloexec);
+void exo_fd_untake(int fd);
+/* Makes a host call that returns an fd, interruptibly, and installs that. */
+long exo_fd_made(long host, bool cloexec);
+
+#endif

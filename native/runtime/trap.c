@@ -1,0 +1,33 @@
+/* SIGSYS of a guest's system call, and faults in the runtime's access to guest memory. */
+#include "signal.h"
+#include "stub.h"
+
+#define AUDIT_ARCH_X86_64 0xc000003e
+
+extern const char exo_entry[];
+extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[];
+
+/* Goes on as if the site had jumped to its stub; patches it so that it will. */
+void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
+{
+    struct k_sigcontext *regs = &uc->mcontext;
+    if (info->arch != AUDIT_ARCH_X86_64) {
+        regs->rax = (uint64_t)-ENOSYS; /* int $0x80 and the like: 32-bit calls are not served */
+        return;
+    }
+    regs->rax = (uint32_t)info->syscall;
+    exo_patch_trapped(regs->rip - 2, regs->rax);
+    regs->rcx = exo_return_address(regs->rip);
+    regs->rip = (uint64_t)exo_entry;
+    if (area()->observe && regs->rax < EXO_CALL_COUNT)
+        fetch_add(&KR->stats.trapped[regs->rax], 1);
+}
+
+uint64_t exo_fault_fixup(struct k_ucontext *uc)
+{
+    uint64_t rip = uc->mcontext.rip;
+    if (rip == (uint64_t)exo_copy_insn || rip == (uint64_t)guest_byte_insn ||
+        rip == (uint64_t)exo_xsave_insn)
+        return (uint64_t)exo_copy_fault;
+    return 0;
+}

@@ -1,0 +1,93 @@
+/* wait4(2), waitid(2): the host's, with pids translated and the slots of the reaped given back. */
+#include "translate.h"
+
+#define P_PID 1
+#define P_PGID 2
+#define P_PIDFD 3
+#define WNOWAIT_ 0x01000000
+#define WIFEXITED(status) (((status) & 0x7f) == 0)
+#define WIFSIGNALED(status) (((status) & 0x7f) != 0 && ((status) & 0xff) != 0x7f)
+
+/* -1 and 0 as they are, a pid or negative pgid translated; 0x80000000 when there is no such. */
+static long host_target(int pid, bool *none)
+{
+    *none = false;
+    if (pid == -1 || pid == 0)
+        return pid;
+    uint32_t host = pid > 0 ? exo_host_of((uint32_t)pid) : exo_host_pgid((uint32_t)-pid);
+    *none = host == 0 || pid == 1;
+    return pid > 0 ? (long)host : -(long)host;
+}
+
+/* The child's number. Another thread may reap it before its parent has noted the host's pid. */
+static uint32_t slot_of_reaped(uint32_t host_pid)
+{
+    uint32_t slot;
+    while ((slot = exo_task_find_host(KR, host_pid)) == 0)
+        HOST_0(__NR_sched_yield);
+    return slot;
+}
+
+static long reap(uint32_t host_pid, bool gone)
+{
+    uint32_t slot = slot_of_reaped(host_pid);
+    uint32_t tid = KR->tasks[slot].tid;
+    if (gone)
+        exo_task_free_process(KR, slot);
+    return (long)tid;
+}
+
+SYSCALL(wait4)
+{
+    bool none;
+    int status = 0;
+    uint8_t usage[144];
+    long target = host_target((int)a, &none);
+    if (none)
+        return -ECHILD;
+    long host = host_wait(__NR_wait4, target, (long)&status, c, d == 0 ? 0 : (long)usage, 0, 0);
+    if (host <= 0)
+        return host;
+    long pid = reap((uint32_t)host, WIFEXITED(status) || WIFSIGNALED(status));
+    if ((b != 0 && guest_put(b, &status) != 0) ||
+        (d != 0 && guest_write((uint64_t)d, usage, sizeof(usage)) != 0))
+        return -EFAULT;
+    return pid;
+}
+
+static long host_id(int type, long id, long *host)
+{
+    bool none = false;
+    *host = id;
+    if (type == P_PID)
+        *host = id > 0 ? host_target((int)id, &none) : id;
+    if (type == P_PGID && id > 0)
+        *host = -host_target(-(int)id, &none);
+    if (type == P_PIDFD) {
+        *host = exo_fd_host((int)id);
+        return *host < 0 ? -EBADF : 0;
+    }
+    return none ? -ECHILD : 0;
+}
+
+SYSCALL(waitid)
+{
+    struct k_siginfo info;
+    uint8_t usage[144];
+    long id;
+    long error = host_id((int)a, b, &id);
+    if (error != 0)
+        return error;
+    memset(&info, 0, sizeof(info));
+    long result = host_wait(__NR_waitid, a, id, (long)&info, d, e == 0 ? 0 : (long)usage, 0);
+    if (result != 0)
+        return result;
+    if (info.pid != 0) {
+        bool gone = info.code >= 1 && info.code <= 3 && !(d & WNOWAIT_); /* CLD_EXITED .. DUMPED */
+        info.pid = (int32_t)reap((uint32_t)info.pid, gone);
+        if (e != 0 && guest_write((uint64_t)e, usage, sizeof(usage)) != 0)
+            return -EFAULT;
+    }
+    /* The host writes the first six words only. */
+    return c == 0 ? 0 : guest_write((uint64_t)c, &info, 28);
+}

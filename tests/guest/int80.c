@@ -1,0 +1,32 @@
+/* int 0x80 in a 64-bit program: 32-bit system call numbers, where the kernel has them. */
+#include "check.h"
+#include <setjmp.h>
+
+static sigjmp_buf back;
+static void fault(int number) { siglongjmp(back, number); }
+
+static long call32(long number, long first)
+{
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(0), "d"(0) : "memory");
+    return result;
+}
+
+int main(void)
+{
+    signal(SIGSEGV, fault);
+    int number = sigsetjmp(back, 1);
+    if (number) {
+        printf("int 0x80: signal %d\n", number);
+        return finish();
+    }
+    printf("getpid32 is getpid: %d\n", call32(20, 0) == getpid());
+    printf("getppid32 is getppid: %d\n", call32(64, 0) == getppid());
+    printf("close32 of nothing: %s\n", error_name((int)-call32(6, 999)));
+    printf("unknown: %s\n", error_name((int)-call32(9999, 0)));
+    pid_t pid = fork();
+    if (pid == 0)
+        call32(1, 17);
+    printf("exit32: %d\n", reap(pid));
+    return finish();
+}

@@ -1,0 +1,62 @@
+"""Every command line of commands.toml does the same natively and under exo-um."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sidebyside import Pair
+
+HERE = Path(__file__).parent
+TABLE: dict[str, Any] = tomllib.loads((HERE / "commands.toml").read_text())
+CASES: list[dict[str, Any]] = TABLE["case"]
+KEYS = {"name", "run", "shell", "argv", "stdin", "files", "needs", "setup", "normalise", "timeout", "status"}
+
+
+def command_line(case: dict[str, Any]) -> list[str]:
+    """The argv of a case: its own, or its text given to its shell (bash)."""
+    if "argv" in case:
+        return list(case["argv"])
+    return [*case.get("shell", ["bash"]), "-c", case["run"]]
+
+
+def limited(case: dict[str, Any]) -> Any:
+    """A parameter set whose limit lets both runs reach their own timeouts."""
+    seconds = 2 * case.get("timeout", 120) + 300
+    return pytest.param(case, id=case["name"], marks=pytest.mark.timeout(seconds))
+
+
+@pytest.mark.parametrize("case", [limited(case) for case in CASES])
+def test_command(case: dict[str, Any], require: Callable[[str], None], both: Callable[..., Pair]) -> None:
+    """Same stdout, stderr and exit status; the native run must end with the status of the table."""
+    argv = command_line(case)
+    for program in {argv[0], *case.get("needs", [])}:
+        require(program)
+    pair = both(
+        argv,
+        stdin=case.get("stdin", "").encode(),
+        files=case.get("files", {}),
+        setup=case.get("setup", ""),
+        timeout=case.get("timeout", 120),
+    )
+    native = pair.native
+    assert not native.timed_out, f"native run timed out: {native}"
+    assert native.status == case.get("status", 0), f"native run failed: {native}"
+    assert not (difference := pair.difference(TABLE["normalise"] + case.get("normalise", []))), difference
+
+
+def test_table_is_sound() -> None:
+    """Names are unique, keys known, and every program that a case needs has a Debian package."""
+    names = [case["name"] for case in CASES]
+    assert len(names) == len(set(names))
+    for case in CASES:
+        assert set(case) <= KEYS, case["name"]
+        assert ("run" in case) != ("argv" in case), case["name"]
+    needed = {program for case in CASES for program in [command_line(case)[0], *case.get("needs", [])]}
+    assert not (unknown := needed - set(TABLE["packages"])), f"no package known for {unknown}"
+    lines = (HERE / "packages.txt").read_text().splitlines()
+    listed = {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    assert set(TABLE["packages"].values()) <= listed

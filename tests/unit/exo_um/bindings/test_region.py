@@ -1,0 +1,84 @@
+"""The region as cffi sees it has the layout that the C compiler gives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exo_um.bindings import check, ffi, lib
+from exo_um.bindings.region import Region
+
+INCLUDE = Path(__file__).parents[4] / "native" / "include"
+ABI = INCLUDE / "exo" / "abi.h"
+STRUCTS = re.findall(r"^struct (exo_\w+) \{", ABI.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Sizes and field offsets as a compiled C program prints them."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    lines = []
+    for name in STRUCTS:
+        lines.append(f'printf("{name} %zu\\n", sizeof(struct {name}));')
+        for field, _ in ffi.typeof(f"struct {name}").fields:
+            lines.append(f'printf("{name}.{field} %zu\\n", offsetof(struct {name}, {field}));')
+    folder = tmp_path_factory.mktemp("layout")
+    source = folder / "layout.c"
+    head = "#include <stddef.h>\n#include <stdio.h>\n#include <exo/abi.h>\n"
+    source.write_text(f"{head}int main(void) {{ {' '.join(lines)} return 0; }}\n")
+    subprocess.run([compiler, f"-I{INCLUDE}", "-o", folder / "layout", source], check=True)
+    output = subprocess.run([folder / "layout"], check=True, capture_output=True, text=True).stdout
+    return {name: int(number) for name, number in (line.split() for line in output.splitlines())}
+
+
+def test_layout(compiled: dict[str, int]) -> None:
+    seen = {}
+    for name in STRUCTS:
+        struct = ffi.typeof(f"struct {name}")
+        seen[name] = ffi.sizeof(struct)
+        seen |= {f"{name}.{field}": kind.offset for field, kind in struct.fields}
+    assert len(STRUCTS) >= 9
+    assert seen == compiled
+
+
+def test_a_task_fills_two_cache_lines() -> None:
+    assert ffi.sizeof("struct exo_task") == 128
+
+
+def test_a_new_region() -> None:
+    region = Region()
+    try:
+        assert region.kr.magic == lib.EXO_ABI_MAGIC
+        assert region.kr.version == lib.EXO_ABI_VERSION
+        assert os.fstat(region.fd).st_size == region.kr.size
+        assert os.fstat(region.fd).st_blocks * 512 < 1 << 20  # sparse
+        assert not os.get_inheritable(region.fd)
+        assert region.kr.tasks[0].tid == 1
+    finally:
+        os.close(region.fd)
+
+
+def test_frame_data_stays_in_bounds() -> None:
+    region = Region()
+    try:
+        limit = lib.EXO_FRAME_DATA_SIZE
+        region.frame_data(3, limit - 2, 2)[:] = b"ab"
+        assert bytes(region.kr.frames[3].data[limit - 2 : limit]) == b"ab"
+        for offset, size in ((limit - 1, 2), (-1, 1), (0, -1)):
+            with pytest.raises(ValueError, match="frame data"):
+                region.frame_data(3, offset, size)
+    finally:
+        os.close(region.fd)
+
+
+def test_check() -> None:
+    assert check(5) == 5
+    with pytest.raises(FileNotFoundError):
+        check(-2)

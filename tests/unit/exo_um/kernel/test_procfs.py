@@ -1,0 +1,199 @@
+"""Guest paths below /proc, on an instance of two processes, one of them with two threads."""
+
+from __future__ import annotations
+
+import errno
+from types import SimpleNamespace
+
+import pytest
+
+from exo_um.kernel import procfs, proctext
+from exo_um.kernel.procfs import HostPath, Listing, Made, Rewritten, resolve
+
+KERNEL, SHELL, WORKER, THREAD = 0, 1, 2, 3
+
+
+def task(tid: int, tgid: int, ppid: int) -> SimpleNamespace:
+    return SimpleNamespace(tid=tid, tgid=tgid, ppid=ppid, pgid=1, sid=1)
+
+
+TASKS = {KERNEL: task(1, 1, 0), SHELL: task(2, 2, 1), WORKER: task(3, 3, 2), THREAD: task(4, 3, 2)}
+OPEN_FDS = {SHELL: [0, 1, 2, 7], WORKER: [0], THREAD: [0], KERNEL: []}
+
+
+class FakeView:
+    """Host numbers are exo's plus 1000, host fds the guest's plus 100."""
+
+    def task(self, slot: int) -> SimpleNamespace:
+        return TASKS[slot]
+
+    def find(self, tid: int) -> int | None:
+        return next((slot for slot, task in TASKS.items() if task.tid == tid), None)
+
+    def leader(self, slot: int) -> int:
+        return WORKER if slot == THREAD else slot
+
+    def host_tid(self, slot: int) -> int:
+        return TASKS[slot].tid + 1000
+
+    def pid_of_host(self, host_tid: int) -> int:
+        return host_tid - 1000 if 1000 < host_tid < 1005 else 0
+
+    pgid_of_host = pid_of_host
+
+    def pids(self) -> list[int]:
+        return [1, 2, 3]
+
+    def tids(self, leader: int) -> list[int]:
+        return [3, 4] if leader == WORKER else [TASKS[leader].tid]
+
+    def children(self, slot: int) -> list[int]:
+        return [3] if slot == SHELL else []
+
+    def fds(self, slot: int) -> list[int]:
+        return OPEN_FDS[slot]
+
+    def host_fd(self, slot: int, fd: int) -> int:
+        return fd + 100 if fd in OPEN_FDS[slot] else -1
+
+    def exe(self, leader: int) -> bytes:
+        return b"" if leader == KERNEL else b"/bin/busybox"
+
+    def last_pid(self) -> int:
+        return 4
+
+    def kernel_names(self) -> dict[str, bytes]:
+        return {"hostname": b"guest"}
+
+
+def answer(path: str) -> object:
+    return resolve(FakeView(), path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/proc/cpuinfo", "/proc/cpuinfo"),
+        ("/proc//sys/./vm/swappiness", "/proc/sys/vm/swappiness"),
+        ("/proc/sys/kernel/pid_max", "/proc/sys/kernel/pid_max"),
+        ("/proc/2", "/proc/1002"),
+        ("/proc/1/comm", "/proc/1001/comm"),
+        ("/proc/2/maps", "/proc/1002/maps"),
+        ("/proc/2/../3/smaps", "/proc/1003/smaps"),
+        ("/proc/2/net/tcp", "/proc/1002/net/tcp"),
+        ("/proc/3/task/4", "/proc/1003/task/1004"),
+        ("/proc/3/task/4/maps", "/proc/1003/task/1004/maps"),
+        ("/proc/4/maps", "/proc/1004/maps"),
+        ("/proc/2/fd/7", "/proc/1002/fd/107"),
+        ("/proc/2/fd/7/sub/../x", "/proc/1002/fd/107/sub/../x"),
+        ("/proc/2/fdinfo/0", "/proc/1002/fdinfo/100"),
+        ("/proc/3/task/4/fd/0", "/proc/1003/task/1004/fd/100"),
+        ("/proc/2/exe", "/bin/busybox"),
+        ("/proc/1/exe", "/proc/1001/exe"),
+        ("/proc/2/cwd/../x", "/proc/1002/cwd/../x"),
+        ("/proc/2/root/etc", "/proc/1002/root/etc"),
+        ("/proc/../etc", "/proc/../etc"),
+    ],
+)
+def test_host_paths(path: str, host: str) -> None:
+    found = answer(path)
+    assert isinstance(found, HostPath)
+    assert found.path == host.encode()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/proc/1002",  # a number of the host's
+        "/proc/99/status",
+        "/proc/0",
+        "/proc/2/fd/9",
+        "/proc/2/fd/x",
+        "/proc/2/task/4",  # another process's thread
+        "/proc/2/task/x",
+        "/proc/99/../2/maps/../../98",
+    ],
+)
+def test_strangers_do_not_exist(path: str) -> None:
+    with pytest.raises(OSError, match="guest's /proc") as caught:
+        answer(path)
+    assert caught.value.errno == errno.ENOENT
+
+
+def names(path: str) -> list[bytes]:
+    found = answer(path)
+    assert isinstance(found, Listing)
+    return [entry.name for entry in found.entries]
+
+
+def test_listings() -> None:
+    assert names("/proc") == names("/proc/2/..") == [b"1", b"2", b"3"]
+    assert names("/proc/3/task") == [b"3", b"4"]
+    assert names("/proc/2/fd") == names("/proc/2/fdinfo") == [b"0", b"1", b"2", b"7"]
+
+
+def test_only_the_root_shows_the_hosts_names() -> None:
+    root, fds = answer("/proc/"), answer("/proc/2/fd/")
+    assert isinstance(root, Listing)
+    assert isinstance(fds, Listing)
+    assert root.host
+    assert not fds.host
+    assert fds.path == b"/proc/1002/fd"
+
+
+def test_made() -> None:
+    for path, text in [
+        ("/proc/sys/kernel/ns_last_pid", b"4\n"),
+        ("/proc/sys/kernel/hostname", b"guest\n"),
+        ("/proc/2/task/2/children", b"3 "),
+    ]:
+        found = answer(path)
+        assert isinstance(found, Made)
+        assert found.text == text
+
+
+def rewritten(path: str, host: str, text: bytes) -> bytes:
+    found = answer(path)
+    assert isinstance(found, Rewritten)
+    assert found.path == host.encode()
+    return found.rewrite(text)
+
+
+def test_status() -> None:
+    host = (
+        b"Name:\ta\nTgid:\t1003\nNgid:\t0\nPid:\t1004\nPPid:\t1002\nTracerPid:\t1002\n"
+        b"NStgid:\t1003\t7\nNSpid:\t1004\t8\nNSpgid:\t5\nNSsid:\t6\nThreads:\t2\n"
+    )
+    assert rewritten("/proc/3/task/4/status", "/proc/1003/task/1004/status", host) == (
+        b"Name:\ta\nTgid:\t3\nNgid:\t0\nPid:\t4\nPPid:\t2\nTracerPid:\t2\n"
+        b"NStgid:\t3\nNSpid:\t4\nNSpgid:\t1\nNSsid:\t1\nThreads:\t2\n"
+    )
+
+
+def test_a_tracer_outside_does_not_show() -> None:
+    assert proctext.status(b"TracerPid:\t77\n", FakeView(), SHELL) == b"TracerPid:\t0\n"  # type: ignore[arg-type]
+
+
+def test_stat() -> None:
+    host = b"1003 (a) (b) S 1002 1001 900 34816 1001 4194304 1 2\n"
+    assert rewritten("/proc/3/stat", "/proc/1003/stat", host) == (
+        b"3 (a) (b) S 2 1 1 34816 1 4194304 1 2\n"
+    )
+    no_terminal = b"1003 (a) S 1002 1001 900 0 -1 4194304\n"
+    assert proctext.stat(no_terminal, FakeView(), WORKER) == b"3 (a) S 2 1 1 0 -1 4194304\n"  # type: ignore[arg-type]
+
+
+def test_loadavg() -> None:
+    assert rewritten("/proc/loadavg", "/proc/loadavg", b"0.1 0.2 0.3 2/130 9999\n") == (
+        b"0.1 0.2 0.3 2/130 4\n"
+    )
+
+
+def test_cmdline_is_the_guests() -> None:
+    host = b"exo1:1:-1:0\0/bin/busybox\0sh\0-c\0true\0"
+    assert rewritten("/proc/2/cmdline", "/proc/1002/cmdline", host) == b"sh\0-c\0true\0"
+    assert rewritten("/proc/2/cmdline", "/proc/1002/cmdline", b"sh\0") == b"sh\0"
+
+
+def test_odd_bytes_survive() -> None:
+    assert procfs.encode("/proc/\udcff") == b"/proc/\xff"

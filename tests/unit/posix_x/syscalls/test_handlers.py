@@ -1,0 +1,222 @@
+"""The handlers themselves, called through the serve loop by a fake guest."""
+
+from __future__ import annotations
+
+import array
+import errno
+import os
+import socket
+import struct
+
+import pytest
+from unit.exo_um.kernel.fake_guest import FakeGuest
+
+from exo_um.bindings import lib
+from exo_um.bindings.port import Port
+from exo_um.bindings.region import Region
+from exo_um.kernel.instance import Instance, numeric_release
+from exo_um.kernel.serve import Server
+from posix_x.syscalls import HANDLERS
+
+OPENAT = 257
+UNAME, GETRLIMIT, GETRUSAGE, SYSINFO, TIMES = 63, 97, 98, 99, 100
+SETRLIMIT, SETHOSTNAME, PRLIMIT64 = 160, 170, 302
+NOFILE, STACK = 7, 3
+AT_FDCWD = -100
+
+
+class World:
+    """One fake guest that is this process."""
+
+    def __init__(self) -> None:
+        self.instance = Instance(Region())
+        self.kr = self.instance.region.kr
+        self.kr.kernel_host_pid = os.getppid()
+        self.port = Port(self.instance.region, os.eventfd(0))
+        self.server = Server(self.instance, self.port, lambda: HANDLERS, spin=False)
+        self.guest = FakeGuest(self.instance, self.port)
+        self.guest.alive()
+        self.proc = self.kr.procs[self.guest.slot]
+        self.proc.nofile_soft, self.proc.nofile_hard = 1024, 4096
+
+    def call(self, nr: int, *args: int) -> int:
+        """Make a call; return its result, or the host call that it asks for, negative."""
+        self.guest.post(nr, *args)
+        return self.step()
+
+    def step(self) -> int:
+        for slot in self.port.take():
+            self.server.serve(slot)
+        self.server.hand_over()
+        if self.guest.state() == lib.EXO_FRAME_HOSTCALL:
+            return int(-self.guest.frame.host_nr - 10000)
+        assert self.guest.state() == lib.EXO_FRAME_REPLY
+        return int(self.guest.frame.result)
+
+    def answer(self, result: int) -> int:
+        """Answer the host call asked for."""
+        self.guest.host_done(result)
+        return self.step()
+
+    def open(self, path: str, flags: int = os.O_RDONLY) -> int:
+        self.guest.stage(1, 0, path.encode() + b"\0")
+        return self.call(OPENAT, AT_FDCWD, 1, flags, 0)
+
+    def content(self) -> bytes:
+        """What the handed-over fd holds."""
+        with socket.socket(fileno=os.dup(self.port.guest_channel)) as channel:
+            _, control, _, _ = channel.recvmsg(8, 64, socket.MSG_DONTWAIT)
+        with os.fdopen(array.array("i", control[0][2])[0], "rb") as file:
+            return file.read()
+
+    def path(self) -> bytes:
+        """The path to open instead."""
+        return self.guest.memory(0, self.guest.frame.data_size)[:-1]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_uname(world: World) -> None:
+    world.guest.stage(0, 0, bytes(390))
+    assert world.call(UNAME, 1) == 0
+    fields = [
+        field.rstrip(b"\0").decode() for field in struct.unpack("65s" * 6, world.guest.out(0))
+    ]
+    assert fields[0] == "Linux"
+    assert fields[1] == os.uname().nodename
+    assert fields[2].endswith("-exo-um")
+    assert fields[3].startswith("exo-um ")
+    assert fields[4:] == ["x86_64", "(none)"]
+
+
+def test_numeric_release() -> None:
+    assert numeric_release("6.18.44-fc-v595") == "6.18.44"
+    assert numeric_release("5.10.0+") == "5.10.0"
+    assert numeric_release("6.1.") == "6.1"
+
+
+def test_sethostname_needs_privilege_and_a_length(world: World) -> None:
+    world.guest.stage(0, 0, b"elsewhere")
+    result = world.call(SETHOSTNAME, 1, 9)
+    if os.geteuid() != 0:
+        assert result == -errno.EPERM
+        return
+    assert result == 0
+    assert world.instance.hostname == b"elsewhere"
+    assert os.uname().nodename != "elsewhere"
+    assert world.call(SETHOSTNAME, 1, 65) == world.call(SETHOSTNAME, 1, -1) == -errno.EINVAL
+
+
+def test_sysinfo_counts_the_instances_tasks(world: World) -> None:
+    world.guest.stage(0, 0, bytes(112))
+    assert world.call(SYSINFO, 1) == -10000 - SYSINFO
+    assert world.answer(0) == 0
+    assert struct.unpack_from("H", world.guest.out(0), 80)[0] == 2
+
+
+def test_nofile_is_exos_own(world: World) -> None:
+    world.guest.stage(1, 0, bytes(16))
+    assert world.call(GETRLIMIT, NOFILE, 1) == 0
+    assert struct.unpack("QQ", world.guest.out(1)) == (1024, 4096)
+    world.guest.stage(1, 0, struct.pack("QQ", 100, 4096))
+    assert world.call(SETRLIMIT, NOFILE, 1) == 0
+    assert (world.proc.nofile_soft, world.proc.nofile_hard) == (100, 4096)
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [((5, 4), errno.EINVAL), ((5, (1 << 64) - 1), errno.EPERM), ((5, (1 << 20) + 1), errno.EPERM)],
+)
+def test_nofile_errors(world: World, limits: tuple[int, int], error: int) -> None:
+    world.guest.stage(1, 0, struct.pack("QQ", *limits))
+    assert world.call(SETRLIMIT, NOFILE, 1) == -error
+
+
+def test_null_pointers(world: World) -> None:
+    assert world.call(GETRLIMIT, NOFILE, 0) == world.call(SETRLIMIT, NOFILE, 0) == -errno.EFAULT
+    assert world.call(UNAME, 0) == -errno.EFAULT
+    assert world.call(GETRUSAGE, 0, 0) == -10000 - GETRUSAGE
+    assert world.answer(0) == -errno.EFAULT
+
+
+def test_prlimit_swaps(world: World) -> None:
+    world.guest.stage(2, 0, struct.pack("QQ", 50, 60))
+    world.guest.stage(3, 16, bytes(16))
+    pid = world.guest.task.tgid
+    assert world.call(PRLIMIT64, pid, NOFILE, 1, 1) == 0
+    assert struct.unpack("QQ", world.guest.out(3)) == (1024, 4096)
+    assert world.proc.nofile_hard == 60
+    assert world.call(PRLIMIT64, pid + 50, NOFILE, 1, 1) == -errno.ESRCH
+    assert world.call(PRLIMIT64, 0, NOFILE, 0, 0) == 0
+
+
+def test_other_limits_are_the_hosts(world: World) -> None:
+    world.guest.stage(3, 64, bytes(16))
+    assert world.call(PRLIMIT64, 0, STACK, 0, 1) == -10000 - PRLIMIT64
+    frame = world.guest.frame
+    assert (list(frame.host_args)[:4], frame.host_data) == ([0, STACK, 0, 64], 8)
+    assert world.answer(0) == 0
+    assert frame.out_size[3] == 16
+    assert world.call(PRLIMIT64, 0, STACK, 0, 1) == -10000 - PRLIMIT64
+    assert world.answer(-errno.EPERM) == -errno.EPERM
+    assert frame.out_size[3] == 0
+
+
+def test_times_without_a_buffer(world: World) -> None:
+    assert world.call(TIMES, 0) == -10000 - TIMES
+    assert (world.guest.frame.host_args[0], world.guest.frame.host_data) == (0, 0)
+    assert world.answer(12345) == 12345
+
+
+def test_open_status(world: World) -> None:
+    assert world.open("/proc/2/status", os.O_RDONLY | os.O_CLOEXEC) == 0
+    assert world.guest.frame.flags == lib.EXO_REPLY_FD | lib.EXO_REPLY_CLOEXEC
+    lines = world.content().splitlines()
+    assert b"Pid:\t2" in lines
+    assert b"PPid:\t1" in lines
+
+
+def test_open_fd_directory(world: World) -> None:
+    table = world.guest.task.fd_table = world.instance.region.table_create()
+    world.instance.region.table_install(table, 5, 0)
+    assert world.open("/proc/2/fd", os.O_RDONLY | os.O_DIRECTORY) == 0
+    assert world.guest.frame.flags == lib.EXO_REPLY_FD | lib.EXO_REPLY_DIRECTORY
+    records = world.content()
+    assert b"5\0" in records
+    assert len(records) == 3 * 24
+
+
+def test_proc_shows_only_the_instance(world: World) -> None:
+    assert world.open("/proc", os.O_DIRECTORY) == 0
+    records = world.content()
+    names = []
+    while records:
+        size = int.from_bytes(records[16:18], "little")
+        names.append(records[19:size].partition(b"\0")[0])
+        records = records[size:]
+    assert [name for name in names if name.isdigit()] == [b"1", b"2"]
+    assert {b".", b"..", b"self", b"cpuinfo"} <= set(names)
+
+
+def test_open_passes(world: World) -> None:
+    passed = lib.EXO_REPLY_PASS | lib.EXO_REPLY_PATH
+    assert world.open("/proc/2/maps") == 0
+    assert (world.guest.frame.flags, world.path()) == (passed, b"/proc/%d/maps" % os.getpid())
+    assert world.open("/proc/2/status", os.O_PATH) == 0
+    assert (world.guest.frame.flags, world.path()) == (passed, b"/proc/%d/status" % os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("path", "flags", "error"),
+    [
+        ("/proc/77/stat", os.O_RDONLY, errno.ENOENT),
+        ("/proc/2/stat", os.O_RDWR, errno.EACCES),
+        ("/proc/2/stat", os.O_DIRECTORY, errno.ENOTDIR),
+        ("/proc/2/task", os.O_WRONLY, errno.EISDIR),
+    ],
+)
+def test_open_errors(world: World, path: str, flags: int, error: int) -> None:
+    assert world.open(path, flags) == -error

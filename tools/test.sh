@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# All tests, from the inside out: unit, native under sanitizers, then those that start guests, as
+# the current user and, when that is root, once more as an ordinary one. Extra arguments go to
+# pytest. The build is up to date when this starts (see the Makefile).
+set -uo pipefail
+. "$(dirname "$0")/common.sh"
+cd "$(dirname "$0")/.."
+failed=()
+
+check() {
+    local name=$1
+    shift
+    say "test: $name"
+    "$@" || failed+=("$name")
+}
+
+# python_tests NAME FOLDER [OPTION...]: runs the tests in FOLDER, where there are some.
+python_tests() {
+    local name=$1 folder=$2
+    shift 2
+    if [ -z "$(find "$folder" -name 'test_*.py' 2>/dev/null | head -1)" ]; then
+        check "$name" missing "no tests in $folder"
+        return
+    fi
+    check "$name" .venv/bin/pytest -q "$folder" "$@"
+}
+
+native_tests() {
+    cmake --preset "$1" >/dev/null && cmake --build --preset "$1" >/dev/null &&
+        ctest --preset "$1" --no-tests=error
+}
+
+prepare() {
+    flock build/.lock tools/require.sh test || die "the tests' requirements cannot be installed"
+    tools/busybox.sh || exit
+    need setarch util-linux
+    local packages
+    packages=$(sed 's/#.*//' tests/system/packages.txt 2>/dev/null | tr '\n' ' ')
+    [ -z "${packages// /}" ] && return
+    if can_apt; then
+        # dpkg answers faster than apt, and without a network.
+        # shellcheck disable=SC2086
+        dpkg -s $packages >/dev/null 2>&1 || apt_install $packages ||
+            check "packages" missing "not all of these packages could be installed: $packages"
+    fi
+}
+
+prepare
+python_tests "unit" tests/unit "$@"
+if [ -n "$(find tests/native -name '*.c' 2>/dev/null | head -1)" ]; then
+    for preset in dev asan tsan; do
+        check "native ($preset)" native_tests "$preset"
+    done
+else
+    check "native" missing "no tests in tests/native"
+fi
+for folder in guest system; do
+    python_tests "$folder" "tests/$folder" "$@"
+    if [ "$(id -u)" = 0 ]; then
+        python_tests "$folder, as nobody" "tests/$folder" --as-user nobody "$@"
+    fi
+done
+
+if [ ${#failed[@]} -gt 0 ]; then
+    say "tests failed: ${failed[*]}"
+    exit 1
+fi
+say "test: all good"
