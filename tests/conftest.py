@@ -22,15 +22,19 @@ import pytest
 from sidebyside import MARK, Launcher, Pair, have, marked_processes
 
 PR_SET_CHILD_SUBREAPER = 36
-SHM = Path("/dev/shm")  # noqa: S108 - looked at, never written
+SHM = Path("/dev/shm")
 GRACE_S = 5.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that run the same tables in other ways."""
     group = parser.getgroup("exo-um")
-    group.addoption("--exo-flags", default="", help="more flags for `exo-um run`, e.g. '--no-patch'")
-    group.addoption("--as-user", default=None, metavar="NAME", help="as root: run all commands as NAME")
+    group.addoption(
+        "--exo-flags", default="", help="more flags for `exo-um run`, e.g. '--no-patch'"
+    )
+    group.addoption(
+        "--as-user", default=None, metavar="NAME", help="as root: run all commands as NAME"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

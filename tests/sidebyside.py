@@ -16,7 +16,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +61,14 @@ class Pair:
         rules = list(rules)
         return "\n".join(
             difflib.unified_diff(
-                self.native.normalised(rules), self.exo.normalised(rules), "native", "exo-um", "", "", 3, ""
+                self.native.normalised(rules),
+                self.exo.normalised(rules),
+                "native",
+                "exo-um",
+                "",
+                "",
+                3,
+                "",
             )
         )
 
@@ -121,7 +127,11 @@ class Launcher:
             MARK: self.mark,
         }
         if self.cache is not None:
-            environment |= {"GOCACHE": str(self.cache / "go"), "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"}
+            environment |= {
+                "GOCACHE": str(self.cache / "go"),
+                "GOFLAGS": "-mod=mod",
+                "GOTOOLCHAIN": "local",
+            }
         return environment | self.extra_env
 
     def fresh(self, files: Mapping[str, str | bytes] | None = None) -> Path:
@@ -173,7 +183,9 @@ class Launcher:
     def command(self, argv: Sequence[str], stdin: bytes = b"", timeout: float = 120) -> Outcome:
         """Run argv as it is; past the timeout (seconds) its whole process group is killed."""
         began = time.monotonic()
-        with self.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with self.start(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
             late = False
             try:
                 stdout, stderr = process.communicate(stdin, timeout)
@@ -182,10 +194,16 @@ class Launcher:
                 kill_everything(process.pid, self.mark)
                 stdout, stderr = process.communicate()
             code = process.returncode
-            return Outcome(stdout, stderr, code if code >= 0 else 128 - code, late, time.monotonic() - began)
+            return Outcome(
+                stdout, stderr, code if code >= 0 else 128 - code, late, time.monotonic() - began
+            )
 
     def exo(
-        self, argv: Sequence[str], stdin: bytes = b"", timeout: float = 120, flags: Sequence[str] = ()
+        self,
+        argv: Sequence[str],
+        stdin: bytes = b"",
+        timeout: float = 120,
+        flags: Sequence[str] = (),
     ) -> Outcome:
         """Run argv under exo-um in the current work directory."""
         return self.command(self.exo_command(argv, flags), stdin, timeout)
@@ -206,6 +224,8 @@ class Launcher:
             self.fresh(files)
             if setup:
                 ready = self.command(["bash", "-ec", setup], timeout=600)
-                assert ready.status == 0, f"setup failed: {shlex.quote(setup)}\n{ready.stderr.decode()}"
+                assert ready.status == 0, (
+                    f"setup failed: {shlex.quote(setup)}\n{ready.stderr.decode()}"
+                )
             outcomes.append(self.command(command, stdin, timeout))
         return Pair(*outcomes)

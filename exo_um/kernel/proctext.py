@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from exo_um.kernel.procview import InstanceView as View
 
 LOADER_MARK = b"exo1:"
-PID, PPID, PGRP, SESSION, TTY, TPGID = 0, 1, 2, 3, 4, 5
+STATE, PPID, PGRP, SESSION, TTY, TPGID = 0, 1, 2, 3, 4, 5
 
 
 def status(text: bytes, view: View, slot: int) -> bytes:
@@ -30,6 +30,8 @@ def status(text: bytes, view: View, slot: int) -> bytes:
         key, colon, value = line.partition(b":")
         if key == b"TracerPid":
             ids[key] = view.pid_of_host(int(value))
+        elif key == b"State" and slot == view.caller:
+            line = b"State:\tR (running)"  # on the host it sleeps, waiting for us
         lines.append(key + b":\t%d" % ids[key] if colon and key in ids else line)
     return b"\n".join(lines)
 
@@ -42,6 +44,8 @@ def stat(text: bytes, view: View, slot: int) -> bytes:
     comm = head.partition(b" (")[2]
     fields = tail.split(b" ")
     tpgid = int(fields[TPGID])
+    if slot == view.caller:
+        fields[STATE] = b"R"  # on the host it sleeps, waiting for us
     fields[PPID] = b"%d" % task.ppid
     fields[PGRP] = b"%d" % task.pgid
     fields[SESSION] = b"%d" % task.sid

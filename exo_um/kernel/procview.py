@@ -26,15 +26,20 @@ class InstanceView:
     __slots__ = (
         "_instance",
         "_tasks",
+        "caller",
         "exe",
         "find",
         "host_tid",
+        "opening",
         "pgid_of_host",
         "pid_of_host",
     )
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, caller: int, opening: int) -> None:
+        """Look at instance for the task in slot caller, which is to get fd number opening."""
         self._instance = instance
+        self.caller = caller
+        self.opening = opening
         self._tasks = instance.tasks
         self.find = instance.tasks.find
         self.host_tid = instance.tasks.host_tid
@@ -67,7 +72,12 @@ class InstanceView:
 
     def fds(self, slot: int) -> list[int]:
         """Return the open fd numbers of a task's process; the kernel process shows none."""
-        return [] if slot == KERNEL_SLOT else [fd for fd, _ in self._tasks.fds(slot)]
+        if slot == KERNEL_SLOT:
+            return []
+        fds = {fd for fd, _ in self._tasks.fds(slot)}
+        if self.leader(slot) == self.leader(self.caller):
+            fds.add(self.opening)
+        return sorted(fds)
 
     def host_fd(self, slot: int, fd: int) -> int:
         """Return the host fd behind a task's fd number, or -1."""

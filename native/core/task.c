@@ -120,9 +120,17 @@ void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot)
     exo_lock_acquire(&kr->task_lock);
     if (kr->tasks[leader_slot].state != EXO_TASK_FREE) {
         table = exchange(&kr->tasks[leader_slot].fd_table, 0);
-        for (uint32_t i = 1; i < kr->task_high; i++)
-            if (kr->tasks[i].state != EXO_TASK_FREE && kr->tasks[i].leader_slot == leader_slot)
+        for (uint32_t i = 1; i < kr->task_high; i++) {
+            struct exo_task *task = &kr->tasks[i];
+            if (task->state == EXO_TASK_FREE)
+                continue;
+            if (task->parent_slot == leader_slot) { /* an orphan: the host knows whose it is now */
+                task->parent_slot = 0;
+                task->ppid = 1;
+            }
+            if (task->leader_slot == leader_slot)
                 free_locked(kr, i);
+        }
     }
     exo_lock_release(&kr->task_lock);
     if (table != 0)

@@ -122,3 +122,25 @@ unsigned exo_insn_movable(const uint8_t *code)
         return 0;
     return at + operands + immediate_size(shape, word && !wide, wide, reg);
 }
+
+unsigned exo_insn_short_branch(const uint8_t *code)
+{
+    return code[0] == 0xeb || (code[0] & 0xf0) == 0x70 ? 2 : 0;
+}
+
+/* Takes every byte for the start of an instruction: finds too many branches, never too few. */
+bool exo_insn_leads_to(const uint8_t *code, int size, int target)
+{
+    for (int at = 0; at + 6 <= size; at++) {
+        int32_t near;
+        memcpy(&near, code + at + 1, 4);
+        if (exo_insn_short_branch(code + at) && at + 2 + (int8_t)code[at + 1] == target)
+            return true;
+        if ((code[at] == 0xe9 || code[at] == 0xe8) && near == target - (at + 5))
+            return true;
+        memcpy(&near, code + at + 2, 4);
+        if (code[at] == 0x0f && (code[at + 1] & 0xf0) == 0x80 && near == target - (at + 6))
+            return true;
+    }
+    return false;
+}

@@ -85,18 +85,20 @@ static int receive_fd(const struct exo_frame *frame)
     }
 }
 
-static long install_reply(struct exo_frame *frame)
+static long install_reply(struct exo_frame *frame, int fd)
 {
+    uint32_t flags = frame->flags;
     int host = receive_fd(frame);
     store_release(&frame->state, EXO_FRAME_IDLE);
     announce(EXO_KERNEL_AWAITS_HANDOVER);
-    bool cloexec = frame->flags & EXO_REPLY_CLOEXEC;
-    long fd = exo_fd_made(host, cloexec);
-    struct exo_fd *entry = fd < 0 ? NULL : exo_fd_entry((int)fd);
-    if (entry == NULL)
-        return fd;
+    if (host < 0) {
+        exo_fd_untake(fd);
+        return host;
+    }
+    exo_fd_give(fd, host, flags & EXO_REPLY_CLOEXEC);
+    struct exo_fd *entry = exo_fd_entry(fd);
     entry->flags |= EXO_FD_HOST_CLOEXEC;
-    if (frame->flags & EXO_REPLY_DIRECTORY)
+    if (flags & EXO_REPLY_DIRECTORY)
         entry->flags |= EXO_FD_DIRECTORY;
     return fd;
 }
@@ -194,8 +196,6 @@ long exo_legacy(long a, long b, long c, long d, long e, long f)
             return error;
     }
     exchange_frame(frame);
-    if (frame->flags & EXO_REPLY_FD)
-        return install_reply(frame);
     long error = copy_out(frame, call, args);
     long result = error != 0 ? error : frame->result;
     store_release(&frame->state, EXO_FRAME_IDLE);
@@ -207,18 +207,23 @@ long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
 {
     struct exo_frame *frame = my_frame();
     uint32_t size = (uint32_t)strlen(path->guest) + 1;
+    int fd = exo_fd_take(0);
+    if (fd < 0)
+        return fd;
     memset(frame->arg_size, 0, sizeof(frame->arg_size));
     memset(frame->args, 0, sizeof(frame->args));
     frame->nr = __NR_openat;
     frame->args[0] = AT_FDCWD_;
     frame->args[2] = (long)flags;
     frame->args[3] = (long)mode;
+    frame->args[4] = fd; /* a listing of our fds shows the one it is read through */
     frame->arg_offset[1] = 0;
     frame->arg_size[1] = frame->data_size = size;
     memcpy(frame->data, path->guest, size);
     exchange_frame(frame);
     if (frame->flags & EXO_REPLY_FD)
-        return install_reply(frame);
+        return install_reply(frame, fd);
+    exo_fd_untake(fd);
     long result = frame->result;
     if (frame->flags & EXO_REPLY_PASS) {
         if (frame->flags & EXO_REPLY_PATH)

@@ -1,11 +1,14 @@
-/* sendmsg(2), recvmsg(2): the host's sockets, with the fds and pids in control messages translated. */
+/* sendmsg(2), recvmsg(2), getsockopt(2): the host's sockets, with the fds and pids that control
+ * messages and SO_PEERCRED hold translated.
+ */
 #include "translate.h"
 
 #define SOL_SOCKET_ 1
 #define SCM_RIGHTS_ 1
 #define SCM_CREDENTIALS_ 2
 #define SCM_PIDFD_ 4
-#define MSG_CTRUNC_ 8
+#define SO_PEERCRED_ 17
+#define SO_PEERPIDFD_ 77
 #define MSG_CMSG_CLOEXEC_ 0x40000000
 #define CONTROL_SIZE 8192
 #define MESSAGE_LIMIT 1024 /* UIO_MAXIOV: most messages in one sendmmsg */
@@ -159,4 +162,19 @@ SYSCALL(sendmmsg)
             return -EFAULT;
     }
     return count;
+}
+
+SYSCALL(getsockopt)
+{
+    int32_t number;
+    int host = exo_fd_host((int)a);
+    if (host < 0)
+        return -EBADF;
+    long error = host_wait(__NR_getsockopt, host, b, c, d, e, 0);
+    if (error != 0 || b != SOL_SOCKET_ || (c != SO_PEERCRED_ && c != SO_PEERPIDFD_) ||
+        guest_get(&number, d) != 0)
+        return error;
+    number = c == SO_PEERCRED_ ? (int32_t)exo_tid_of((uint32_t)number)
+                               : (int32_t)exo_fd_made(number, true);
+    return guest_put(d, &number);
 }

@@ -12,8 +12,9 @@
 #define MEMBARRIER_SYNC_CORE 32
 #define MEMBARRIER_REGISTER_SYNC_CORE 64
 #define HLT 0xf4
-#define WINDOW_BEFORE 8
-#define WINDOW_SIZE 32
+#define WINDOW_BEFORE 128 /* looked at for branches into the jump, as far as short ones reach */
+#define WINDOW_SIZE 288
+#define ENTRY_SIZE 20 /* bytes of emit_entry */
 
 extern const char exo_entry[];
 
@@ -96,6 +97,67 @@ static void write_jump(uint64_t at, uint64_t target, bool alone, unsigned stop)
     barrier();
 }
 
+/* Instructions that compilers put right before a system call, of five bytes or more. */
+static const struct {
+    uint8_t size, known; /* bytes of the whole, and how many of them are given */
+    uint8_t bytes[4];
+    bool loads_nr; /* its last four bytes must be the call's number */
+} before[] = {
+    {7, 3, {0x48, 0xc7, 0xc0}, true},        /* mov $nr,%rax */
+    {7, 3, {0x0f, 0x11, 0x83}, false},       /* movups %xmm0,disp32(%rbx) */
+    {5, 4, {0x48, 0x8b, 0x44, 0x24}, false}, /* mov disp8(%rsp),%rax */
+    {6, 2, {0x41, 0xb8}, false},             /* mov $imm,%r8d */
+    {6, 2, {0x41, 0xb9}, false},             /* mov $imm,%r9d */
+    {6, 2, {0x41, 0xba}, false},             /* mov $imm,%r10d */
+    {5, 1, {0xba}, false},                   /* mov $imm,%edx */
+    {5, 1, {0xbe}, false},                   /* mov $imm,%esi */
+    {5, 1, {0xbf}, false},                   /* mov $imm,%edi */
+};
+
+/* The byte before could make a longer instruction of what follows it. */
+static bool could_prefix(uint8_t byte)
+{
+    return (byte & 0xf0) == 0x40 || byte == 0x0f;
+}
+
+static uint8_t size_of_before(const uint8_t *code, bool loads_nr)
+{
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+        const uint8_t *at = code - before[i].size;
+        if (memcmp(at, before[i].bytes, before[i].known) == 0 && (!before[i].loads_nr || loads_nr) &&
+            (before[i].known > 1 || !could_prefix(at[-1])))
+            return before[i].size;
+    }
+    return 0;
+}
+
+/* A return with nothing but padding behind it, so that the jump may overwrite that. */
+static bool is_padded_return(const uint8_t *code)
+{
+    static const uint8_t padding[][2] = {{0xcc, 0xcc}, {0x90, 0x90}, {0x0f, 0x1f}, {0x66, 0x90},
+                                         {0x66, 0x2e}, {0x66, 0x66}, {0x66, 0x0f}};
+    for (size_t i = 0; code[0] == 0xc3 && i < sizeof(padding) / sizeof(padding[0]); i++)
+        if (memcmp(code + 1, padding[i], 2) == 0)
+            return true;
+    return false;
+}
+
+/* Measures the one or two instructions after the call that would make room for a jump. */
+static bool choose_after(struct exo_site *site, const uint8_t *window, const uint8_t *code)
+{
+    const uint8_t *next = code + 2;
+    unsigned first = exo_insn_movable(next);
+    site->first = site->moved = (uint8_t)first;
+    if ((first >= 3 && first <= 12) || is_padded_return(next))
+        return true;
+    if (first != 2)
+        return false;
+    unsigned second = exo_insn_movable(next + 2) + exo_insn_short_branch(next + 2);
+    site->moved = (uint8_t)(first + second);
+    return second > 0 && second <= 8 &&
+           !exo_insn_leads_to(window, WINDOW_SIZE, (int)(next + 2 - window));
+}
+
 /* Fills in how site can be patched, given the bytes around it; false if not at all. */
 static bool choose(struct exo_site *site, const uint8_t *window, uint64_t nr)
 {
@@ -103,29 +165,28 @@ static bool choose(struct exo_site *site, const uint8_t *window, uint64_t nr)
     uint32_t number;
     memcpy(&number, code - 4, 4);
     bool loads_nr = nr == ~0UL ? number < EXO_CALL_COUNT : number == (uint32_t)nr;
-    bool prefixed = (code[-6] & 0xf0) == 0x40 || code[-6] == 0x0f;
-    site->moved = 0;
-    if (code[-5] == 0xb8 && loads_nr && !prefixed) {
+    if (code[-5] == 0xb8 && loads_nr && !could_prefix(code[-6])) {
         site->kind = EXO_PATCH_MOV;
         return true;
     }
-    if (code[-7] == 0x48 && code[-6] == 0xc7 && code[-5] == 0xc0 && loads_nr) {
-        site->kind = EXO_PATCH_BEFORE;
-        site->moved = 7;
-        return true;
-    }
-    unsigned moved = exo_insn_movable(code + 2);
-    bool padded_ret = code[2] == 0xc3 && ((code[3] == 0xcc && code[4] == 0xcc) ||
-                                          (code[3] == 0x90 && code[4] == 0x90) ||
-                                          (code[3] == 0x0f && code[4] == 0x1f) ||
-                                          (code[3] == 0x66 && (code[4] == 0x90 || code[4] == 0x2e ||
-                                                               code[4] == 0x66 || code[4] == 0x0f)));
-    if ((moved >= 3 && moved <= 12) || padded_ret) {
-        site->kind = EXO_PATCH_AFTER;
-        site->moved = (uint8_t)moved;
-        return true;
-    }
-    return false;
+    site->moved = size_of_before(code, loads_nr);
+    site->kind = site->moved > 0 ? EXO_PATCH_BEFORE : EXO_PATCH_AFTER;
+    return site->moved > 0 || choose_after(site, window, code);
+}
+
+/* The moved instructions, at their new address; a short branch becomes a near one. */
+static void emit_moved(struct code *code, uint64_t stub, const uint8_t *from, uint64_t address,
+                       const struct exo_site *site)
+{
+    const uint8_t *last = from + site->first;
+    bool branch = site->first < site->moved && exo_insn_short_branch(last);
+    emit(code, from, branch ? site->first : site->moved);
+    if (!branch)
+        return;
+    if (last[0] != 0xeb)
+        emit_byte(code, 0x0f);
+    emit_byte(code, last[0] == 0xeb ? 0xe9 : (uint8_t)(last[0] + 0x10));
+    emit_relative(code, stub, address + site->moved + (uint64_t)(int64_t)(int8_t)last[1]);
 }
 
 static void build(struct code *code, struct exo_site *site, const uint8_t *syscall)
@@ -141,9 +202,9 @@ static void build(struct code *code, struct exo_site *site, const uint8_t *sysca
         emit_entry(code, site->stub, after);
         break;
     default:
-        site->tail = 20;
-        emit_entry(code, site->stub, site->stub + site->tail);
-        emit(code, syscall + 2, site->moved);
+        emit_entry(code, site->stub, site->stub + code->size + ENTRY_SIZE);
+        site->tail = (uint8_t)code->size;
+        emit_moved(code, site->stub, syscall + 2, after, site);
         emit_byte(code, 0xe9);
         emit_relative(code, site->stub, after + site->moved);
     }
@@ -156,8 +217,17 @@ static void decline(uint64_t address)
     fetch_add(&KR->stats.sites_trapping, 1);
 }
 
-/* The site's page is writable. */
-static bool patch_locked(uint64_t address, uint64_t nr)
+/* Two bytes that must change together are in different cache lines, or two instructions move. */
+static bool needs_solitude(const struct exo_site *site)
+{
+    return site->kind == EXO_PATCH_AFTER &&
+           ((site->address & 63) == 63 || site->first != site->moved);
+}
+
+enum outcome { DECLINED, POSTPONED, PATCHED };
+
+/* The site's page is writable. Not alone: other threads may be executing this very code. */
+static enum outcome patch_locked(uint64_t address, uint64_t nr, bool alone)
 {
     uint8_t window[WINDOW_SIZE];
     struct code code = {.size = 0};
@@ -165,24 +235,32 @@ static bool patch_locked(uint64_t address, uint64_t nr)
     if (guest_read(window, address - WINDOW_BEFORE, sizeof(window)) != 0 ||
         window[WINDOW_BEFORE] != 0x0f || window[WINDOW_BEFORE + 1] != 0x05 ||
         !choose(&site, window, nr))
-        return false;
-    bool alone = load_relaxed(&exo_mm.tasks) <= 1;
-    unsigned before = site.kind == EXO_PATCH_MOV ? 5 : site.moved;
-    uint64_t at = site.kind == EXO_PATCH_AFTER ? address : address - before;
-    /* Two bytes that change together must share a cache line. */
-    if (!alone && site.kind == EXO_PATCH_AFTER && (at & 63) == 63)
-        return false;
-    site.stub = exo_stub_allocate(address, site.kind == EXO_PATCH_AFTER);
+        return DECLINED;
+    if (!alone && needs_solitude(&site))
+        return POSTPONED;
+    bool after = site.kind == EXO_PATCH_AFTER;
+    uint64_t at = after ? address : address - (site.kind == EXO_PATCH_MOV ? 5 : site.moved);
+    site.stub = exo_stub_allocate(address, after);
     if (site.stub == 0 || set_writable(site.stub, site.stub + STUB_SIZE, true) != 0)
-        return false;
+        return DECLINED;
     build(&code, &site, window + WINDOW_BEFORE);
     memcpy((void *)site.stub, code.bytes, code.size);
     set_writable(site.stub, site.stub + STUB_SIZE, false);
     exo_stub_record(&site);
     store_release(&exo_patch_in_progress, at);
-    write_jump(at, site.stub, alone, site.kind == EXO_PATCH_AFTER ? 2 : 0);
+    write_jump(at, site.stub, alone, after ? 2 : 0);
     store_release(&exo_patch_in_progress, 0UL);
-    return true;
+    return PATCHED;
+}
+
+static enum outcome patch_in(const struct exo_map *map, uint64_t address, uint64_t nr)
+{
+    uint64_t start = address - WINDOW_BEFORE, end = start + WINDOW_SIZE;
+    if (map == NULL || start < map->start || end > map->end || set_writable(start, end, true) != 0)
+        return DECLINED;
+    enum outcome outcome = patch_locked(address, nr, load_relaxed(&exo_mm.tasks) <= 1);
+    set_writable(start, end, false);
+    return outcome;
 }
 
 void exo_patch_trapped(uint64_t address, uint64_t nr)
@@ -190,26 +268,20 @@ void exo_patch_trapped(uint64_t address, uint64_t nr)
     if (KR->flags & EXO_KR_NO_PATCH)
         return;
     exo_mm_lock();
-    struct exo_map *map = exo_map_find(address);
-    uint64_t start = address - WINDOW_BEFORE, end = address + 8;
     if (exo_site_find(address) == NULL) {
-        bool done = false;
-        if (map != NULL && start >= map->start && end <= map->end &&
-            set_writable(start, end, true) == 0) {
-            done = patch_locked(address, nr);
-            set_writable(start, end, false);
-        }
-        if (!done)
-            decline(address);
-        else
+        struct exo_map *map = exo_map_find(address);
+        enum outcome outcome = patch_in(map, address, nr);
+        if (outcome == PATCHED)
             fetch_add(&KR->stats.sites_patched, 1);
-        if (done && map->image != NULL)
+        else
+            decline(address);
+        if (outcome != DECLINED && map->image != NULL)
             exo_image_add(KR, map->image, (uint32_t)(address - map->start + map->offset));
     }
     exo_mm_unlock();
 }
 
-/* Patches what earlier processes found in the same file. Called with the map new, code not yet run. */
+/* Patches what earlier processes found in the same file. The map is new, its code has not run. */
 void exo_patch_remembered(struct exo_map *map)
 {
     struct exo_image *image = map->image;
@@ -218,9 +290,10 @@ void exo_patch_remembered(struct exo_map *map)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t address = map->start + image->sites[i] - map->offset;
-        if (image->sites[i] < map->offset || address - 8 < map->start || address + 8 > map->end)
+        if (image->sites[i] < map->offset || address - WINDOW_BEFORE < map->start ||
+            address - WINDOW_BEFORE + WINDOW_SIZE > map->end)
             continue;
-        if (exo_site_find(address) == NULL && patch_locked(address, ~0UL))
+        if (exo_site_find(address) == NULL && patch_locked(address, ~0UL, true) == PATCHED)
             fetch_add(&KR->stats.sites_remembered, 1);
     }
     set_writable(map->start, map->end, false);

@@ -18,7 +18,7 @@ SYSCALL(getppid)
 {
     const struct exo_task *me = area()->leader;
     const struct exo_task *parent = &KR->tasks[me->parent_slot];
-    if (parent->tid == me->ppid && exo_alive_test(parent))
+    if (me->parent_slot != 0 && parent->tid == me->ppid && exo_alive_test(parent))
         return (long)me->ppid;
     return (long)exo_tid_of((uint32_t)HOST_0(__NR_getppid));
 }

@@ -24,17 +24,6 @@ SYSCALL(rt_sigaction)
     return c != 0 ? guest_put(c, &old) : 0;
 }
 
-/* Sends again what arrived for the three unblockable signals while the guest had them blocked. */
-static void raise_unblocked(void)
-{
-    struct exo_area *mine = area();
-    uint64_t ready = mine->unblockable_pending & ~mine->unblockable_blocked;
-    mine->unblockable_pending &= ~ready;
-    for (int sig = 1; ready != 0 && sig <= 64; sig++)
-        if (ready & SIG_BIT(sig))
-            HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
-}
-
 static void change_unblockable(int how, uint64_t set)
 {
     struct exo_area *mine = area();
@@ -44,7 +33,7 @@ static void change_unblockable(int how, uint64_t set)
                                 : how == SIG_UNBLOCK_ ? old & ~set
                                                       : set;
     if (mine->unblockable_pending != 0)
-        raise_unblocked();
+        exo_raise_unblocked();
 }
 
 SYSCALL(rt_sigprocmask)

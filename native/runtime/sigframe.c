@@ -145,5 +145,7 @@ SYSCALL(rt_sigreturn)
     uc.mcontext.ss = 0x2b;
     mine->unblockable_blocked = uc.sigmask & SIG_UNBLOCKABLE;
     uc.sigmask &= ~SIG_UNBLOCKABLE;
+    if (mine->unblockable_pending != 0)
+        exo_raise_unblocked();
     host_sigreturn(&uc);
 }

@@ -254,6 +254,17 @@ static void settle_call(struct exo_regs *regs)
     regs->rip -= 2; /* the syscall instruction, or the jump in its place */
 }
 
+/* Sends again what arrived for the three unblockable signals while the guest had them blocked. */
+void exo_raise_unblocked(void)
+{
+    struct exo_area *mine = area();
+    uint64_t ready = mine->unblockable_pending & ~mine->unblockable_blocked;
+    mine->unblockable_pending &= ~ready;
+    for (int sig = 1; ready != 0 && sig <= 64; sig++)
+        if (ready & SIG_BIT(sig))
+            HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
+}
+
 static void clear_stash(void)
 {
     store_relaxed(&area()->pending, 0);
@@ -273,7 +284,9 @@ void exo_exit_work(void)
     uint64_t blocked = mine->unblockable_blocked;
     uint64_t mask = mine->stash_mask;
     if (action.handler <= SIG_IGN_) {
-        if (action.handler == SIG_DFL_)
+        if (action.handler == SIG_DFL_ && (SIG_UNBLOCKABLE & SIG_BIT(sig)))
+            exo_signal_kill_self(sig);
+        if (action.handler == SIG_DFL_) /* changed meanwhile: the host does the default */
             HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
         exo_mask_set(mask);
         return;

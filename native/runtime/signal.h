@@ -13,6 +13,7 @@ void exo_actions_clear(struct exo_sighand *hand);
 void exo_actions_before_exec(struct exo_sighand *hand);
 void exo_exit_work(void);
 void exo_signal_give_back(void);
+void exo_raise_unblocked(void);
 noreturn void exo_signal_kill_self(int sig);
 
 /* Host mask of the thread. block_all returns the old one. */

@@ -178,9 +178,13 @@ void exo_stub_hide(struct exo_regs *regs)
         regs->rip = at == 0 ? site->address - site->moved : site->address;
         break;
     default:
-        regs->rip = at < site->tail    ? site->address
-                    : at == site->tail ? site->address + 2
-                                       : site->address + 2 + site->moved;
+        if (at < site->tail)
+            regs->rip = site->address;
+        else if (at == site->tail)
+            regs->rip = site->address + 2;
+        else if (at != (uint64_t)site->tail + site->first || site->first == site->moved)
+            regs->rip = site->address + 2 + site->moved;
+        /* else between the two: that place in the guest's code is inside the jump, stay here */
     }
 }
 

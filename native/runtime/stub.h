@@ -9,7 +9,7 @@
 enum exo_patch_kind {
     EXO_PATCH_NONE = 0,   /* no pattern fits: keeps trapping */
     EXO_PATCH_MOV = 1,    /* mov $nr,%eax; syscall: the jump replaces the mov */
-    EXO_PATCH_AFTER = 2,  /* syscall; insn: the jump replaces both, the stub does insn */
+    EXO_PATCH_AFTER = 2,  /* syscall; one or two insns: the jump replaces all, the stub does them */
     EXO_PATCH_BEFORE = 3, /* insn of 5 bytes or more; syscall: the jump replaces insn */
 };
 
@@ -18,9 +18,10 @@ struct exo_site {
     uint64_t address;
     uint64_t stub;   /* 0 for EXO_PATCH_NONE */
     uint8_t kind;    /* enum exo_patch_kind */
-    uint8_t moved;   /* bytes of the instruction the stub does */
-    uint8_t tail;    /* EXO_PATCH_AFTER: offset in the stub of that instruction */
-    uint8_t reserved[5];
+    uint8_t moved;   /* bytes of the instructions the stub does */
+    uint8_t first;   /* EXO_PATCH_AFTER: bytes of the first of them */
+    uint8_t tail;    /* ... and where it stands in the stub */
+    uint8_t reserved[4];
 };
 
 /* stub.c: all under exo_mm.lock but the two that signal handlers call. */
@@ -53,5 +54,9 @@ struct exo_map *exo_map_find(uint64_t address);
 
 /* insn.c: length of the instruction at code, 0 if unknown or unsafe to move elsewhere. */
 unsigned exo_insn_movable(const uint8_t *code);
+/* A branch with an 8-bit displacement: 2, else 0. */
+unsigned exo_insn_short_branch(const uint8_t *code);
+/* Whether a direct branch in [code, code + size) may lead to offset target; errs on the safe side. */
+bool exo_insn_leads_to(const uint8_t *code, int size, int target);
 
 #endif

@@ -25,7 +25,7 @@ static int failures;
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            printf("line %d: %s is false, errno %s\n", __LINE__, #condition, error_name(errno));  \
+            printf("line %d: %s is false, errno %s\n", __LINE__, #condition, error_name(errno));   \
             failures++;                                                                            \
         }                                                                                          \
     } while (0)
@@ -45,7 +45,10 @@ static inline const char *error_name(int error)
 }
 
 /* A forked child must not print its parent's buffered lines again. */
-__attribute__((constructor)) static void unbuffered(void) { setvbuf(stdout, NULL, _IONBF, 0); }
+__attribute__((constructor)) static void unbuffered(void)
+{
+    setvbuf(stdout, NULL, _IONBF, 0);
+}
 
 static inline int finish(void)
 {

@@ -16,7 +16,8 @@ static void second(void)
     printf("\noffset %ld, pipe %zd %s", (long)lseek(10, 0, SEEK_CUR), read(11, text, 15), text);
     uint64_t value = 0;
     CHECK(read(13, &value, 8) == 8);
-    printf(", eventfd %lu, append %d\n", (unsigned long)value, (fcntl(10, F_GETFL) & O_APPEND) != 0);
+    printf(", eventfd %lu, append %d\n", (unsigned long)value,
+           (fcntl(10, F_GETFL) & O_APPEND) != 0);
     struct epoll_event event;
     printf("epoll %d", epoll_wait(14, &event, 1, 0));
     printf(" %u\n", event.data.u32);

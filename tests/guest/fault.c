@@ -17,13 +17,13 @@ static void report(int number, siginfo_t *info, void *context)
         mprotect(lazy, 4096, PROT_READ | PROT_WRITE);
         return;
     }
-    const char *where = at == page          ? "page"
-                        : at == page + 4096 ? "past"
-                        : at == (char *)16  ? "16"
-                        : at == NULL        ? "0"
-                        : at == (char *)registers[REG_RIP] ? "rip"
+    const char *where = at == page                             ? "page"
+                        : at == page + 4096                    ? "past"
+                        : at == (char *)16                     ? "16"
+                        : at == NULL                           ? "0"
+                        : at == (char *)registers[REG_RIP]     ? "rip"
                         : at + 1 == (char *)registers[REG_RIP] ? "rip-1"
-                                            : "other";
+                                                               : "other";
     if (info->si_code <= 0) {
         printf("signal %d code %d\n", number, info->si_code);
         siglongjmp(back, 1);

@@ -33,13 +33,14 @@ static void record_locks(void)
     if (pid == 0) {
         struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 100};
         CHECK(fcntl(fd, F_GETLK, &range) == 0);
-        printf("holder: parent %d type %d start %ld size %ld\n", range.l_pid == parent, range.l_type,
-               (long)range.l_start, (long)range.l_len);
+        printf("holder: parent %d type %d start %ld size %ld\n", range.l_pid == parent,
+               range.l_type, (long)range.l_start, (long)range.l_len);
         _exit(0);
     }
     CHECK(reap(pid) == 0);
     CHECK(lock(fd, F_SETLK, F_UNLCK, 3, 4) == 0);
-    printf("hole: %s, rest: %s\n", in_child(F_SETLK, F_WRLCK, 3, 4), in_child(F_SETLK, F_WRLCK, 8, 1));
+    printf("hole: %s, rest: %s\n", in_child(F_SETLK, F_WRLCK, 3, 4),
+           in_child(F_SETLK, F_WRLCK, 8, 1));
     close(open("file", O_RDONLY));
     printf("dropped by any close: %s\n", in_child(F_SETLK, F_WRLCK, 0, 0));
     CHECK(lock(fd, F_OFD_SETLK, F_WRLCK, 0, 0) == 0);

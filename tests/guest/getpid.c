@@ -44,7 +44,8 @@ int main(void)
     gid_t groups[3];
     CHECK(getresuid(&real, &effective, &saved) == 0 && real == getuid() && effective == geteuid());
     CHECK(getresgid(&groups[0], &groups[1], &groups[2]) == 0 && groups[0] == getgid());
-    CHECK(getpgrp() == getpgid(0) && getpgid(getpid()) == getpgrp() && getsid(0) == getsid(getpid()));
+    CHECK(getpgrp() == getpgid(0) && getpgid(getpid()) == getpgrp() &&
+          getsid(0) == getsid(getpid()));
     CHECK(getgroups(0, NULL) >= 0);
     printf("uid in status: %d\n", from_status("Uid:") == (long)getuid());
     struct utsname names;

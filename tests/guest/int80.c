@@ -3,12 +3,18 @@
 #include <setjmp.h>
 
 static sigjmp_buf back;
-static void fault(int number) { siglongjmp(back, number); }
+static void fault(int number)
+{
+    siglongjmp(back, number);
+}
 
 static long call32(long number, long first)
 {
     long result;
-    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(0), "d"(0) : "memory");
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(number), "b"(first), "c"(0), "d"(0)
+                     : "memory");
     return result;
 }
 

@@ -5,7 +5,10 @@
 
 #define PAGE 4096ul
 static sigjmp_buf back;
-static void fault(int number) { siglongjmp(back, number); }
+static void fault(int number)
+{
+    siglongjmp(back, number);
+}
 
 static int touch(volatile char *at, bool write)
 {

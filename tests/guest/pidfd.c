@@ -3,7 +3,10 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
-static int open_pid(pid_t pid, unsigned flags) { return (int)syscall(SYS_pidfd_open, pid, flags); }
+static int open_pid(pid_t pid, unsigned flags)
+{
+    return (int)syscall(SYS_pidfd_open, pid, flags);
+}
 
 static long send(int fd, int number)
 {

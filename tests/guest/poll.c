@@ -77,7 +77,8 @@ int main(void)
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     FAILS(poll(many, 1000, 0));
     /* The list may lie in memory where only revents of ready entries could be told apart. */
-    struct pollfd *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct pollfd *edge =
+        mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect((char *)edge + 4096, 4096, PROT_NONE);
     edge += 511;
     *edge = (struct pollfd){event, POLLIN, 0};

@@ -7,8 +7,14 @@ static volatile int cleaned;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 
-static void clean(void *argument) { cleaned += (int)(long)argument; }
-static void unlock(void *argument) { cleaned += pthread_mutex_unlock(argument) == 0; }
+static void clean(void *argument)
+{
+    cleaned += (int)(long)argument;
+}
+static void unlock(void *argument)
+{
+    cleaned += pthread_mutex_unlock(argument) == 0;
+}
 
 static void *in_read(void *argument)
 {

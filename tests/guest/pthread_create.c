@@ -59,7 +59,10 @@ static void *waiter(void *argument)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_calls;
-static void first(void) { once_calls++; }
+static void first(void)
+{
+    once_calls++;
+}
 
 int main(void)
 {

@@ -110,8 +110,8 @@ static void probe(const char *name, void (*call)(void))
         bad[4] += (probe_out.flags & FLAGS) != (probe_in.flags & FLAGS);
         bad[5] += probe_out.registers[7] != probe_sp;
     }
-    printf("%s: wrong results %ld, registers %d, red zone %d, xmm %d, ymm %d, flags %d, rsp %d\n", name,
-           wrong, bad[0], bad[1], bad[2], bad[3], bad[4], bad[5]);
+    printf("%s: wrong results %ld, registers %d, red zone %d, xmm %d, ymm %d, flags %d, rsp %d\n",
+           name, wrong, bad[0], bad[1], bad[2], bad[3], bad[4], bad[5]);
     for (int i = 0; i < 6; i++)
         failures += bad[i] != 0;
     failures += wrong != 0;

@@ -30,7 +30,8 @@ int main(void)
         waits++;
     }
     printf("cleared to %d, waited %d\n", word, waits >= 1);
-    volatile int *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile int *shared =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK((void *)shared != MAP_FAILED);
     *shared = 77;
     pid_t pid = fork();

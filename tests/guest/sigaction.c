@@ -13,7 +13,10 @@ static void nested(int number)
     depth--;
 }
 
-static void other(int number) { order[count++ & 7] = number; }
+static void other(int number)
+{
+    order[count++ & 7] = number;
+}
 
 static void raiser(int number)
 {
@@ -57,7 +60,8 @@ int main(int argc, char **argv)
     try(raiser, 0, SIGUSR2);
     printf("masked: %d first\n", order[0] == SIGUSR2 ? 2 : 1);
     sigaction(SIGUSR1, NULL, &old);
-    printf("old: handler %d mask %d\n", old.sa_handler == raiser, sigismember(&old.sa_mask, SIGUSR2));
+    printf("old: handler %d mask %d\n", old.sa_handler == raiser,
+           sigismember(&old.sa_mask, SIGUSR2));
     FAILS(sigaction(SIGKILL, &action, NULL));
     FAILS(sigaction(SIGSTOP, &action, NULL));
     FAILS(sigaction(65, &action, NULL));

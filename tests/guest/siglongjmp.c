@@ -6,7 +6,10 @@
 
 static sigjmp_buf back;
 static int pipes[2];
-static void leave(int number) { siglongjmp(back, number); }
+static void leave(int number)
+{
+    siglongjmp(back, number);
+}
 
 static ucontext_t main_context, other_context;
 static int steps;

@@ -9,26 +9,46 @@
 
 static volatile sig_atomic_t hits;
 static int pipes[2], sockets[2];
-static void handler(int number) { (void)number, hits++; }
+static void handler(int number)
+{
+    (void)number, hits++;
+}
 
 /* A child that signals us while we wait, and ends the wait later. */
 static pid_t interrupter(void)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        sleep_ms(150);
+        sleep_ms(100);
         kill(parent, SIGUSR1);
-        sleep_ms(150);
+        sleep_ms(100);
         _exit(write(pipes[1], "x", 1) == 1 && write(sockets[1], "y", 1) == 1 ? 0 : 1);
     }
     return pid;
 }
 
-static long call_read(void) { char c; return read(pipes[0], &c, 1); }
-static long call_recv(void) { char c; return recv(sockets[0], &c, 1, 0); }
-static long call_wait(void) { return waitid(P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOWAIT); }
-static long call_poll(void) { return poll(&(struct pollfd){pipes[0], POLLIN, 0}, 1, 5000); }
-static long call_nanosleep(void) { return nanosleep(&(struct timespec){0, 400000000}, NULL); }
+static long call_read(void)
+{
+    char c;
+    return read(pipes[0], &c, 1);
+}
+static long call_recv(void)
+{
+    char c;
+    return recv(sockets[0], &c, 1, 0);
+}
+static long call_wait(void)
+{
+    return waitid(P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOWAIT);
+}
+static long call_poll(void)
+{
+    return poll(&(struct pollfd){pipes[0], POLLIN, 0}, 1, 5000);
+}
+static long call_nanosleep(void)
+{
+    return nanosleep(&(struct timespec){0, 300000000}, NULL);
+}
 static long call_select(void)
 {
     fd_set set;
@@ -50,7 +70,7 @@ static long call_epoll(void)
 static long call_futex(void)
 {
     int word = 0;
-    struct timespec timeout = {0, 400000000};
+    struct timespec timeout = {0, 300000000};
     return syscall(SYS_futex, &word, FUTEX_WAIT, 0, &timeout, NULL, 0);
 }
 

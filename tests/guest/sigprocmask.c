@@ -53,7 +53,8 @@ int main(int argc, char **argv)
            sigismember(&pending, realtime), log_count);
     CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
     for (int i = 0; i < log_count; i++)
-        printf("%d(%d) ", log_number[i], log_value[i] < 100 && log_number[i] > 32 ? log_value[i] : 0);
+        printf("%d(%d) ", log_number[i],
+               log_value[i] < 100 && log_number[i] > 32 ? log_value[i] : 0);
     printf("\n");
     mask_is("unblocked");
     sigfillset(&set);

@@ -3,7 +3,10 @@
 #include <sys/signalfd.h>
 
 static volatile sig_atomic_t hits;
-static void handler(int number) { hits += number; }
+static void handler(int number)
+{
+    hits += number;
+}
 
 int main(void)
 {

@@ -6,7 +6,10 @@
 
 static int pair[2];
 
-static void fresh(int type) { CHECK(socketpair(AF_UNIX, type, 0, pair) == 0); }
+static void fresh(int type)
+{
+    CHECK(socketpair(AF_UNIX, type, 0, pair) == 0);
+}
 
 static void drop(void)
 {

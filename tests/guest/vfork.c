@@ -23,7 +23,10 @@ static void spawn(char *self)
     CHECK(posix_spawn(&pid, self, &actions, &attributes, arguments, environ) == 0);
     close(pipes[1]);
     char text[40] = "";
-    CHECK(read(pipes[0], text, sizeof text - 1) > 0);
+    size_t size = 0;
+    for (ssize_t got; (got = read(pipes[0], text + size, sizeof text - 1 - size)) > 0;)
+        size += (size_t)got;
+    close(pipes[0]);
     printf("spawned said: %s", text);
     printf("spawned status %d\n", reap(pid));
     int error = posix_spawn(&pid, "./nonesuch", NULL, NULL, arguments, environ);

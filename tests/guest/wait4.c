@@ -10,9 +10,18 @@ static pid_t child(int (*body)(void))
     return pid;
 }
 
-static int ok(void) { return 6; }
-static int die(void) { return raise(SIGTERM); }
-static int hang(void) { return pause(); }
+static int ok(void)
+{
+    return 6;
+}
+static int die(void)
+{
+    return raise(SIGTERM);
+}
+static int hang(void)
+{
+    return pause();
+}
 static int burn(void)
 {
     for (volatile long i = 0; i < 30000000; i++)

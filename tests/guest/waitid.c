@@ -21,7 +21,10 @@ static void show(const char *name, idtype_t type, id_t id, int options, pid_t wa
         return;
     }
     printf("%s: signo %d code %d status %d pid %s uid %d\n", name, info.si_signo, info.si_code,
-           info.si_pid ? info.si_status : 0, info.si_pid == want ? "child" : info.si_pid ? "?" : "0",
+           info.si_pid ? info.si_status : 0,
+           info.si_pid == want ? "child"
+           : info.si_pid       ? "?"
+                               : "0",
            info.si_pid ? info.si_uid == getuid() : 0);
 }
 

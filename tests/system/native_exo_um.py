@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 EXAMPLES = """examples:
@@ -32,16 +33,16 @@ def resolve(program: str) -> str:
     if "/" in program:
         return program
     for folder in os.environ.get("PATH", os.defpath).split(":"):
-        candidate = os.path.join(folder or ".", program)
-        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
-            return candidate
+        candidate = Path(folder or ".") / program
+        if program and candidate.is_file() and os.access(candidate, os.X_OK):
+            return str(candidate)
     stop(127, f"{program}: command not found")
 
 
 def check(path: str) -> None:
     """Refuse what exo-um cannot run, with its statuses."""
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             head = file.read(20)
     except FileNotFoundError:
         stop(127, f"{path}: no such file")
@@ -92,10 +93,12 @@ def main() -> None:
     for inherited in (0, 1, 2):
         with contextlib.suppress(OSError):
             os.close(inherited)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: os.kill(pid, received))
     _, status = os.waitpid(pid, 0)
     if options.stats:
-        with open(options.stats, "w") as file:
-            json.dump({"calls": {"write": 1}, "sites": {}, "boot_us": 1}, file)
+        stats = {"calls": {"write": 1}, "sites": {}, "boot_us": 1}
+        Path(options.stats).write_text(json.dumps(stats))
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 

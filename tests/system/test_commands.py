@@ -13,7 +13,19 @@ from sidebyside import Pair
 HERE = Path(__file__).parent
 TABLE: dict[str, Any] = tomllib.loads((HERE / "commands.toml").read_text())
 CASES: list[dict[str, Any]] = TABLE["case"]
-KEYS = {"name", "run", "shell", "argv", "stdin", "files", "needs", "setup", "normalise", "timeout", "status"}
+KEYS = {
+    "name",
+    "run",
+    "shell",
+    "argv",
+    "stdin",
+    "files",
+    "needs",
+    "setup",
+    "normalise",
+    "timeout",
+    "status",
+}
 
 
 def command_line(case: dict[str, Any]) -> list[str]:
@@ -30,7 +42,9 @@ def limited(case: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("case", [limited(case) for case in CASES])
-def test_command(case: dict[str, Any], require: Callable[[str], None], both: Callable[..., Pair]) -> None:
+def test_command(
+    case: dict[str, Any], require: Callable[[str], None], both: Callable[..., Pair]
+) -> None:
     """Same stdout, stderr and exit status; the native run must end with the status of the table."""
     argv = command_line(case)
     for program in {argv[0], *case.get("needs", [])}:
@@ -45,7 +59,9 @@ def test_command(case: dict[str, Any], require: Callable[[str], None], both: Cal
     native = pair.native
     assert not native.timed_out, f"native run timed out: {native}"
     assert native.status == case.get("status", 0), f"native run failed: {native}"
-    assert not (difference := pair.difference(TABLE["normalise"] + case.get("normalise", []))), difference
+    assert not (difference := pair.difference(TABLE["normalise"] + case.get("normalise", []))), (
+        difference
+    )
 
 
 def test_table_is_sound() -> None:
@@ -55,7 +71,9 @@ def test_table_is_sound() -> None:
     for case in CASES:
         assert set(case) <= KEYS, case["name"]
         assert ("run" in case) != ("argv" in case), case["name"]
-    needed = {program for case in CASES for program in [command_line(case)[0], *case.get("needs", [])]}
+    needed = {
+        program for case in CASES for program in [command_line(case)[0], *case.get("needs", [])]
+    }
     assert not (unknown := needed - set(TABLE["packages"])), f"no package known for {unknown}"
     lines = (HERE / "packages.txt").read_text().splitlines()
     listed = {line.strip() for line in lines if line.strip() and not line.startswith("#")}

@@ -24,6 +24,8 @@ OPEN_FDS = {SHELL: [0, 1, 2, 7], WORKER: [0], THREAD: [0], KERNEL: []}
 class FakeView:
     """Host numbers are exo's plus 1000, host fds the guest's plus 100."""
 
+    caller = -1  # nobody
+
     def task(self, slot: int) -> SimpleNamespace:
         return TASKS[slot]
 
