@@ -26,7 +26,7 @@ class Region:
 
     def mark_kernel_alive(self) -> None:
         """Hold pid 1's alive lock until the calling thread dies, however it dies."""
-        lib.exo_alive_mark(ffi.addressof(self.kr.tasks, 0), lib.exo_self())
+        lib.exo_alive_mark(ffi.addressof(self.kr.tasks, 0), lib.exo_self(), ffi.NULL)
 
     def string(self, array: Any) -> bytes:
         """Return the bytes of a char array of the region up to its NUL."""

@@ -73,9 +73,12 @@ void exo_lock_release(struct exo_lock *lock)
     store_relaxed(&self->robust.op_pending, 0);
 }
 
-void exo_alive_mark(struct exo_task *task, struct exo_self *self)
+void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with)
 {
-    task->alive.node = (uint64_t)(uintptr_t)&self->robust.list;
+    uint64_t end = (uint64_t)(uintptr_t)&self->robust.list;
+    if (with != NULL)
+        with->node = end;
+    task->alive.node = with != NULL ? (uint64_t)(uintptr_t)&with->node : end;
     store_release(&task->alive.word, self->host_tid);
     self->robust.futex_offset = 8;
     self->robust.op_pending = 0;

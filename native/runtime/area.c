@@ -1,14 +1,14 @@
 /* Thread areas and the runtime's process-wide state: made, attached, given back.
  *
- * An area belongs to its thread until the host clears exo_area_tids[index] at the thread's real end
- * (CLONE_CHILD_CLEARTID); only then may another thread have it, since the dying one still runs on
- * the area's stack. Areas stay mapped for the next thread.
+ * An area belongs to its thread until the host marks exo_area_owners[index] at the thread's real
+ * end, as it does with every lock on a robust list; only then may another thread have it, since the
+ * dying one still runs on the area's stack. Areas stay mapped for the next thread.
  */
 #include <linux/futex.h>
 
 #include "area.h"
 
-#define TID_TAKEN 0xffffffff /* reserved by exo_area_create, no host tid yet */
+#define TAKEN FUTEX_TID_MASK /* by exo_area_create, for a thread without a host tid yet */
 #define SIGHAND_COUNT 64
 
 _Static_assert(offsetof(struct exo_area, pending) == AREA_PENDING, "offsets.h");
@@ -23,7 +23,7 @@ _Static_assert(offsetof(struct exo_regs, nr) == REGS_NR, "offsets.h");
 _Static_assert(sizeof(struct exo_area) <= EXO_AREA_SIZE - AREA_STRUCT, "area page");
 
 struct exo_mm exo_mm;
-uint32_t exo_area_tids[EXO_AREA_COUNT];
+struct exo_lock exo_area_owners[EXO_AREA_COUNT];
 static uint8_t area_mapped[EXO_AREA_COUNT];
 static uint32_t area_high; /* none was ever mapped from here on */
 static struct exo_sighand sighands[SIGHAND_COUNT];
@@ -85,9 +85,9 @@ static struct exo_area *area_at(uint32_t index)
 static uint32_t take_index(void)
 {
     for (uint32_t i = 0; i < EXO_AREA_COUNT; i++) {
-        uint32_t free_word = 0;
-        if (load_relaxed(&exo_area_tids[i]) == 0 &&
-            compare_exchange(&exo_area_tids[i], &free_word, TID_TAKEN))
+        uint32_t word = load_relaxed(&exo_area_owners[i].word);
+        if ((word == 0 || (word & FUTEX_OWNER_DIED)) &&
+            compare_exchange(&exo_area_owners[i].word, &word, TAKEN))
             return i;
     }
     return EXO_AREA_COUNT;
@@ -107,7 +107,7 @@ struct exo_area *exo_area_create(void)
                                    MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1,
                                    0);
         if (got < 0) {
-            store_release(&exo_area_tids[index], 0);
+            store_release(&exo_area_owners[index].word, 0);
             return NULL;
         }
         area_mapped[index] = 1;
@@ -124,24 +124,26 @@ struct exo_area *exo_area_create(void)
 }
 
 /* Ties the area to task slot; the caller is that thread, GS base already points at the area. */
-void exo_area_attach(struct exo_area *new, uint32_t slot)
+void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
 {
     struct exo_task *task = &KR->tasks[slot];
+    struct exo_lock *owner = &exo_area_owners[new->index];
     new->slot = new->core.slot = slot;
     new->task = task;
     new->leader = &KR->tasks[task->leader_slot];
     new->tid = task->tid;
     new->tgid = task->tgid;
     new->observe = KR->flags & EXO_KR_STATS;
-    new->core.host_tid = load_relaxed(&exo_area_tids[new->index]);
-    exo_alive_mark(task, &new->core);
+    new->core.host_tid = host_tid;
+    store_release(&owner->word, host_tid);
+    exo_alive_mark(task, &new->core, owner);
     HOST_2(__NR_set_robust_list, &new->core.robust, sizeof(new->core.robust));
 }
 
 /* Gives back an area whose thread never came to be. */
 void exo_area_abandon(struct exo_area *new)
 {
-    store_release(&exo_area_tids[new->index], 0);
+    store_release(&exo_area_owners[new->index].word, 0);
 }
 
 /* After fork: the other threads' areas have no thread in this process. */
@@ -150,7 +152,7 @@ void exo_area_keep_only(struct exo_area *mine)
     uint32_t high = area_high;
     for (uint32_t i = 0; i < high; i++)
         if (i != mine->index)
-            exo_area_tids[i] = 0;
+            exo_area_owners[i].word = 0;
 }
 
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)

@@ -77,7 +77,7 @@ struct exo_area {
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
-    uint32_t index;            /* in exo_area_tids */
+    uint32_t index;            /* in exo_area_owners */
 };
 
 /* Within EXO_AREA_SIZE: an unmapped page, the runtime's stack, the stack on which the host delivers
@@ -87,8 +87,8 @@ struct exo_area {
 #define AREA_ALTSTACK_END 0x1f000
 #define AREA_STRUCT 0x1f000
 
-/* Host tids of the areas' threads: written by the host on birth, cleared by it on death. */
-extern uint32_t exo_area_tids[EXO_AREA_COUNT];
+/* Who has each area: the thread's host tid until the host marks its death (robust list). */
+extern struct exo_lock exo_area_owners[EXO_AREA_COUNT];
 
 static inline struct exo_area *area(void)
 {
@@ -137,7 +137,7 @@ long guest_byte(uint64_t from);
 
 /* area.c */
 struct exo_area *exo_area_create(void);
-void exo_area_attach(struct exo_area *new, uint32_t slot);
+void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid);
 void exo_area_abandon(struct exo_area *new);
 void exo_area_keep_only(struct exo_area *mine);
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);

@@ -91,22 +91,20 @@ static uint32_t prepare_slot(const struct request *want)
     return slot;
 }
 
-static void child_numbers(struct exo_area *mine, const struct request *want)
+/* In the child, whichever memory it has: everything the host does not inherit. */
+static void child_attach(struct exo_area *mine, const struct request *want, uint32_t slot)
 {
     mine->clear_child_tid = want->flags & CLONE_CHILD_CLEARTID_ ? want->child_tid : 0;
-    if (want->flags & CLONE_CHILD_SETTID_)
-        guest_put(want->child_tid, &mine->tid);
-}
-
-/* In the child, whichever memory it has: everything the host does not inherit. */
-static void child_attach(struct exo_area *mine, uint32_t slot)
-{
-    uint32_t host_tid = load_relaxed(&exo_area_tids[mine->index]);
+    uint32_t host_tid = (uint32_t)HOST_1(__NR_set_tid_address, mine->clear_child_tid);
     struct exo_task *task = &KR->tasks[slot];
     bool leader = task->flags & EXO_TASK_LEADER;
-    exo_area_attach(mine, slot);
+    exo_area_attach(mine, slot, host_tid);
     exo_task_set_host(KR, slot, host_tid, leader ? host_tid : mine->leader->host_tgid);
     exo_intercept_arm();
+    if (want->flags & CLONE_CLEAR_SIGHAND_)
+        exo_actions_clear(mine->sighand);
+    if (want->flags & CLONE_CHILD_SETTID_)
+        guest_put(want->child_tid, &mine->tid);
     store_release(&task->state, EXO_TASK_ALIVE);
 }
 
@@ -119,10 +117,7 @@ void exo_child_begin(void)
     uint64_t base = (uint64_t)mine - AREA_STRUCT;
     struct k_stack stack = {.sp = base + AREA_STACK_END, .size = AREA_ALTSTACK_END - AREA_STACK_END};
     HOST_2(__NR_sigaltstack, &stack, 0);
-    child_attach(mine, birth->slot);
-    if (birth->flags & CLONE_CLEAR_SIGHAND_)
-        exo_actions_clear(mine->sighand);
-    child_numbers(mine, &want);
+    child_attach(mine, &want, birth->slot);
     exo_mask_set(mine->saved_mask);
 }
 
@@ -133,10 +128,7 @@ static void fork_child(const struct request *want, uint32_t slot)
     exo_mm.tasks = 1;
     exo_area_keep_only(mine);
     mine->host_calls = 0;
-    child_attach(mine, slot);
-    if (want->flags & CLONE_CLEAR_SIGHAND_)
-        exo_actions_clear(mine->sighand);
-    child_numbers(mine, want);
+    child_attach(mine, want, slot);
     if (want->stack != 0)
         mine->regs.rsp = want->stack;
     exo_mask_set(mine->saved_mask);
@@ -144,17 +136,15 @@ static void fork_child(const struct request *want, uint32_t slot)
 
 static long host_flags(const struct request *want)
 {
-    uint64_t flags = (want->flags & ~OWN_FLAGS) | want->exit_signal | CLONE_CHILD_SETTID_;
+    uint64_t flags = (want->flags & ~OWN_FLAGS) | want->exit_signal;
     return (long)(want->flags & CLONE_PIDFD_ ? flags | CLONE_PIDFD_ : flags);
 }
 
 /* Own memory: the host copies this very stack, and both sides return from here. */
 static long make_process(const struct request *want, uint32_t slot, int *pidfd)
 {
-    struct exo_area *mine = area();
     exo_mm_lock(); /* nobody may hold it in the copy */
-    long host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, &exo_area_tids[mine->index],
-                           want->tls);
+    long host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls);
     if (host_tid == 0) {
         fork_child(want, slot);
         return 0;
@@ -187,8 +177,8 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
         return -EAGAIN;
     }
     fetch_add(&exo_mm.tasks, 1);
-    long host_tid = host_clone_vm((uint64_t)host_flags(want) | CLONE_CHILD_CLEARTID_, child->stack,
-                                  pidfd, &exo_area_tids[child->index], want->tls, child);
+    long host_tid = host_clone_vm((uint64_t)host_flags(want), child->stack, pidfd, NULL, want->tls,
+                                  child);
     if (host_tid < 0)
         exo_area_abandon(child);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_))

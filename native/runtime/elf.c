@@ -57,13 +57,17 @@ static long read_interp(struct exo_elf *elf, int fd, const char **why)
 
 long exo_elf_read(struct exo_elf *elf, int fd, const char **why)
 {
-    *why = "too short to be an ELF file";
-    long error = read_at(fd, &elf->header, sizeof(elf->header), 0);
-    if (error != 0)
-        return error == -EIO ? -ENOEXEC : error;
-    error = check_header(&elf->header, why);
+    memset(&elf->header, 0, sizeof(elf->header));
+    long got = HOST_4(__NR_pread64, fd, &elf->header, sizeof(elf->header), 0);
+    if (got < 0)
+        return got;
+    long error = check_header(&elf->header, why);
     if (error != 0)
         return error;
+    *why = "a truncated file of the x86-64 ELF format";
+    if (got < (long)sizeof(elf->header))
+        return -ENOEXEC;
+    *why = "an ELF file with broken program headers";
     error = read_at(fd, elf->phdrs, elf->header.e_phnum * sizeof(Elf64_Phdr), elf->header.e_phoff);
     return error != 0 ? error : read_interp(elf, fd, why);
 }

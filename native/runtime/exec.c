@@ -8,7 +8,7 @@
 #include <linux/limits.h>
 
 #include "exec.h"
-#include "exit.h"
+#include "signal.h"
 #include "text.h"
 #include "translate.h"
 

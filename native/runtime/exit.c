@@ -1,7 +1,7 @@
 /* The end of a thread or process: exit(2), exit_group(2), and the robust futexes it leaves. */
 #include <linux/futex.h>
 
-#include "exit.h"
+#include "signal.h"
 
 #define ROBUST_LIMIT 2048 /* as the host's ROBUST_LIST_LIMIT */
 
@@ -47,23 +47,11 @@ static void release_robust_list(void)
         release_futex(pending + (uint64_t)head.offset, true);
 }
 
-/* What the host would do for a thread's memory, told it our numbers. */
-void exo_release_memory(void)
-{
-    struct exo_area *mine = area();
-    uint32_t zero = 0;
-    release_robust_list();
-    mine->robust_list = 0;
-    if (mine->clear_child_tid != 0 && guest_put(mine->clear_child_tid, &zero) == 0)
-        HOST_3(__NR_futex, mine->clear_child_tid, FUTEX_WAKE, 1);
-    mine->clear_child_tid = 0;
-}
-
 SYSCALL(exit)
 {
     struct exo_area *mine = area();
     exo_mask_block_all();
-    exo_release_memory();
+    release_robust_list();
     if (mine->task == mine->leader)
         fetch_or(&mine->task->flags, EXO_TASK_LEADER_EXITED);
     else
@@ -76,7 +64,7 @@ SYSCALL(exit_group)
 {
     struct exo_area *mine = area();
     exo_mask_block_all();
-    exo_release_memory();
+    release_robust_list();
     mine->leader->exit_code = (uint32_t)(a & 0xff) << 8;
     HOST_1(__NR_exit_group, a);
     __builtin_trap();
@@ -85,6 +73,7 @@ SYSCALL(exit_group)
 SYSCALL(set_tid_address)
 {
     area()->clear_child_tid = (uint64_t)a;
+    HOST_1(__NR_set_tid_address, a); /* cleared when the host is really done with the thread */
     return (long)area()->tid;
 }
 

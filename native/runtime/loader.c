@@ -92,15 +92,14 @@ static void attach(const struct boot *boot)
     struct exo_area *mine = exo_area_create();
     if (mine == NULL)
         fail("no memory");
-    long tid = host_call_early(__NR_set_tid_address, (long)&exo_area_tids[mine->index], 0, 0, 0, 0, 0);
-    exo_area_tids[mine->index] = (uint32_t)tid;
+    long tid = host_call_early(__NR_set_tid_address, 0, 0, 0, 0, 0, 0);
     host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
     mine->sighand = exo_sighand_create(NULL);
     for (uint32_t i = 1; i < KR->task_high; i++)
         if (i != boot->slot && KR->tasks[i].state != EXO_TASK_FREE &&
             KR->tasks[i].leader_slot == boot->slot)
             exo_task_free(KR, i);
-    exo_area_attach(mine, boot->slot);
+    exo_area_attach(mine, boot->slot, (uint32_t)tid);
     exo_task_set_host(KR, boot->slot, (uint32_t)tid, (uint32_t)tid);
     struct exo_task *task = mine->task;
     task->flags &= ~(uint32_t)(EXO_TASK_SHARES_VM | EXO_TASK_LEADER_EXITED);

@@ -33,8 +33,9 @@ long exo_host_call(long nr, long a, long b, long c, long d, long e, long f);
 /* lock.c: one lock at a time per thread; a dead owner's lock is taken over. */
 void exo_lock_acquire(struct exo_lock *lock);
 void exo_lock_release(struct exo_lock *lock);
-/* Marks a thread alive until it dies: the word is released by the host, never by us. */
-void exo_alive_mark(struct exo_task *task, struct exo_self *self);
+/* Marks a thread alive until it dies: the words are released by the host, never by us. with is one
+ * more lock to be marked at its death, or NULL. */
+void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with);
 bool exo_alive_test(const struct exo_task *task);
 
 /* region.c */
