@@ -88,7 +88,6 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
         task->flags = thread ? 0 : EXO_TASK_LEADER | (parent->flags & EXO_TASK_IGNORES_SIGSYS);
         task->pgid = parent->pgid;
         task->sid = parent->sid;
-        task->fd_table = thread ? parent->fd_table : 0;
         store_release(&kr->tids[slot], task->tid);
     }
     exo_lock_release(&kr->task_lock);
@@ -106,35 +105,47 @@ static void free_locked(struct exo_kr *kr, uint32_t slot)
         kr->task_low = slot;
 }
 
+/* Frees slot under the lock; the fd table it held, to be released without it. */
+static uint64_t free_and_take_locked(struct exo_kr *kr, uint32_t slot)
+{
+    uint64_t table = 0;
+    if (kr->tasks[slot].state != EXO_TASK_FREE) {
+        table = exchange(&kr->tasks[slot].fd_table, 0);
+        free_locked(kr, slot);
+    }
+    return table;
+}
+
 void exo_task_free(struct exo_kr *kr, uint32_t slot)
 {
     exo_lock_acquire(&kr->task_lock);
-    if (kr->tasks[slot].state != EXO_TASK_FREE)
-        free_locked(kr, slot);
+    uint64_t table = free_and_take_locked(kr, slot);
     exo_lock_release(&kr->task_lock);
+    if (table != 0)
+        exo_fd_table_release(kr, table);
+}
+
+static void orphan_children_locked(struct exo_kr *kr, uint32_t leader_slot)
+{
+    for (uint32_t i = 1; i < kr->task_high; i++) {
+        struct exo_task *task = &kr->tasks[i];
+        if (task->state != EXO_TASK_FREE && task->parent_slot == leader_slot) {
+            task->parent_slot = 0; /* the host knows whose it is now */
+            task->ppid = 1;
+        }
+    }
 }
 
 void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot)
 {
-    uint64_t table = 0;
+    for (uint32_t i = load_acquire(&kr->task_high) - 1; i > 0; i--)
+        if (i != leader_slot && kr->tasks[i].leader_slot == leader_slot &&
+            kr->tasks[i].state != EXO_TASK_FREE)
+            exo_task_free(kr, i);
     exo_lock_acquire(&kr->task_lock);
-    if (kr->tasks[leader_slot].state != EXO_TASK_FREE) {
-        table = exchange(&kr->tasks[leader_slot].fd_table, 0);
-        for (uint32_t i = 1; i < kr->task_high; i++) {
-            struct exo_task *task = &kr->tasks[i];
-            if (task->state == EXO_TASK_FREE)
-                continue;
-            if (task->parent_slot == leader_slot) { /* an orphan: the host knows whose it is now */
-                task->parent_slot = 0;
-                task->ppid = 1;
-            }
-            if (task->leader_slot == leader_slot)
-                free_locked(kr, i);
-        }
-    }
+    orphan_children_locked(kr, leader_slot);
     exo_lock_release(&kr->task_lock);
-    if (table != 0)
-        exo_fd_table_release(kr, table);
+    exo_task_free(kr, leader_slot);
 }
 
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid)

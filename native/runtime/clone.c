@@ -64,14 +64,10 @@ static uint32_t prepare_slot(const struct request *want)
     struct exo_area *mine = area();
     bool thread = want->flags & CLONE_THREAD_;
     uint32_t slot = exo_task_create(KR, mine->slot, thread);
-    if (slot == 0 || thread)
-        return slot;
+    if (slot == 0)
+        return 0;
     struct exo_task *child = &KR->tasks[slot];
-    if (want->flags & CLONE_PARENT_) {
-        child->ppid = mine->leader->ppid;
-        child->parent_slot = mine->leader->parent_slot;
-    }
-    uint64_t table = mine->leader->fd_table;
+    uint64_t table = mine->task->fd_table;
     if (want->flags & CLONE_FILES_)
         fetch_add(&((struct exo_fd_table *)exo_kr_at(KR, table))->users, 1);
     else
@@ -81,6 +77,12 @@ static uint32_t prepare_slot(const struct request *want)
         return 0;
     }
     child->fd_table = table;
+    if (thread)
+        return slot;
+    if (want->flags & CLONE_PARENT_) {
+        child->ppid = mine->leader->ppid;
+        child->parent_slot = mine->leader->parent_slot;
+    }
     child->host_pgid = mine->leader->host_pgid;
     if (want->flags & CLONE_VM_)
         child->flags |= EXO_TASK_SHARES_VM;

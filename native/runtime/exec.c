@@ -193,7 +193,7 @@ static long count_strings(uint64_t array)
 /* The host's close-on-exec flags become what the guest's are. */
 static void settle_cloexec(void)
 {
-    uint64_t offset = area()->leader->fd_table;
+    uint64_t offset = area()->task->fd_table;
     struct exo_fd_table *table = exo_kr_at(KR, offset);
     for (uint32_t i = 0; i < table->used; i++) {
         struct exo_fd *entry = exo_fd_at(KR, offset, (int)i);
@@ -203,6 +203,13 @@ static void settle_cloexec(void)
         HOST_3(__NR_fcntl, entry->host, 2 /* F_SETFD */, wanted);
         entry->flags ^= EXO_FD_HOST_CLOEXEC;
     }
+}
+
+/* The caller's fd table becomes the process's, should it have one of its own; again: back. */
+static void swap_tables(void)
+{
+    struct exo_task *mine = area()->task, *leader = area()->leader;
+    mine->fd_table = exchange(&leader->fd_table, mine->fd_table);
 }
 
 static void keep_across_exec(int fd)
@@ -260,8 +267,10 @@ long exo_program_run(struct exo_program *program, uint64_t argv, uint64_t envp)
         keep_across_exec(program->exe);
         keep_across_exec(program->interp);
         exo_actions_before_exec(area()->sighand);
+        swap_tables();
         error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", array,
                           envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
+        swap_tables();
     }
     HOST_2(__NR_munmap, array, size);
     return error;

@@ -21,7 +21,7 @@ struct open_how {
 
 static uint64_t my_table(void)
 {
-    return area()->leader->fd_table;
+    return area()->task->fd_table;
 }
 
 /* Notes that a fresh fd is a directory below /proc, for names relative to it. */
@@ -244,15 +244,15 @@ SYSCALL(dup3)
 /* A table of this process's own, where it was shared (CLONE_FILES). */
 long exo_fd_unshare(void)
 {
-    struct exo_task *leader = area()->leader;
-    struct exo_fd_table *table = exo_kr_at(KR, leader->fd_table);
+    struct exo_task *me = area()->task;
+    struct exo_fd_table *table = exo_kr_at(KR, me->fd_table);
     if (table->users <= 1)
         return 0;
     long error = HOST_1(__NR_unshare, CLONE_FILES_);
     if (error != 0)
         return error;
-    uint64_t own = exo_fd_table_clone(KR, leader->fd_table);
-    exo_fd_table_release(KR, exchange(&leader->fd_table, own));
+    uint64_t own = exo_fd_table_clone(KR, me->fd_table);
+    exo_fd_table_release(KR, exchange(&me->fd_table, own));
     return 0;
 }
 
@@ -404,10 +404,15 @@ static long signal_fd(long a, long b, long c, long d)
     if ((int)a != -1 && (host = exo_fd_host((int)a)) < 0)
         return -EBADF;
     long result = HOST_4(__NR_signalfd4, host, &mask, 8, d);
-    return host >= 0 && result >= 0 ? a : exo_fd_made(result, d & O_CLOEXEC_);
+    if (host >= 0)
+        return result >= 0 ? a : result;
+    long fd = exo_fd_made(result, d & O_CLOEXEC_);
+    struct exo_fd *entry = fd < 0 ? NULL : exo_fd_entry((int)fd);
+    if (entry != NULL)
+        entry->flags |= EXO_FD_SIGNALS;
+    return fd;
 }
 
-/* DIFFERS: signalfd_siginfo.ssi_pid is the host's. */
 SYSCALL(signalfd)
 {
     return signal_fd(a, b, c, 0);

@@ -116,17 +116,17 @@ static void attach(const struct boot *boot)
 /* A table of its own, without what was close-on-exec. */
 static void settle_fds(void)
 {
-    struct exo_task *leader = area()->leader;
-    struct exo_fd_table *table = exo_kr_at(KR, leader->fd_table);
+    struct exo_task *task = area()->task;
+    struct exo_fd_table *table = exo_kr_at(KR, task->fd_table);
     if (table->users > 1) {
-        uint64_t own = exo_fd_table_clone(KR, leader->fd_table);
-        exo_fd_table_release(KR, exchange(&leader->fd_table, own));
+        uint64_t own = exo_fd_table_clone(KR, task->fd_table);
+        exo_fd_table_release(KR, exchange(&task->fd_table, own));
         table = exo_kr_at(KR, own);
     }
     for (uint32_t i = 0; i < table->used; i++) {
-        struct exo_fd *entry = exo_fd_at(KR, leader->fd_table, (int)i);
+        struct exo_fd *entry = exo_fd_at(KR, task->fd_table, (int)i);
         if (entry->host == EXO_FD_HOST_RESERVED || (entry->flags & EXO_FD_CLOEXEC))
-            exo_fd_unreserve(KR, leader->fd_table, (int)i);
+            exo_fd_unreserve(KR, task->fd_table, (int)i);
     }
 }
 

@@ -182,7 +182,7 @@ static long do_select(long nr, int limit, const uint64_t *sets, long timeout, lo
     if (limit < 0)
         return -EINVAL;
     uint64_t fds = (uint64_t)limit > SELECT_LIMIT ? SELECT_LIMIT : (uint64_t)limit;
-    struct exo_fd_table *table = exo_kr_at(KR, area()->leader->fd_table);
+    struct exo_fd_table *table = exo_kr_at(KR, area()->task->fd_table);
     if (fds > table->count) /* the host looks no further than its table either */
         fds = table->count;
     long count = collect(polls, sets, fds, &same);

@@ -44,13 +44,13 @@ void exo_siginfo_to_host(struct k_siginfo *info)
 
 struct exo_fd *exo_fd_entry(int fd)
 {
-    struct exo_fd *entry = exo_fd_at(KR, area()->leader->fd_table, fd);
+    struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
     return entry != NULL && entry->host >= 0 ? entry : NULL;
 }
 
 int exo_fd_host(int fd)
 {
-    struct exo_fd *entry = exo_fd_at(KR, area()->leader->fd_table, fd);
+    struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
     int host = entry == NULL ? -1 : load_relaxed(&entry->host);
     return host >= 0 ? host : -EBADF;
 }
@@ -67,19 +67,19 @@ uint64_t exo_fd_limit(void)
 
 int exo_fd_take(uint32_t lowest)
 {
-    return exo_fd_reserve(KR, area()->leader->fd_table, lowest, exo_fd_limit());
+    return exo_fd_reserve(KR, area()->task->fd_table, lowest, exo_fd_limit());
 }
 
 int exo_fd_give(int fd, int host, bool cloexec)
 {
     uint16_t flags = cloexec ? EXO_FD_OPEN | EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : EXO_FD_OPEN;
-    exo_fd_install(KR, area()->leader->fd_table, fd, host, flags, 0);
+    exo_fd_install(KR, area()->task->fd_table, fd, host, flags, 0);
     return fd;
 }
 
 void exo_fd_untake(int fd)
 {
-    exo_fd_unreserve(KR, area()->leader->fd_table, fd);
+    exo_fd_unreserve(KR, area()->task->fd_table, fd);
 }
 
 long exo_fd_made(long host, bool cloexec)

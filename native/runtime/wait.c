@@ -62,7 +62,7 @@ static long host_id(int type, long id, long *host)
     if (type == P_PID)
         *host = id > 0 ? host_target((int)id, &none) : id;
     if (type == P_PGID && id > 0)
-        *host = -host_target(-(int)id, &none);
+        none = (*host = exo_host_pgid((uint32_t)id)) == 0;
     if (type == P_PIDFD) {
         *host = exo_fd_host((int)id);
         return *host < 0 ? -EBADF : 0;

@@ -101,6 +101,7 @@ enum exo_fd_flags {
     EXO_FD_HOST_CLOEXEC = 4,  /* the host's, made equal just before an exec */
     EXO_FD_DIRECTORY = 8,     /* host fd is a memfd of linux_dirent64 records; seen as a directory */
     EXO_FD_PROC = 16,         /* description below /proc, see path */
+    EXO_FD_SIGNALS = 32,      /* a signalfd: what is read from it holds pids */
 };
 
 #define EXO_FD_HOST_FREE (-1)
