@@ -44,12 +44,25 @@ static void signals_restore(const struct exo_signals *signals)
     sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-static void nofile_raise(void)
+static rlim_t with_window(rlim_t size)
+{
+    return size == RLIM_INFINITY ? size : size + (EXO_WINDOW_END - EXO_WINDOW_BASE);
+}
+
+/* Fd numbers are bounded by exo itself; the runtime's window comes on top of the guest's memory. */
+static void limits_raise(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        struct rlimit raised = {with_window(limit.rlim_cur), with_window(limit.rlim_max)};
+        if (setrlimit(RLIMIT_AS, &raised) != 0) { /* only root may raise the hard limit */
+            limit.rlim_cur = raised.rlim_cur < limit.rlim_max ? raised.rlim_cur : limit.rlim_max;
+            setrlimit(RLIMIT_AS, &limit);
+        }
     }
 }
 
@@ -58,7 +71,7 @@ static void child_run(const struct exo_spawn *spawn)
     if (fds_place(spawn->fds) < 0)
         return;
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* without its kernel it could only hang */
-    nofile_raise();
+    limits_raise();
     signals_restore(spawn->signals);
     syscall(SYS_execveat, EXO_FD_LOADER, "", spawn->argv, spawn->envp, AT_EMPTY_PATH);
 }

@@ -22,7 +22,7 @@ static long check_header(const Elf64_Ehdr *header, const char **why)
     *why = "an ELF file, but not an executable";
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
         return -ENOEXEC;
-    *why = "an ELF file with broken program headers";
+    *why = "an x86-64 ELF file with broken program headers";
     if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum < 1 ||
         header->e_phnum > EXO_ELF_PHDR_COUNT)
         return -ENOEXEC;
@@ -67,7 +67,7 @@ long exo_elf_read(struct exo_elf *elf, int fd, const char **why)
     *why = "a truncated file of the x86-64 ELF format";
     if (got < (long)sizeof(elf->header))
         return -ENOEXEC;
-    *why = "an ELF file with broken program headers";
+    *why = "an x86-64 ELF file with broken program headers";
     error = read_at(fd, elf->phdrs, elf->header.e_phnum * sizeof(Elf64_Phdr), elf->header.e_phoff);
     return error != 0 ? error : read_interp(elf, fd, why);
 }

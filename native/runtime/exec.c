@@ -223,9 +223,9 @@ static void put_info(char *to, const struct exo_program *program)
     to = exo_put_text(to, "exo1:");
     to = exo_put_number(to, area()->task->leader_slot);
     to = exo_put_text(to, ":");
-    to = exo_put_number(to, (uint64_t)(program->exe + 1));
+    to = exo_put_number(to, (uint64_t)program->exe + 1);
     to = exo_put_text(to, ":");
-    exo_put_number(to, (uint64_t)(program->interp + 1));
+    exo_put_number(to, (uint64_t)program->interp + 1);
 }
 
 /* The new argument array: ours, the scripts', the guest's; an empty one gets "" as in the host. */

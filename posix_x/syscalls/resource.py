@@ -1,7 +1,8 @@
 """getrlimit(2), setrlimit(2), prlimit(2), getrusage(2), times(2): limits and what was used.
 
 RLIMIT_NOFILE bounds exo's own fd numbers and lives in the kernel region; host tasks have theirs
-raised to the hard limit. The other limits and all usage are the host's, asked for by the guest.
+raised to the hard limit. The other limits and all usage are the host's, asked for by the guest;
+RLIMIT_AS is the host's less the runtime's window, which counts as address space there.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from posix_x.table.rows import SIZES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exo_um.kernel.call import Call, IntSteps
 
 RLIMIT = struct.Struct("QQ")
-RLIMIT_NOFILE = 7
+RLIMIT_NOFILE, RLIMIT_AS = 7, 9
+RLIM_INFINITY = (1 << 64) - 1
+WINDOW_SIZE = lib.EXO_WINDOW_END - lib.EXO_WINDOW_BASE
 GETRUSAGE_NR = 98
 TIMES_NR = 100
 PRLIMIT64_NR = 302
@@ -80,6 +85,8 @@ def _limit(
     if resource == RLIMIT_NOFILE:
         return (yield from _nofile(call, leader, new, old))
     own = leader == call.leader
+    if resource == RLIMIT_AS and new is not None:
+        _change(call, new, _with_window)
     result = yield HostCall(
         PRLIMIT64_NR,
         0 if own else call.instance.tasks.host_pid(leader),
@@ -89,7 +96,23 @@ def _limit(
     )
     if old is not None and result >= 0:
         call.wrote(old, RLIMIT.size)
+        if resource == RLIMIT_AS:
+            _change(call, old, _without_window)
     return result
+
+
+def _change(call: Call, i: int, change: Callable[[int], int]) -> None:
+    """Pass both values of the staged rlimit in argument i through change."""
+    data = call.instance.region.frame_data(call.slot, call.data(i).offset, RLIMIT.size)
+    data[:] = RLIMIT.pack(*(change(value) for value in RLIMIT.unpack(bytes(data))))
+
+
+def _with_window(size: int) -> int:
+    return min(size + WINDOW_SIZE, RLIM_INFINITY)
+
+
+def _without_window(size: int) -> int:
+    return size if size == RLIM_INFINITY or size < WINDOW_SIZE else size - WINDOW_SIZE
 
 
 def _nofile(call: Call, leader: int, new: int | None, old: int | None) -> IntSteps:
