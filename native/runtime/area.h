@@ -68,7 +68,6 @@ struct exo_area {
     struct exo_task *leader;
     struct exo_sighand *sighand;
     uint64_t clear_child_tid;
-    uint64_t robust_list;
     struct k_stack altstack; /* the guest's */
     uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
     uint64_t unblockable_pending; /* ... and sent meanwhile */

@@ -8,7 +8,7 @@
 #include <linux/limits.h>
 
 #include "exec.h"
-#include "signal.h"
+#include "robust.h"
 #include "text.h"
 #include "translate.h"
 
@@ -268,6 +268,8 @@ long exo_program_run(struct exo_program *program, uint64_t argv, uint64_t envp)
         keep_across_exec(program->interp);
         exo_actions_before_exec(area()->sighand);
         swap_tables();
+        exo_robust_release_all();
+        fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_SHARES_MEMORY);
         error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", array,
                           envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
         swap_tables();

@@ -1,6 +1,7 @@
 /* Memory maps: the host's, kept out of the runtime's window, with executable files noted for
  * patching. brk(2), mmap(2), munmap(2), mprotect(2), mremap(2) and kin.
  */
+#include "robust.h"
 #include "stub.h"
 #include "translate.h"
 
@@ -48,6 +49,8 @@ SYSCALL(mmap)
         start = 0; /* only a hint: elsewhere, then */
     }
     bool code = file && (c & PROT_EXEC_) && !(c & PROT_WRITE_) && (d & MAP_TYPE_) == MAP_PRIVATE_;
+    if ((d & MAP_SHARED_) && (c & PROT_WRITE_))
+        exo_robust_guard();
     long got = HOST_6(__NR_mmap, start, size, c, d, host, f);
     if (got < 0 || !(fixed || code))
         return got;
@@ -135,5 +138,6 @@ SYSCALL(remap_file_pages)
 
 SYSCALL(shmat)
 {
+    exo_robust_guard();
     return in_window((uint64_t)b, 1) ? -EINVAL : HOST_3(__NR_shmat, a, b, c);
 }

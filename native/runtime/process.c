@@ -1,6 +1,6 @@
 /* Who a task is and whom it may signal: getpid(2), kill(2), setpgid(2), setsid(2) and kin. */
 #include "process.h"
-#include "signal.h"
+#include "robust.h"
 #include "translate.h"
 
 SYSCALL(getpid)
@@ -90,6 +90,8 @@ SYSCALL(setsid)
 static long kill_slot(uint32_t slot, int sig)
 {
     const struct exo_task *task = &KR->tasks[slot];
+    if (sig == SIGKILL_)
+        return exo_robust_kill(task);
     return host_wait(__NR_kill, (long)task->host_tgid, sig, 0, 0, 0, 0);
 }
 
@@ -108,7 +110,7 @@ static long kill_many(uint32_t pgid, int sig)
             self = pgid != 0; /* kill(-1) leaves the caller out; last, so that all others get it */
             continue;
         }
-        long error = HOST_2(__NR_kill, task->host_tgid, sig);
+        long error = kill_slot(i, sig);
         if (error == 0 || result == -ESRCH)
             result = error;
     }
@@ -141,11 +143,18 @@ static long to_thread(uint32_t tgid, int tid, struct exo_task **task)
     return 0;
 }
 
+static long kill_thread(const struct exo_task *task, int sig)
+{
+    if (sig == SIGKILL_)
+        return exo_robust_kill(&KR->tasks[task->leader_slot]);
+    return HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, sig);
+}
+
 SYSCALL(tkill)
 {
     struct exo_task *task;
     long error = to_thread(0, (int)a, &task);
-    return error ? error : HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, b);
+    return error ? error : kill_thread(task, (int)b);
 }
 
 SYSCALL(tgkill)
@@ -154,7 +163,7 @@ SYSCALL(tgkill)
     if ((int)a <= 0)
         return -EINVAL;
     long error = to_thread((uint32_t)a, (int)b, &task);
-    return error ? error : HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, c);
+    return error ? error : kill_thread(task, (int)c);
 }
 
 /* The guest's own siginfo: what it claims to be from the kernel may only go to itself. */

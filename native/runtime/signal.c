@@ -6,7 +6,7 @@
  * one that finds it in the runtime is stashed, everything is blocked (so there is never a second),
  * and exo_exit_work() delivers it on the way out.
  */
-#include "signal.h"
+#include "robust.h"
 #include "stub.h"
 #include "translate.h"
 
@@ -34,7 +34,8 @@ void exo_action_to_host(int sig, const struct k_sigaction *action)
     struct k_sigaction host = {.handler = action->handler,
                                .flags = action->flags & (SA_NOCLDSTOP_ | SA_NOCLDWAIT_),
                                .mask = ALL_BUT_FAULTS};
-    bool own = SIG_UNBLOCKABLE & SIG_BIT(sig);
+    bool own = (SIG_UNBLOCKABLE & SIG_BIT(sig)) ||
+               (action->handler == SIG_DFL_ && exo_robust_guards(sig));
     if (own || (action->handler != SIG_DFL_ && action->handler != SIG_IGN_)) {
         host.handler = (uint64_t)exo_host_handler;
         host.flags |= HOST_FLAGS | (action->flags & SA_RESTART_);
@@ -113,6 +114,7 @@ noreturn void exo_signal_kill_self(int sig)
 {
     struct k_sigaction none = {0};
     uint64_t mask = 0;
+    exo_robust_release_all();
     host_sigaction(sig, &none, NULL);
     HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
     HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
@@ -153,7 +155,7 @@ static void remember_xstate(const struct k_ucontext *uc)
     memcpy(area()->xstate_format, (const char *)uc->mcontext.fpstate + 464, 48);
 }
 
-/* No handler of the guest's: ignore, or die the default death. Only our three get here. */
+/* No handler of the guest's: ignore, or die the default death. */
 static void act_by_default(int sig, const struct k_siginfo *info, const struct k_sigaction *action)
 {
     if (action->handler == SIG_IGN_ && !is_fault(sig, info))
@@ -225,6 +227,8 @@ void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
         exo_trap(info, uc);
         return;
     }
+    if (sig == SIGSYS_ && info->code == EXO_SI_DIE)
+        exo_signal_kill_self(SIGKILL_);
     remember_xstate(uc);
     bool inside = in_runtime(uc->mcontext.rip);
     if (is_fault(sig, info)) {
@@ -284,7 +288,8 @@ void exo_exit_work(void)
     uint64_t blocked = mine->unblockable_blocked;
     uint64_t mask = mine->stash_mask;
     if (action.handler <= SIG_IGN_) {
-        if (action.handler == SIG_DFL_ && (SIG_UNBLOCKABLE & SIG_BIT(sig)))
+        if (action.handler == SIG_DFL_ &&
+            ((SIG_UNBLOCKABLE & SIG_BIT(sig)) || exo_robust_guards(sig)))
             exo_signal_kill_self(sig);
         if (action.handler == SIG_DFL_) /* changed meanwhile: the host does the default */
             HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);

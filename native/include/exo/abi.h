@@ -61,6 +61,7 @@ enum exo_task_flags {
     EXO_TASK_EXECED = 4,        /* has called execve: setpgid by the parent gives EACCES */
     EXO_TASK_SHARES_VM = 8,     /* vfork or CLONE_VM child, until it execs */
     EXO_TASK_IGNORES_SIGSYS = 16, /* survives exec, unlike the host's own disposition */
+    EXO_TASK_SHARES_MEMORY = 32,  /* has writable shared memory: see runtime/robust.c */
 };
 
 /* One thread. 128 bytes: two cache lines. */
