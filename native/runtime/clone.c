@@ -2,8 +2,8 @@
  *
  * The host's clone makes the task; the runtime gives it a slot, an area and its numbers. A child
  * that shares memory starts on a runtime stack of its own and leaves by exo_resume; a forked child
- * goes on in the copy of its parent's area. Signals are blocked from before the clone until both
- * sides are set up, so that no handler sees half of it.
+ * goes on in the copy of its parent's area. Every signal is blocked from before the clone until each
+ * side knows who it is; the child's first steps touch no guest memory.
  */
 #include "clone.h"
 #include "intercept.h"
@@ -105,9 +105,10 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     exo_intercept_arm();
     if (want->flags & CLONE_CLEAR_SIGHAND_)
         exo_actions_clear(mine->sighand);
+    store_release(&task->state, EXO_TASK_ALIVE);
+    exo_mask_set(mine->saved_mask);
     if (want->flags & CLONE_CHILD_SETTID_)
         guest_put(want->child_tid, &mine->tid);
-    store_release(&task->state, EXO_TASK_ALIVE);
 }
 
 /* A CLONE_VM child's first C function, on its own runtime stack, GS base set. */
@@ -120,7 +121,6 @@ void exo_child_begin(void)
     struct k_stack stack = {.sp = base + AREA_STACK_END, .size = AREA_ALTSTACK_END - AREA_STACK_END};
     HOST_2(__NR_sigaltstack, &stack, 0);
     child_attach(mine, &want, birth->slot);
-    exo_mask_set(mine->saved_mask);
 }
 
 static void fork_child(const struct request *want, uint32_t slot)
@@ -133,7 +133,6 @@ static void fork_child(const struct request *want, uint32_t slot)
     child_attach(mine, want, slot);
     if (want->stack != 0)
         mine->regs.rsp = want->stack;
-    exo_mask_set(mine->saved_mask);
 }
 
 static long host_flags(const struct request *want)
@@ -236,16 +235,16 @@ static long do_clone(const struct request *want)
         return -EFAULT;
     }
     count_task(want);
-    mine->saved_mask = exo_mask_block_all();
+    mine->saved_mask = exo_mask_block_everything();
     long host_tid = want->flags & CLONE_VM_ ? make_thread(want, slot, &pidfd)
                                             : make_process(want, slot, &pidfd);
     if (host_tid == 0)
         return 0; /* the forked child */
-    long result = host_tid < 0 ? host_tid : parent_side(want, slot, tid, host_tid, pidfd);
-    if (host_tid < 0)
-        undo(slot);
     exo_mask_set(mine->saved_mask);
-    return result;
+    if (host_tid > 0)
+        return parent_side(want, slot, tid, host_tid, pidfd);
+    undo(slot);
+    return host_tid;
 }
 
 SYSCALL(clone)

@@ -97,11 +97,22 @@ void exo_actions_before_exec(struct exo_sighand *hand)
         area()->leader->flags &= ~(uint32_t)EXO_TASK_IGNORES_SIGSYS;
 }
 
+static uint64_t swap_mask(uint64_t mask)
+{
+    uint64_t old = 0;
+    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, &old, 8);
+    return old;
+}
+
 uint64_t exo_mask_block_all(void)
 {
-    uint64_t all = ALL_BUT_FAULTS, old = 0;
-    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, &old, 8);
-    return old;
+    return swap_mask(ALL_BUT_FAULTS);
+}
+
+/* Faults too: for where the thread does not know who it is, and touches no guest memory. */
+uint64_t exo_mask_block_everything(void)
+{
+    return swap_mask(~0UL);
 }
 
 void exo_mask_set(uint64_t mask)

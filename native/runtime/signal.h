@@ -18,6 +18,7 @@ noreturn void exo_signal_kill_self(int sig);
 
 /* Host mask of the thread. block_all returns the old one. */
 uint64_t exo_mask_block_all(void);
+uint64_t exo_mask_block_everything(void);
 void exo_mask_set(uint64_t mask);
 
 /* rflags from what lahf and seto left: AH, and the overflow flag in AL. */
