@@ -8,6 +8,7 @@
 #include "clone.h"
 #include "intercept.h"
 #include "signal.h"
+#include "stub.h"
 #include "translate.h"
 
 #define CSIGNAL 0xffUL
@@ -145,6 +146,7 @@ static long host_flags(const struct request *want)
 static long make_process(const struct request *want, uint32_t slot, int *pidfd)
 {
     exo_mm_lock(); /* nobody may hold it in the copy */
+    exo_map_catch_up(); /* what an earlier child trapped on, the next one will not */
     long host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls);
     if (host_tid == 0) {
         fork_child(want, slot);

@@ -64,5 +64,11 @@ void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
         exo_image_find(KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns,
                        (uint64_t)stat.size, true);
     insert(start, start + ((size + 4095) & ~4095UL), offset, image);
-    exo_patch_remembered(&maps[map_count - 1]);
+    exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
+}
+
+void exo_map_catch_up(void)
+{
+    for (uint32_t i = 0; i < map_count; i++)
+        exo_patch_remembered(&maps[i], load_relaxed(&exo_mm.tasks) <= 1);
 }

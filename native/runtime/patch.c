@@ -241,11 +241,10 @@ static enum outcome patch_locked(uint64_t address, uint64_t nr, bool alone)
     bool after = site.kind == EXO_PATCH_AFTER;
     uint64_t at = after ? address : address - (site.kind == EXO_PATCH_MOV ? 5 : site.moved);
     site.stub = exo_stub_allocate(address, after);
-    if (site.stub == 0 || set_writable(site.stub, site.stub + STUB_SIZE, true) != 0)
+    if (site.stub == 0 || exo_stub_open(site.stub) != 0)
         return DECLINED;
     build(&code, &site, window + WINDOW_BEFORE);
     memcpy((void *)site.stub, code.bytes, code.size);
-    set_writable(site.stub, site.stub + STUB_SIZE, false);
     exo_stub_record(&site);
     store_release(&exo_patch_in_progress, at);
     write_jump(at, site.stub, alone, after ? 2 : 0);
@@ -260,6 +259,7 @@ static enum outcome patch_in(const struct exo_map *map, uint64_t address, uint64
         return DECLINED;
     enum outcome outcome = patch_locked(address, nr, load_relaxed(&exo_mm.tasks) <= 1);
     set_writable(start, end, false);
+    exo_stub_close();
     return outcome;
 }
 
@@ -281,22 +281,25 @@ void exo_patch_trapped(uint64_t address, uint64_t nr)
     exo_mm_unlock();
 }
 
-/* Patches what earlier processes found in the same file. The map is new, its code has not run. */
-void exo_patch_remembered(struct exo_map *map)
+/* Patches what other processes found in the same file. Alone: nobody else is executing its code. */
+void exo_patch_remembered(struct exo_map *map, bool alone)
 {
     struct exo_image *image = map->image;
-    uint32_t count = image == NULL ? 0 : load_acquire(&image->site_count);
-    if (count == 0 || (KR->flags & EXO_KR_NO_PATCH) || set_writable(map->start, map->end, true) != 0)
+    uint32_t seen = map->seen, count = image == NULL ? 0 : load_acquire(&image->site_count);
+    if (count == seen || (KR->flags & EXO_KR_NO_PATCH) ||
+        set_writable(map->start, map->end, true) != 0)
         return;
-    for (uint32_t i = 0; i < count; i++) {
+    map->seen = count;
+    for (uint32_t i = seen; i < count; i++) {
         uint64_t address = map->start + image->sites[i] - map->offset;
         if (image->sites[i] < map->offset || address - WINDOW_BEFORE < map->start ||
             address - WINDOW_BEFORE + WINDOW_SIZE > map->end)
             continue;
-        if (exo_site_find(address) == NULL && patch_locked(address, ~0UL, true) == PATCHED)
+        if (exo_site_find(address) == NULL && patch_locked(address, ~0UL, alone) == PATCHED)
             fetch_add(&KR->stats.sites_remembered, 1);
     }
     set_writable(map->start, map->end, false);
+    exo_stub_close();
 }
 
 /* Back to the guest at rip, unless that is now the inside of a jump. */

@@ -16,6 +16,7 @@
 struct arena {
     uint64_t base;
     uint64_t sites[SLOT_COUNT]; /* site whose stub the slot is, 0 free */
+    bool open;                  /* writable, until exo_stub_close() */
 };
 
 static struct arena arenas[ARENA_COUNT];
@@ -125,6 +126,26 @@ static struct arena *arena_of(uint64_t address)
         if (address - arenas[i].base < ARENA_SIZE)
             return &arenas[i];
     return NULL;
+}
+
+/* Makes the stub's arena writable, for as many stubs as are to be written now. */
+long exo_stub_open(uint64_t stub)
+{
+    struct arena *in = arena_of(stub);
+    long error = in->open ? 0
+                          : HOST_3(__NR_mprotect, in->base, ARENA_SIZE,
+                                   PROT_READ_ | PROT_WRITE_ | PROT_EXEC_);
+    in->open = error == 0;
+    return error;
+}
+
+void exo_stub_close(void)
+{
+    for (uint32_t i = 0; i < arena_count; i++) {
+        if (arenas[i].open)
+            HOST_3(__NR_mprotect, arenas[i].base, ARENA_SIZE, PROT_READ_ | PROT_EXEC_);
+        arenas[i].open = false;
+    }
 }
 
 /* The guest unmapped or replaced [start, end): its sites are gone, their stubs are free. */

@@ -26,6 +26,8 @@ struct exo_site {
 
 /* stub.c: all under exo_mm.lock but the two that signal handlers call. */
 uint64_t exo_stub_allocate(uint64_t site, bool after);
+long exo_stub_open(uint64_t stub);
+void exo_stub_close(void);
 void exo_stub_record(const struct exo_site *site);
 struct exo_site *exo_site_find(uint64_t address);
 void exo_site_forget(uint64_t start, uint64_t end);
@@ -37,7 +39,7 @@ uint64_t exo_stub_fault(uint64_t rip);
 /* patch.c */
 struct exo_map;
 void exo_patch_trapped(uint64_t site, uint64_t nr);
-void exo_patch_remembered(struct exo_map *map);
+void exo_patch_remembered(struct exo_map *map, bool alone);
 extern volatile uint64_t exo_patch_in_progress;
 uint64_t exo_return_address(uint64_t rip);
 
@@ -46,7 +48,10 @@ struct exo_map {
     uint64_t start, end;
     uint64_t offset;         /* in the file, of start */
     struct exo_image *image;
+    uint32_t seen; /* sites of image that were looked at */
 };
+/* Patches what other processes have found since in files that we have mapped too. */
+void exo_map_catch_up(void);
 void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd);
 void exo_map_remove(uint64_t start, uint64_t size);
 bool exo_map_freeze(uint64_t start, uint64_t size);
