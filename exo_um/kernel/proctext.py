@@ -30,9 +30,10 @@ def status(text: bytes, view: View, slot: int) -> bytes:
         key, colon, value = line.partition(b":")
         if key == b"TracerPid":
             ids[key] = view.pid_of_host(int(value))
-        elif key == b"State" and slot == view.caller:
-            line = b"State:\tR (running)"  # on the host it sleeps, waiting for us
-        lines.append(key + b":\t%d" % ids[key] if colon and key in ids else line)
+        if key == b"State" and slot == view.caller:
+            lines.append(b"State:\tR (running)")  # on the host it sleeps, waiting for us
+        else:
+            lines.append(key + b":\t%d" % ids[key] if colon and key in ids else line)
     return b"\n".join(lines)
 
 

@@ -85,7 +85,10 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
         task->ppid = thread ? parent->ppid : parent->tgid;
         task->parent_slot = thread ? parent->parent_slot : parent->leader_slot;
         task->leader_slot = thread ? parent->leader_slot : slot;
-        task->flags = thread ? 0 : EXO_TASK_LEADER | (parent->flags & (EXO_TASK_IGNORES_SIGSYS | EXO_TASK_SHARES_MEMORY));
+        task->flags =
+            thread ? 0
+                   : EXO_TASK_LEADER |
+                         (parent->flags & (EXO_TASK_IGNORES_SIGSYS | EXO_TASK_SHARES_MEMORY));
         task->pgid = parent->pgid;
         task->sid = parent->sid;
         store_release(&kr->tids[slot], task->tid);

@@ -102,10 +102,10 @@ struct exo_area *exo_area_create(void)
     struct exo_area *new = area_at(index);
     uint64_t base = EXO_AREA_BASE + (uint64_t)index * EXO_AREA_SIZE;
     if (!area_mapped[index]) {
-        long got = host_call_early(__NR_mmap, (long)(base + AREA_STACK_START),
-                                   EXO_AREA_SIZE - AREA_STACK_START, PROT_READ_ | PROT_WRITE_,
-                                   MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1,
-                                   0);
+        long got =
+            host_call_early(__NR_mmap, (long)(base + AREA_STACK_START),
+                            EXO_AREA_SIZE - AREA_STACK_START, PROT_READ_ | PROT_WRITE_,
+                            MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1, 0);
         if (got < 0) {
             store_release(&exo_area_owners[index].word, 0);
             return NULL;
@@ -133,7 +133,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->leader = &KR->tasks[task->leader_slot];
     new->tid = task->tid;
     new->tgid = task->tgid;
-    new->observe = KR->flags & EXO_KR_STATS;
+    new->observe = KR->flags &EXO_KR_STATS;
     new->core.host_tid = host_tid;
     store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);

@@ -52,10 +52,10 @@ struct exo_child {
 
 struct exo_area {
     struct exo_area *self;
-    uint32_t pending; /* a signal waits in stash_*; AREA_PENDING */
-    uint32_t observe; /* calls go through exo_observe(); AREA_OBSERVE */
-    uint64_t stack;   /* top of the runtime stack; AREA_STACK */
-    uint64_t flags;   /* arithmetic flags of the guest, as lahf and seto left them; AREA_FLAGS */
+    uint32_t pending;    /* a signal waits in stash_*; AREA_PENDING */
+    uint32_t observe;    /* calls go through exo_observe(); AREA_OBSERVE */
+    uint64_t stack;      /* top of the runtime stack; AREA_STACK */
+    uint64_t flags;      /* arithmetic flags of the guest, as lahf and seto left them; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
     uint64_t spare[3];
     struct exo_regs regs; /* AREA_REGS */
@@ -68,7 +68,7 @@ struct exo_area {
     struct exo_task *leader;
     struct exo_sighand *sighand;
     uint64_t clear_child_tid;
-    struct k_stack altstack; /* the guest's */
+    struct k_stack altstack;      /* the guest's */
     uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
     uint64_t unblockable_pending; /* ... and sent meanwhile */
     uint64_t stash_mask;          /* mask to go back to after the stashed signal's handler */
@@ -76,7 +76,7 @@ struct exo_area {
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
-    uint32_t index;            /* in exo_area_owners */
+    uint32_t index; /* in exo_area_owners */
 };
 
 /* Within EXO_AREA_SIZE: an unmapped page, the runtime's stack, the stack on which the host delivers
@@ -98,11 +98,11 @@ static inline struct exo_area *area(void)
 
 /* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
 struct exo_mm {
-    uint32_t lock;        /* maps, stubs; 0 free, 1 held, 2 awaited */
-    uint32_t tasks;       /* threads and CLONE_VM children that may run beside us */
+    uint32_t lock;  /* maps, stubs; 0 free, 1 held, 2 awaited */
+    uint32_t tasks; /* threads and CLONE_VM children that may run beside us */
     uint64_t brk_start, brk_end;
     uint64_t brk_limit;
-    uint32_t own_brk; /* the host would not move its break: we map it ourselves */
+    uint32_t own_brk;  /* the host would not move its break: we map it ourselves */
     uint32_t cwd_name; /* in exo_kr.names, while the working directory is below /proc */
 };
 extern struct exo_mm exo_mm;

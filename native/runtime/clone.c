@@ -24,7 +24,7 @@
 struct request {
     uint64_t flags;
     uint64_t exit_signal;
-    uint64_t stack; /* the child's stack pointer, 0: the parent's */
+    uint64_t stack;                        /* the child's stack pointer, 0: the parent's */
     uint64_t pidfd, parent_tid, child_tid; /* guest addresses */
     uint64_t tls;
 };
@@ -119,7 +119,8 @@ void exo_child_begin(void)
     const struct exo_child *birth = &mine->birth;
     struct request want = {.flags = birth->flags, .child_tid = birth->child_tid};
     uint64_t base = (uint64_t)mine - AREA_STRUCT;
-    struct k_stack stack = {.sp = base + AREA_STACK_END, .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    struct k_stack stack = {.sp = base + AREA_STACK_END,
+                            .size = AREA_ALTSTACK_END - AREA_STACK_END};
     HOST_2(__NR_sigaltstack, &stack, 0);
     child_attach(mine, &want, birth->slot);
 }
@@ -145,7 +146,7 @@ static long host_flags(const struct request *want)
 /* Own memory: the host copies this very stack, and both sides return from here. */
 static long make_process(const struct request *want, uint32_t slot, int *pidfd)
 {
-    exo_mm_lock(); /* nobody may hold it in the copy */
+    exo_mm_lock();      /* nobody may hold it in the copy */
     exo_map_catch_up(); /* what an earlier child trapped on, the next one will not */
     long host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls);
     if (host_tid == 0) {
@@ -172,7 +173,8 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
     child->unblockable_blocked = mine->unblockable_blocked;
     if (want->flags & CLONE_VFORK_)
         child->altstack = mine->altstack;
-    child->birth = (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid};
+    child->birth =
+        (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid};
     child->sighand =
         want->flags & CLONE_SIGHAND_ ? mine->sighand : exo_sighand_create(mine->sighand);
     if (child->sighand == NULL) {
@@ -180,8 +182,8 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
         return -EAGAIN;
     }
     fetch_add(&exo_mm.tasks, 1);
-    long host_tid = host_clone_vm((uint64_t)host_flags(want), child->stack, pidfd, NULL, want->tls,
-                                  child);
+    long host_tid =
+        host_clone_vm((uint64_t)host_flags(want), child->stack, pidfd, NULL, want->tls, child);
     if (host_tid < 0)
         exo_area_abandon(child);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_))

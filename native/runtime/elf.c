@@ -158,8 +158,8 @@ static long map_segment(const Elf64_Phdr *phdr, int fd, uint64_t bias, int fixed
     }
     if (end <= mapped)
         return 0;
-    long got = HOST_6(__NR_mmap, mapped, end - mapped, prot,
-                      MAP_PRIVATE_ | MAP_ANONYMOUS_ | fixed, -1, 0);
+    long got =
+        HOST_6(__NR_mmap, mapped, end - mapped, prot, MAP_PRIVATE_ | MAP_ANONYMOUS_ | fixed, -1, 0);
     return got < 0 ? got : 0;
 }
 

@@ -16,9 +16,9 @@ struct exo_elf {
 
 /* Where an image was mapped. */
 struct exo_image_map {
-    uint64_t bias;  /* add to the file's addresses */
+    uint64_t bias; /* add to the file's addresses */
     uint64_t entry;
-    uint64_t phdrs; /* address of the program headers, 0 if no segment holds them */
+    uint64_t phdrs;      /* address of the program headers, 0 if no segment holds them */
     uint64_t start, end; /* lowest and highest byte, page-rounded */
     uint64_t code_start, code_end, data_start, data_end;
 };

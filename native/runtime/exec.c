@@ -16,7 +16,8 @@
 #define ST_NOEXEC_ 8
 
 struct k_statfs {
-    uint64_t type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags, spare[4];
+    uint64_t type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags,
+        spare[4];
 };
 
 struct exo_program *exo_program_create(void)
@@ -58,7 +59,8 @@ static long open_executable(int dirfd, const char *path, int flags)
         path = self;
     }
     int mode = O_CLOEXEC_ | (flags & AT_SYMLINK_NOFOLLOW_ ? O_NOFOLLOW_ : 0);
-    long fd = HOST_4(__NR_openat, dirfd, path, mode | 04000 /* O_NONBLOCK: not hang on a FIFO */, 0);
+    long fd =
+        HOST_4(__NR_openat, dirfd, path, mode | 04000 /* O_NONBLOCK: not hang on a FIFO */, 0);
     if (fd < 0)
         return fd;
     long error = HOST_2(__NR_fstat, fd, &stat);
@@ -156,7 +158,8 @@ long exo_program_open(struct exo_program *program, int host_dirfd, int flags)
         char magic[2] = {0};
         program->why = "";
         const char *name = exo_host_name(&program->found, path);
-        long fd = open_executable(depth == 0 ? host_dirfd : AT_FDCWD_, name, depth == 0 ? flags : 0);
+        long fd =
+            open_executable(depth == 0 ? host_dirfd : AT_FDCWD_, name, depth == 0 ? flags : 0);
         if (fd < 0)
             return fd;
         close_files(program);
@@ -255,8 +258,8 @@ long exo_program_run(struct exo_program *program, uint64_t argv, uint64_t envp)
     if (argc < 0 || envc < 0)
         return argc < 0 ? argc : envc;
     uint64_t size = ((uint64_t)argc + 16) * 8;
-    long array = HOST_6(__NR_mmap, 0, size, PROT_READ_ | PROT_WRITE_,
-                        MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
+    long array =
+        HOST_6(__NR_mmap, 0, size, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
     if (array < 0)
         return -ENOMEM;
     put_info(info, program);

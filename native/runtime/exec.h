@@ -10,14 +10,14 @@
 
 /* What a path resolves to. Lives in a scratch mapping: too large for the runtime's stack. */
 struct exo_program {
-    char path[EXO_PATH_SIZE];   /* as the guest gave it: AT_EXECFN */
-    int exe, interp;            /* open host fds; interp -1 for a static program */
-    unsigned prefix_count;      /* arguments that scripts put in front */
+    char path[EXO_PATH_SIZE]; /* as the guest gave it: AT_EXECFN */
+    int exe, interp;          /* open host fds; interp -1 for a static program */
+    unsigned prefix_count;    /* arguments that scripts put in front */
     char *prefix[2 * EXO_SCRIPT_DEPTH + 1];
     char lines[EXO_SCRIPT_DEPTH][EXO_SCRIPT_LINE + 1];
-    const char *why;            /* for a person: what was wrong */
+    const char *why; /* for a person: what was wrong */
     struct exo_elf elf, interp_elf;
-    struct exo_path found;      /* path, where it leads below /proc */
+    struct exo_path found; /* path, where it leads below /proc */
 };
 
 struct exo_program *exo_program_create(void);

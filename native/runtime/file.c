@@ -182,7 +182,7 @@ static long duplicate(int from, int to, bool cloexec)
         exo_fd_untake(to);
         return host;
     }
-    uint16_t flags = copy.flags & (uint16_t)~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
+    uint16_t flags = copy.flags & (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
     if (cloexec)
         flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
     exo_fd_install(KR, my_table(), to, (int)host, flags, copy.path);
@@ -212,7 +212,7 @@ static long replace(int from, int to, bool cloexec)
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
     if (error < 0)
         return error;
-    uint16_t flags = copy.flags & (uint16_t)~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
+    uint16_t flags = copy.flags & (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
     if (cloexec)
         flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
     exo_fd_install(KR, my_table(), to, host, flags, copy.path);
@@ -334,8 +334,8 @@ SYSCALL(fcntl)
     case F_GETFD:
         return entry->flags & EXO_FD_CLOEXEC ? FD_CLOEXEC_ : 0;
     case F_SETFD:
-        entry->flags = (uint16_t)((entry->flags & ~EXO_FD_CLOEXEC) |
-                                  (c & FD_CLOEXEC_ ? EXO_FD_CLOEXEC : 0));
+        entry->flags =
+            (uint16_t)((entry->flags & ~EXO_FD_CLOEXEC) | (c & FD_CLOEXEC_ ? EXO_FD_CLOEXEC : 0));
         return 0;
     case F_SETOWN:
     case F_GETOWN:

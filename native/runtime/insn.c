@@ -7,17 +7,17 @@
 #include "stub.h"
 
 enum shape {
-    BAD,         /* unknown, or bound to its address */
-    PLAIN,       /* opcode alone */
+    BAD,   /* unknown, or bound to its address */
+    PLAIN, /* opcode alone */
     IMM8,
-    IMM32,       /* 16 bits under an operand-size prefix */
+    IMM32, /* 16 bits under an operand-size prefix */
     MODRM,
     MODRM_IMM8,
     MODRM_IMM32,
-    MOV_IMM,     /* b8+r: imm32, imm64 under REX.W */
-    GROUP3_8,    /* f6: imm8 for /0 and /1 */
-    GROUP3,      /* f7: imm32 for /0 and /1 */
-    GROUP5,      /* ff: calls and jumps are bound */
+    MOV_IMM,  /* b8+r: imm32, imm64 under REX.W */
+    GROUP3_8, /* f6: imm8 for /0 and /1 */
+    GROUP3,   /* f7: imm32 for /0 and /1 */
+    GROUP5,   /* ff: calls and jumps are bound */
 };
 
 static enum shape shape_of(uint8_t op)

@@ -36,7 +36,7 @@ static long set_group(int host, long command, uint64_t from)
         return -EFAULT;
     if (group < 0 && command == TIOCSPGRP_)
         return -EINVAL;
-    uint32_t number = group < 0 ? exo_host_pgid((uint32_t)-group)
+    uint32_t number = group < 0               ? exo_host_pgid((uint32_t)-group)
                       : command == TIOCSPGRP_ ? exo_host_pgid((uint32_t)group)
                                               : exo_host_of((uint32_t)group);
     if (number == 0 && group != 0)

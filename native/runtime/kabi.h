@@ -6,11 +6,23 @@
 #include <stdint.h>
 
 enum {
-    SIGHUP_ = 1, SIGILL_ = 4, SIGTRAP_ = 5, SIGABRT_ = 6, SIGBUS_ = 7, SIGFPE_ = 8, SIGKILL_ = 9,
-    SIGSEGV_ = 11, SIGALRM_ = 14, SIGTERM_ = 15, SIGCHLD_ = 17, SIGCONT_ = 18, SIGSTOP_ = 19,
-    SIGTSTP_ = 20, SIGSYS_ = 31,
+    SIGHUP_ = 1,
+    SIGILL_ = 4,
+    SIGTRAP_ = 5,
+    SIGABRT_ = 6,
+    SIGBUS_ = 7,
+    SIGFPE_ = 8,
+    SIGKILL_ = 9,
+    SIGSEGV_ = 11,
+    SIGALRM_ = 14,
+    SIGTERM_ = 15,
+    SIGCHLD_ = 17,
+    SIGCONT_ = 18,
+    SIGSTOP_ = 19,
+    SIGTSTP_ = 20,
+    SIGSYS_ = 31,
 };
-#define SIG_BIT(sig) (1UL << ((sig) - 1))
+#define SIG_BIT(sig) (1UL << ((sig)-1))
 /* Never blocked on the host: the runtime needs them itself. */
 #define SIG_UNBLOCKABLE (SIG_BIT(SIGSYS_) | SIG_BIT(SIGSEGV_) | SIG_BIT(SIGBUS_))
 #define SIG_ALWAYS (SIG_BIT(SIGKILL_) | SIG_BIT(SIGSTOP_))

@@ -74,10 +74,12 @@ static int receive_fd(const struct exo_frame *frame)
                                    .iov_count = 1,
                                    .control = (uint64_t)&control,
                                    .control_size = sizeof(control)};
-        long got = HOST_3(__NR_recvmsg, EXO_FD_CHANNEL, &message, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_);
+        long got =
+            HOST_3(__NR_recvmsg, EXO_FD_CHANNEL, &message, MSG_DONTWAIT_ | MSG_CMSG_CLOEXEC_);
         if (got < 0)
             return -EIO;
-        if (message.control_size < 20 || control.level != SOL_SOCKET_ || control.type != SCM_RIGHTS_)
+        if (message.control_size < 20 || control.level != SOL_SOCKET_ ||
+            control.type != SCM_RIGHTS_)
             continue;
         if (payload[0] == area()->slot && payload[1] == frame->sequence)
             return control.fd;
@@ -153,7 +155,8 @@ static long stage(struct exo_frame *frame, int i, const struct exo_arg *arg, con
         size = guest_string((char *)frame->data + at, from, EXO_FRAME_DATA_SIZE - at);
         if (size++ < 0)
             return size - 1;
-    } else if (arg->kind != EXO_ARG_OUT && guest_read(frame->data + at, from, (uint64_t)size) != 0) {
+    } else if (arg->kind != EXO_ARG_OUT &&
+               guest_read(frame->data + at, from, (uint64_t)size) != 0) {
         return -EFAULT;
     }
     frame->arg_size[i] = (uint32_t)size;

@@ -14,7 +14,7 @@
 #include "text.h"
 #include "translate.h"
 
-#define PIE_BASE 0x555555554000UL /* 2/3 of the address space, as ELF_ET_DYN_BASE */
+#define PIE_BASE 0x555555554000UL   /* 2/3 of the address space, as ELF_ET_DYN_BASE */
 #define PIE_RANDOM_MASK 0xfffffffUL /* 28 bits of pages */
 #define BRK_RANDOM_PAGES 0x2000     /* 32 MiB, as the host */
 #define ADDR_NO_RANDOMIZE 0x0040000
@@ -136,12 +136,12 @@ static noreturn void refuse(const struct exo_program *program, long error)
     bool missing = error == -ENOENT || error == -ENOTDIR;
     const char *why = program->why;
     if (why[0] == '\0')
-        why = missing                ? "no such file or directory"
-              : error == -EACCES     ? "permission denied"
-              : error == -ELOOP      ? "too many levels of symbolic links or scripts"
-              : error == -E2BIG      ? "argument list too long"
+        why = missing                  ? "no such file or directory"
+              : error == -EACCES       ? "permission denied"
+              : error == -ELOOP        ? "too many levels of symbolic links or scripts"
+              : error == -E2BIG        ? "argument list too long"
               : error == -ENAMETOOLONG ? "file name too long"
-                                     : "cannot be executed";
+                                       : "cannot be executed";
     exo_say("exo-um: ");
     exo_say(program->path);
     exo_say(": ");
@@ -244,8 +244,7 @@ static void set_host_view(const struct boot *boot, const struct exo_image_map *e
                                .auxv = (void *)auxv,
                                .auxv_size = (uint32_t)auxv_size,
                                .exe_fd = (uint32_t)-1};
-    exo_mm.own_brk =
-        HOST_5(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) != 0;
+    exo_mm.own_brk = HOST_5(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) != 0;
 }
 
 static void set_names(const char *path, int exe)

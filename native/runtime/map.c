@@ -60,9 +60,8 @@ void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
     if (map_count == MAP_COUNT || HOST_2(__NR_fstat, host_fd, &stat) != 0 ||
         (stat.mode & S_IFMT_) != S_IFREG_)
         return;
-    struct exo_image *image =
-        exo_image_find(KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns,
-                       (uint64_t)stat.size, true);
+    struct exo_image *image = exo_image_find(
+        KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns, (uint64_t)stat.size, true);
     insert(start, start + ((size + 4095) & ~4095UL), offset, image);
     exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
 }

@@ -31,7 +31,8 @@ struct k_cmsghdr {
 };
 
 /* Calls act on every control message in [at, end) of runtime memory. */
-static long each_message(uint8_t *at, uint8_t *end, long (*act)(struct k_cmsghdr *, bool), bool flag)
+static long each_message(uint8_t *at, uint8_t *end, long (*act)(struct k_cmsghdr *, bool),
+                         bool flag)
 {
     while (at + sizeof(struct k_cmsghdr) <= end) {
         struct k_cmsghdr *header = (struct k_cmsghdr *)at;

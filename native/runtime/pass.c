@@ -18,7 +18,8 @@ static long pass_path(const struct exo_call *call, long *args, int i, long guest
 {
     struct exo_path path;
     bool has_dirfd = i > 0 && call->args[i - 1].kind == EXO_ARG_DIRFD;
-    long kind = exo_path_resolve(&path, has_dirfd ? (int)guest_dirfd : AT_FDCWD_, (uint64_t)args[i]);
+    long kind =
+        exo_path_resolve(&path, has_dirfd ? (int)guest_dirfd : AT_FDCWD_, (uint64_t)args[i]);
     if (kind <= EXO_PATH_PLAIN)
         return kind;
     memcpy(host, path.host, strlen(path.host) + 1);

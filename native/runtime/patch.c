@@ -124,8 +124,8 @@ static uint8_t size_of_before(const uint8_t *code, bool loads_nr)
 {
     for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
         const uint8_t *at = code - before[i].size;
-        if (memcmp(at, before[i].bytes, before[i].known) == 0 && (!before[i].loads_nr || loads_nr) &&
-            (before[i].known > 1 || !could_prefix(at[-1])))
+        if (memcmp(at, before[i].bytes, before[i].known) == 0 &&
+            (!before[i].loads_nr || loads_nr) && (before[i].known > 1 || !could_prefix(at[-1])))
             return before[i].size;
     }
     return 0;

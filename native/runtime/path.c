@@ -75,7 +75,8 @@ static void replace_self(char *path)
     if ((after = component(path, "/dev/fd")) != NULL) {
         exo_put_text(rest, after);
         to = exo_put_text(exo_put_number(exo_put_text(to, "/proc/"), pid), "/fd");
-    } else if ((after = component(path, "/dev/stdin")) || (after = component(path, "/dev/stdout")) ||
+    } else if ((after = component(path, "/dev/stdin")) ||
+               (after = component(path, "/dev/stdout")) ||
                (after = component(path, "/dev/stderr"))) {
         const char *number = path[8] == 'i' ? "/fd/0" : path[9] == 'u' ? "/fd/1" : "/fd/2";
         exo_put_text(rest, after);
@@ -93,7 +94,8 @@ static void replace_self(char *path)
     exo_put_text(to, rest);
 }
 
-static const char *const owned_names[] = {"/status", "/stat", "/task", "/fd", "/fdinfo", "/children"};
+static const char *const owned_names[] = {"/status", "/stat",   "/task",
+                                          "/fd",     "/fdinfo", "/children"};
 
 /* What stands behind /proc/PID or /proc/PID/task/TID. */
 static long translate_entry(struct exo_path *path, char *to, const char *rest, uint32_t slot)

@@ -161,8 +161,8 @@ static long report(const struct k_pollfd *polls, const int *guests, long count,
     return bits;
 }
 
-static long select_by_poll(struct k_pollfd *polls, long count, const uint64_t *sets,
-                           uint64_t limit, long timeout, long mask)
+static long select_by_poll(struct k_pollfd *polls, long count, const uint64_t *sets, uint64_t limit,
+                           long timeout, long mask)
 {
     int guests[SELECT_COUNT];
     for (long i = 0; i < count; i++) {

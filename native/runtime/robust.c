@@ -15,7 +15,8 @@
 #define FATAL_COUNT (sizeof(fatal) / sizeof(fatal[0]))
 
 /* Signals whose default is death and that do not come to the runtime anyway; and SIGRTMIN up. */
-static const uint8_t fatal[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30};
+static const uint8_t fatal[] = {1,  2,  3,  4,  5,  6,  8,  10, 12, 13,
+                                14, 15, 16, 24, 25, 26, 27, 29, 30};
 
 /* Marks the futex at address as left by a dead owner, as get_robust_list(2) has it. */
 static void release_futex(uint64_t address, uint32_t tid, bool pending)

@@ -110,13 +110,13 @@ static long set_altstack(const struct k_stack *new, bool on_it)
     if (mode != SS_DISABLE_ && mode != SS_ONSTACK_ && mode != 0)
         return -EINVAL;
     if (mode == SS_DISABLE_) {
-        mine->altstack = (struct k_stack){.flags = SS_DISABLE_ | (new->flags & SS_AUTODISARM_)};
+        mine->altstack = (struct k_stack){.flags = SS_DISABLE_ | (new->flags &SS_AUTODISARM_)};
         return 0;
     }
     if (new->size < MINSIGSTKSZ_)
         return -ENOMEM;
-    mine->altstack = (struct k_stack){
-        .sp = new->sp, .size = new->size, .flags = new->flags & SS_AUTODISARM_};
+    mine->altstack =
+        (struct k_stack){.sp = new->sp, .size = new->size, .flags = new->flags &SS_AUTODISARM_};
     return 0;
 }
 

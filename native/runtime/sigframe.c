@@ -25,7 +25,8 @@ extern noreturn void host_sigreturn(struct k_ucontext *uc);
 bool exo_on_altstack(const struct exo_area *mine, uint64_t rsp)
 {
     const struct k_stack *alt = &mine->altstack;
-    return !(alt->flags & (SS_DISABLE_ | SS_AUTODISARM_)) && rsp > alt->sp && rsp - alt->sp <= alt->size;
+    return !(alt->flags & (SS_DISABLE_ | SS_AUTODISARM_)) && rsp > alt->sp &&
+           rsp - alt->sp <= alt->size;
 }
 
 static uint64_t choose_stack(const struct exo_regs *regs, const struct exo_delivery *what)
@@ -46,8 +47,7 @@ static long put_fpstate(uint64_t to, const struct exo_delivery *what, const stru
     if (what->fpstate != 0)
         return guest_write(to, (void *)what->fpstate, sw->extended_size);
     if (guest_write(to + LEGACY_SIZE, zero, sizeof(zero)) != 0 ||
-        exo_xsave(to, sw->features) != 0 ||
-        guest_write(to + SW_OFFSET, sw, sizeof(*sw)) != 0)
+        exo_xsave(to, sw->features) != 0 || guest_write(to + SW_OFFSET, sw, sizeof(*sw)) != 0)
         return -EFAULT;
     return guest_write(to + sw->xstate_size, &magic2, sizeof(magic2));
 }
@@ -139,8 +139,8 @@ SYSCALL(rt_sigreturn)
         exo_signal_kill_self(SIGSEGV_);
     restore_altstack(&uc.stack);
     uint64_t base = (uint64_t)mine & ~(EXO_AREA_SIZE - 1UL);
-    uc.stack = (struct k_stack){.sp = base + AREA_STACK_END,
-                                .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    uc.stack =
+        (struct k_stack){.sp = base + AREA_STACK_END, .size = AREA_ALTSTACK_END - AREA_STACK_END};
     uc.mcontext.cs = 0x33;
     uc.mcontext.ss = 0x2b;
     mine->unblockable_blocked = uc.sigmask & SIG_UNBLOCKABLE;

@@ -17,7 +17,8 @@ extern const char host_restorer[], __executable_start[], etext[];
 
 /* NODEFER: a bad guest address met inside the SIGSEGV handler must come back here. */
 #define HOST_FLAGS (SA_SIGINFO_ | SA_ONSTACK_ | SA_RESTORER_ | SA_NODEFER_)
-#define ALL_BUT_FAULTS (~(SIG_UNBLOCKABLE | SIG_BIT(SIGILL_) | SIG_BIT(SIGFPE_) | SIG_BIT(SIGTRAP_)))
+#define ALL_BUT_FAULTS                                                                             \
+    (~(SIG_UNBLOCKABLE | SIG_BIT(SIGILL_) | SIG_BIT(SIGFPE_) | SIG_BIT(SIGTRAP_)))
 
 static bool in_runtime(uint64_t rip)
 {
@@ -34,8 +35,8 @@ void exo_action_to_host(int sig, const struct k_sigaction *action)
     struct k_sigaction host = {.handler = action->handler,
                                .flags = action->flags & (SA_NOCLDSTOP_ | SA_NOCLDWAIT_),
                                .mask = ALL_BUT_FAULTS};
-    bool own = (SIG_UNBLOCKABLE & SIG_BIT(sig)) ||
-               (action->handler == SIG_DFL_ && exo_robust_guards(sig));
+    bool own =
+        (SIG_UNBLOCKABLE & SIG_BIT(sig)) || (action->handler == SIG_DFL_ && exo_robust_guards(sig));
     if (own || (action->handler != SIG_DFL_ && action->handler != SIG_IGN_)) {
         host.handler = (uint64_t)exo_host_handler;
         host.flags |= HOST_FLAGS | (action->flags & SA_RESTART_);

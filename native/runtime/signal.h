@@ -32,9 +32,9 @@ struct exo_delivery {
     int sig;
     const struct k_siginfo *info;
     const struct k_sigaction *action;
-    uint64_t mask;      /* to go back to when the handler returns */
+    uint64_t mask;                    /* to go back to when the handler returns */
     uint64_t error_code, trapno, cr2; /* of a fault */
-    uint64_t fpstate;   /* host's saved vector state; 0: it is live in the CPU */
+    uint64_t fpstate;                 /* host's saved vector state; 0: it is live in the CPU */
     uint64_t eflags;
 };
 /* Pushes the frame and points regs at the handler; -EFAULT if the guest's stack is bad. */

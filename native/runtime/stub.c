@@ -44,7 +44,8 @@ static bool try_map(uint64_t address)
 static uint64_t map_near(uint64_t site)
 {
     uint64_t middle = site & ~(ARENA_SIZE - 1);
-    for (uint64_t step = 0x100000; step < REACH - 0x1000000; step += step < 0x4000000 ? step : 0x4000000) {
+    for (uint64_t step = 0x100000; step < REACH - 0x1000000;
+         step += step < 0x4000000 ? step : 0x4000000) {
         if (step < middle && try_map(middle - step))
             return middle - step;
         if (try_map(middle + step))

@@ -16,11 +16,11 @@ enum exo_patch_kind {
 /* A site, by the address of its syscall instruction. */
 struct exo_site {
     uint64_t address;
-    uint64_t stub;   /* 0 for EXO_PATCH_NONE */
-    uint8_t kind;    /* enum exo_patch_kind */
-    uint8_t moved;   /* bytes of the instructions the stub does */
-    uint8_t first;   /* EXO_PATCH_AFTER: bytes of the first of them */
-    uint8_t tail;    /* ... and where it stands in the stub */
+    uint64_t stub; /* 0 for EXO_PATCH_NONE */
+    uint8_t kind;  /* enum exo_patch_kind */
+    uint8_t moved; /* bytes of the instructions the stub does */
+    uint8_t first; /* EXO_PATCH_AFTER: bytes of the first of them */
+    uint8_t tail;  /* ... and where it stands in the stub */
     uint8_t reserved[4];
 };
 
@@ -46,7 +46,7 @@ uint64_t exo_return_address(uint64_t rip);
 /* map.c: executable mappings of files, whose sites may be patched. */
 struct exo_map {
     uint64_t start, end;
-    uint64_t offset;         /* in the file, of start */
+    uint64_t offset; /* in the file, of start */
     struct exo_image *image;
     uint32_t seen; /* sites of image that were looked at */
 };

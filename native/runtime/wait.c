@@ -5,8 +5,8 @@
 #define P_PGID 2
 #define P_PIDFD 3
 #define WNOWAIT_ 0x01000000
-#define WIFEXITED(status) (((status) & 0x7f) == 0)
-#define WIFSIGNALED(status) (((status) & 0x7f) != 0 && ((status) & 0x7f) != 0x7f)
+#define WIFEXITED(status) (((status)&0x7f) == 0)
+#define WIFSIGNALED(status) (((status)&0x7f) != 0 && ((status)&0x7f) != 0x7f)
 
 /* -1 and 0 as they are, a pid or negative pgid translated; 0x80000000 when there is no such. */
 static long host_target(int pid, bool *none)

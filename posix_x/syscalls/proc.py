@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def sys_openat(call: Call) -> Answer:
-    """Open a name below /proc; the directory fd is ignored, argument 4 is the
-    number the fd will get. Source: openat(2), proc(5)."""
+    """Open a name below /proc. Source: openat(2), proc(5).
+
+    The directory fd is ignored; argument 4 is the number that the fd is going to get.
+    """
     return _open(call, call.path(1), call.args[2])
 
 
 def _open(call: Call, path: bytes, flags: int) -> Answer:
-    answer = procfs.resolve(
-        InstanceView(call.instance, call.slot, call.args[4]), os.fsdecode(path)
-    )
+    answer = procfs.resolve(InstanceView(call.instance, call.slot, call.args[4]), os.fsdecode(path))
     if isinstance(answer, procfs.HostPath):
         return Pass(answer.path)
     directory = isinstance(answer, procfs.Listing)

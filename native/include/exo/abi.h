@@ -19,16 +19,16 @@
 /* One window of the guest's address space belongs to the runtime; the guest may not map there. */
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
-#define EXO_KR_BASE 0x7e9040000000  /* the kernel region */
+#define EXO_KR_BASE 0x7e9040000000   /* the kernel region */
 #define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
-#define EXO_FD_KR 60      /* the kernel region's memfd */
+#define EXO_FD_KR 60       /* the kernel region's memfd */
 #define EXO_FD_DOORBELL 61 /* eventfd that wakes the kernel process */
-#define EXO_FD_CHANNEL 62 /* datagram socket on which the kernel hands over fds */
-#define EXO_FD_LOADER 63  /* O_PATH fd of the loader, for execveat */
+#define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
+#define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
 
 #define EXO_TASK_COUNT 16384 /* slots, threads included; slot 0 is pid 1, the kernel process */
 #define EXO_CALL_COUNT 512   /* rows that the per-call counters have room for */
@@ -43,8 +43,8 @@
 /* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
  * owner's host robust list points at node while it is held. word holds the owner's host tid. */
 struct exo_lock {
-    uint64_t node; /* struct robust_list of the owner, in the owner's addresses */
-    uint32_t word; /* host tid | FUTEX_WAITERS | FUTEX_OWNER_DIED */
+    uint64_t node;       /* struct robust_list of the owner, in the owner's addresses */
+    uint32_t word;       /* host tid | FUTEX_WAITERS | FUTEX_OWNER_DIED */
     uint32_t generation; /* times it was taken over from a dead owner */
 };
 
@@ -56,10 +56,10 @@ enum exo_task_state {
 };
 
 enum exo_task_flags {
-    EXO_TASK_LEADER = 1,        /* a process, tid == tgid */
-    EXO_TASK_LEADER_EXITED = 2, /* the first thread has left, others go on */
-    EXO_TASK_EXECED = 4,        /* has called execve: setpgid by the parent gives EACCES */
-    EXO_TASK_SHARES_VM = 8,     /* vfork or CLONE_VM child, until it execs */
+    EXO_TASK_LEADER = 1,          /* a process, tid == tgid */
+    EXO_TASK_LEADER_EXITED = 2,   /* the first thread has left, others go on */
+    EXO_TASK_EXECED = 4,          /* has called execve: setpgid by the parent gives EACCES */
+    EXO_TASK_SHARES_VM = 8,       /* vfork or CLONE_VM child, until it execs */
     EXO_TASK_IGNORES_SIGSYS = 16, /* survives exec, unlike the host's own disposition */
     EXO_TASK_SHARES_MEMORY = 32,  /* has writable shared memory: see runtime/robust.c */
 };
@@ -97,19 +97,19 @@ struct exo_proc {
 };
 
 enum exo_fd_flags {
-    EXO_FD_OPEN = 1,          /* in use; without it and with host -2: reserved */
-    EXO_FD_CLOEXEC = 2,       /* the guest's FD_CLOEXEC */
-    EXO_FD_HOST_CLOEXEC = 4,  /* the host's, made equal just before an exec */
-    EXO_FD_DIRECTORY = 8,     /* host fd is a memfd of linux_dirent64 records; seen as a directory */
-    EXO_FD_PROC = 16,         /* description below /proc, see path */
-    EXO_FD_SIGNALS = 32,      /* a signalfd: what is read from it holds pids */
+    EXO_FD_OPEN = 1,         /* in use; without it and with host -2: reserved */
+    EXO_FD_CLOEXEC = 2,      /* the guest's FD_CLOEXEC */
+    EXO_FD_HOST_CLOEXEC = 4, /* the host's, made equal just before an exec */
+    EXO_FD_DIRECTORY = 8,    /* host fd is a memfd of linux_dirent64 records; seen as a directory */
+    EXO_FD_PROC = 16,        /* description below /proc, see path */
+    EXO_FD_SIGNALS = 32,     /* a signalfd: what is read from it holds pids */
 };
 
 #define EXO_FD_HOST_FREE (-1)
 #define EXO_FD_HOST_RESERVED (-2)
 
 struct exo_fd {
-    int32_t host;  /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
+    int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
     uint16_t path;  /* for EXO_FD_PROC and _DIRECTORY: index of the name in exo_kr.names */
 };
@@ -122,16 +122,16 @@ struct exo_fd_table {
     uint32_t class_;      /* size class of the array */
     uint32_t used;        /* entries at and above were never taken */
     uint32_t reserved;
-    uint64_t entries;     /* offset of struct exo_fd[count] */
-    uint64_t next_free;   /* free tables are chained, by offset */
+    uint64_t entries;                         /* offset of struct exo_fd[count] */
+    uint64_t next_free;                       /* free tables are chained, by offset */
     uint64_t outgrown[EXO_TABLE_CLASS_COUNT]; /* smaller arrays, readable until the table goes */
 };
 
 /* A legacy call, from the guest's runtime to the kernel process and back. One per task slot. */
 enum exo_frame_state {
     EXO_FRAME_IDLE = 0,
-    EXO_FRAME_POSTED = 1,  /* guest -> kernel */
-    EXO_FRAME_REPLY = 2,   /* kernel -> guest: result and outs are there */
+    EXO_FRAME_POSTED = 1,   /* guest -> kernel */
+    EXO_FRAME_REPLY = 2,    /* kernel -> guest: result and outs are there */
     EXO_FRAME_HOSTCALL = 3, /* kernel -> guest: make host_nr(host_args) and post host_result */
     EXO_FRAME_HOSTDONE = 4, /* guest -> kernel: the answer to HOSTCALL */
 };
@@ -160,17 +160,17 @@ enum exo_kernel_sleep {
  */
 
 struct exo_frame {
-    uint32_t state;   /* futex word, enum exo_frame_state; sleeping guests set EXO_FRAME_WAITING */
+    uint32_t state; /* futex word, enum exo_frame_state; sleeping guests set EXO_FRAME_WAITING */
     uint32_t nr;
-    uint32_t flags;   /* enum exo_reply_flags, K */
+    uint32_t flags;    /* enum exo_reply_flags, K */
     uint32_t sequence; /* T, counts calls; a handed-over fd carries it */
     int64_t args[6];
     int64_t result;
     int64_t host_nr;
     int64_t host_args[6]; /* a value below EXO_FRAME_DATA_SIZE marked in host_data is an offset */
     int64_t host_result;
-    uint32_t host_data;   /* bit i: host_args[i] is an offset into data */
-    uint32_t data_size;   /* bytes of data in use */
+    uint32_t host_data;     /* bit i: host_args[i] is an offset into data */
+    uint32_t data_size;     /* bytes of data in use */
     uint32_t arg_offset[6]; /* where a staged argument stands in data */
     uint32_t arg_size[6];   /* its bytes; for an out argument the room there is */
     uint32_t out_size[6];   /* K: bytes to copy back to the guest for argument i */
@@ -191,13 +191,13 @@ struct exo_image {
 
 /* Counters kept while stats is set (or always, where they cost nothing). */
 struct exo_stats {
-    uint64_t calls[EXO_CALL_COUNT];      /* served, by call number */
-    uint64_t host_calls[EXO_CALL_COUNT]; /* host calls made for them */
+    uint64_t calls[EXO_CALL_COUNT];        /* served, by call number */
+    uint64_t host_calls[EXO_CALL_COUNT];   /* host calls made for them */
     uint64_t legacy_calls[EXO_CALL_COUNT]; /* of calls: handed to the kernel process */
-    uint64_t trapped[EXO_CALL_COUNT];    /* of calls: arrived through SIGSYS */
-    uint64_t sites_patched;              /* sites patched after a trap */
-    uint64_t sites_remembered;           /* sites patched in a batch, from exo_image */
-    uint64_t sites_trapping;             /* sites found that no pattern fits */
+    uint64_t trapped[EXO_CALL_COUNT];      /* of calls: arrived through SIGSYS */
+    uint64_t sites_patched;                /* sites patched after a trap */
+    uint64_t sites_remembered;             /* sites patched in a batch, from exo_image */
+    uint64_t sites_trapping;               /* sites found that no pattern fits */
     uint64_t processes;
     uint64_t threads;
     uint64_t execs;
@@ -236,23 +236,23 @@ struct exo_kr {
     uint32_t kernel_host_pid;
     uint32_t kernel_host_pgid;
     uint32_t kernel_host_sid;
-    uint32_t next_tid;      /* A, atomic */
-    uint32_t task_high;     /* A, atomic: slots below are or were in use */
+    uint32_t next_tid;        /* A, atomic */
+    uint32_t task_high;       /* A, atomic: slots below are or were in use */
     uint32_t kernel_sleeping; /* K: ring the doorbell */
-    uint32_t calls_posted;  /* A, atomic: set by a guest, cleared by the kernel before it looks */
-    uint32_t cpu_count;     /* K: CPUs the instance may use; 1 means never spin */
+    uint32_t calls_posted;    /* A, atomic: set by a guest, cleared by the kernel before it looks */
+    uint32_t cpu_count;       /* K: CPUs the instance may use; 1 means never spin */
     uint32_t task_low;        /* A, task_lock: no free slot below, 0 counts as 1 */
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
     uint32_t reserved;
-    struct exo_lock task_lock;  /* taking and freeing slots */
-    struct exo_lock table_lock; /* taking and freeing fd tables and arrays */
-    struct exo_lock image_lock; /* adding images and sites */
+    struct exo_lock task_lock;    /* taking and freeing slots */
+    struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
+    struct exo_lock image_lock;   /* adding images and sites */
     struct exo_lock channel_lock; /* one hand-over of an fd at a time */
     struct exo_lock name_lock;
     uint64_t heap_next; /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
-    uint32_t image_count; /* published with release */
+    uint32_t image_count;                        /* published with release */
     uint32_t name_next;
     uint32_t tids[EXO_TASK_COUNT];      /* task[i].tid, 0 when free: dense, to be scanned */
     uint32_t host_tids[EXO_TASK_COUNT]; /* task[i].host_tid, likewise */

@@ -14,9 +14,9 @@
 
 /* The host's robust list head, as set_robust_list(2) takes it. Nodes are struct exo_lock.node. */
 struct exo_robust_head {
-    uint64_t list;          /* first node, or the address of this field when empty */
-    int64_t futex_offset;   /* from a node to its futex word */
-    uint64_t op_pending;    /* node of the lock being taken, held or released */
+    uint64_t list;        /* first node, or the address of this field when empty */
+    int64_t futex_offset; /* from a node to its futex word */
+    uint64_t op_pending;  /* node of the lock being taken, held or released */
 };
 
 /* What the core must know of the thread it runs on. */

@@ -49,17 +49,18 @@ struct exo_call {
     uint8_t tier;
     uint8_t ret;
     uint8_t argc;
-    int8_t cloexec_arg;      /* argument that may hold close-on-exec for EXO_RET_FD; -1 none; -2 always */
-    uint32_t cloexec_flag;   /* ... and the bit in it */
-    int32_t error;           /* for EXO_TIER_NONE: the errno, positive */
+    int8_t
+        cloexec_arg; /* argument that may hold close-on-exec for EXO_RET_FD; -1 none; -2 always */
+    uint32_t cloexec_flag; /* ... and the bit in it */
+    int32_t error;         /* for EXO_TIER_NONE: the errno, positive */
     struct exo_arg args[6];
 };
 
 /* Arguments in the registers of the System V ABI; a result or -errno. */
 typedef long (*exo_handler)(long, long, long, long, long, long);
 
-extern const struct exo_call exo_calls[];       /* indexed by call number */
-extern const exo_handler exo_handlers[];        /* sys_<name>, exo_pass, exo_legacy, exo_none */
-extern const uint32_t exo_call_limit;           /* rows in both */
+extern const struct exo_call exo_calls[]; /* indexed by call number */
+extern const exo_handler exo_handlers[];  /* sys_<name>, exo_pass, exo_legacy, exo_none */
+extern const uint32_t exo_call_limit;     /* rows in both */
 
 #endif

@@ -64,6 +64,4 @@ class FakeGuest:
 
     def alive(self) -> None:
         """Mark the task alive, held by the calling thread."""
-        lib.exo_alive_mark(
-            ffi.addressof(self.kr.tasks, self.slot), lib.exo_self(), ffi.NULL
-        )
+        lib.exo_alive_mark(ffi.addressof(self.kr.tasks, self.slot), lib.exo_self(), ffi.NULL)
