@@ -1,5 +1,5 @@
 /* A task's own settings: prctl(2), arch_prctl(2), and calls about tasks that exo limits: futex(2),
- * timer_create(2), ptrace(2), seccomp(2), unshare(2), setns(2).
+ * capget(2), ptrace(2), seccomp(2), unshare(2), setns(2).
  */
 #include <linux/futex.h>
 #include <linux/prctl.h>
@@ -14,7 +14,6 @@
 #define PR_SET_MDWE_ 65
 #define PR_GET_MDWE_ 66
 #define PR_SCHED_CORE_ 62
-#define SIGEV_THREAD_ID_ 4
 
 SYSCALL(arch_prctl)
 {
@@ -79,22 +78,35 @@ SYSCALL(futex)
     }
 }
 
-SYSCALL(timer_create)
+/* The header of capget(2) and capset(2) names a thread. */
+static long with_capabilities(long nr, uint64_t header, long data)
 {
     struct {
-        uint64_t value;
-        int32_t signo, notify, tid, rest[11];
-    } event;
-    if (b == 0)
-        return HOST_3(__NR_timer_create, a, b, c);
-    if (guest_get(&event, b) != 0)
+        uint32_t version;
+        int32_t pid;
+    } own;
+    if (guest_get(&own, header) != 0)
         return -EFAULT;
-    if (event.notify == SIGEV_THREAD_ID_) {
-        event.tid = (int32_t)exo_host_of((uint32_t)event.tid);
-        if (event.tid == 0)
-            return -EINVAL;
+    if (own.pid > 0) {
+        uint32_t host = exo_host_of((uint32_t)own.pid);
+        if (host == 0)
+            return -ESRCH;
+        own.pid = (int32_t)host;
     }
-    return HOST_3(__NR_timer_create, a, &event, c);
+    long result = HOST_2(nr, &own, data);
+    if (guest_put(header, &own.version) != 0) /* the host tells its version if it knows no other */
+        return -EFAULT;
+    return result;
+}
+
+SYSCALL(capget)
+{
+    return with_capabilities(__NR_capget, (uint64_t)a, b);
+}
+
+SYSCALL(capset)
+{
+    return with_capabilities(__NR_capset, (uint64_t)a, b);
 }
 
 /* DIFFERS: no tracing of guests by guests yet: EPERM, as under a restrictive host. */

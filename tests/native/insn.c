@@ -227,7 +227,7 @@ int main(void)
     check_file("/lib/x86_64-linux-gnu/libc.so.6");
     check_file("/bin/busybox");
     check_file("/lib64/ld-linux-x86-64.so.2");
-    check_file("/proc/self/exe");
+    check_file("/usr/bin/objdump");
     test_rare();
     test_leads_to();
     return 0;
