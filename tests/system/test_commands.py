@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from command_table import CASES, FOLDER, TABLE, command_line
 from sidebyside import Pair
 
-HERE = Path(__file__).parent
-TABLE: dict[str, Any] = tomllib.loads((HERE / "commands.toml").read_text())
-CASES: list[dict[str, Any]] = TABLE["case"]
 KEYS = {
     "name",
     "run",
@@ -26,13 +22,6 @@ KEYS = {
     "timeout",
     "status",
 }
-
-
-def command_line(case: dict[str, Any]) -> list[str]:
-    """The argv of a case: its own, or its text given to its shell (bash)."""
-    if "argv" in case:
-        return list(case["argv"])
-    return [*case.get("shell", ["bash"]), "-c", case["run"]]
 
 
 def limited(case: dict[str, Any]) -> Any:
@@ -75,6 +64,6 @@ def test_table_is_sound() -> None:
         program for case in CASES for program in [command_line(case)[0], *case.get("needs", [])]
     }
     assert not (unknown := needed - set(TABLE["packages"])), f"no package known for {unknown}"
-    lines = (HERE / "packages.txt").read_text().splitlines()
+    lines = (FOLDER / "packages.txt").read_text().splitlines()
     listed = {line.strip() for line in lines if line.strip() and not line.startswith("#")}
     assert set(TABLE["packages"].values()) <= listed
