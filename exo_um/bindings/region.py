@@ -47,7 +47,7 @@ class Region:
     def table_install(self, table: int, fd: int, host: int) -> None:
         """Make guest number fd of a table stand for a host fd, both without close-on-exec."""
         check(lib.exo_fd_ensure(self.kr, table, fd, lib.EXO_FD_MAX_COUNT))
-        lib.exo_fd_install(self.kr, table, fd, host, lib.EXO_FD_OPEN, 0)
+        lib.exo_fd_install(self.kr, table, fd, host, lib.EXO_FD_OPEN)
 
     def table_entries(self, table: int) -> Iterator[tuple[int, int]]:
         """Give the open (guest fd, host fd) pairs of a table, in ascending order."""

@@ -65,17 +65,16 @@ class Reaper:
             os.kill(self._first_pid, SIGCONT)
 
     def sweep(self) -> None:
-        """Free slots whose host task is gone and whose parent will never wait for it.
+        """Free the slots of processes that are gone and that no parent will wait for.
 
-        Such are threads and processes that were killed where the host reaps by itself.
+        Such were killed while their parent ignored SIGCHLD, or died with their parent.
         """
         self._swept_ns = time.monotonic_ns()
         for slot in list(self._tasks.slots()):
             task = self._tasks[slot]
-            if task.state not in (lib.EXO_TASK_ALIVE, lib.EXO_TASK_ZOMBIE):
-                continue
+            tid = task.tid
             if not self._tasks.alive(slot) and not stat_fields(task.host_tid):
-                self._tasks.free(slot)
+                self._tasks.reclaim(slot, tid)
 
     def kill_all(self) -> None:
         """Kill every process that is left and reap it; return when we have no children."""

@@ -17,6 +17,14 @@ static struct exo_fd_table *table_at(struct exo_kr *kr, uint64_t table)
     return exo_kr_at(kr, table);
 }
 
+/* One store, so that readers without the lock never see half an entry. */
+static void entry_set(struct exo_fd *at, struct exo_fd entry)
+{
+    uint64_t whole;
+    memcpy(&whole, &entry, sizeof(whole));
+    store_release((uint64_t *)at, whole);
+}
+
 static uint64_t heap_take_locked(struct exo_kr *kr, uint64_t size)
 {
     uint64_t offset = kr->heap_next;
@@ -168,7 +176,7 @@ static uint32_t find_free_locked(struct exo_kr *kr, struct exo_fd_table *table, 
     while (fd < table->count && entries[fd].host != EXO_FD_HOST_FREE)
         fd++;
     if (fd < table->count) {
-        entries[fd] = (struct exo_fd){.host = EXO_FD_HOST_RESERVED};
+        entry_set(&entries[fd], (struct exo_fd){.host = EXO_FD_HOST_RESERVED});
         if (lowest <= table->first_free)
             table->first_free = fd + 1;
         if (fd >= table->used)
@@ -207,13 +215,12 @@ int exo_fd_ensure(struct exo_kr *kr, uint64_t offset, int fd, uint64_t limit)
     return table_grow(kr, table, (uint32_t)fd);
 }
 
-void exo_fd_install(struct exo_kr *kr, uint64_t offset, int fd, int host, uint16_t flags,
-                    uint16_t path)
+void exo_fd_install(struct exo_kr *kr, uint64_t offset, int fd, int host, uint16_t flags)
 {
     struct exo_fd_table *table = table_at(kr, offset);
     exo_lock_acquire(&table->lock);
     struct exo_fd *entries = exo_kr_at(kr, table->entries);
-    entries[fd] = (struct exo_fd){.host = host, .flags = flags, .path = path};
+    entry_set(&entries[fd], (struct exo_fd){.host = host, .flags = flags});
     if ((uint32_t)fd >= table->used)
         table->used = (uint32_t)fd + 1;
     exo_lock_release(&table->lock);
@@ -224,7 +231,7 @@ void exo_fd_unreserve(struct exo_kr *kr, uint64_t offset, int fd)
     struct exo_fd_table *table = table_at(kr, offset);
     exo_lock_acquire(&table->lock);
     struct exo_fd *entries = exo_kr_at(kr, table->entries);
-    entries[fd] = (struct exo_fd){.host = EXO_FD_HOST_FREE};
+    entry_set(&entries[fd], (struct exo_fd){.host = EXO_FD_HOST_FREE});
     if ((uint32_t)fd < table->first_free)
         table->first_free = (uint32_t)fd;
     exo_lock_release(&table->lock);

@@ -17,18 +17,20 @@
 _Static_assert(offsetof(struct exo_lock, word) - offsetof(struct exo_lock, node) == 8,
                "exo_robust_head.futex_offset is 8 everywhere");
 
-static bool lock_try(struct exo_lock *lock, uint32_t host_tid, uint32_t *seen)
+/* mine is the tid, marked or not. *seen is the word that was in the way: it has an owner. */
+static bool lock_try(struct exo_lock *lock, uint32_t mine, uint32_t *seen)
 {
     uint32_t word = load_relaxed(&lock->word);
+    while ((word & FUTEX_TID_MASK) == 0) {
+        /* Others may still sleep, or be on their way out of sleep when killed: keep their mark. */
+        if (!compare_exchange(&lock->word, &word, mine | (word & FUTEX_WAITERS)))
+            continue;
+        if (word & FUTEX_OWNER_DIED)
+            lock->generation++;
+        return true;
+    }
     *seen = word;
-    if (word != 0 && !(word & FUTEX_OWNER_DIED))
-        return false;
-    /* Waiters of a dead owner may still sleep: keep their mark. */
-    if (!compare_exchange(&lock->word, &word, host_tid | (word & FUTEX_WAITERS)))
-        return false;
-    if (word & FUTEX_OWNER_DIED)
-        lock->generation++;
-    return true;
+    return false;
 }
 
 static void lock_sleep(struct exo_lock *lock, uint32_t word)
@@ -41,15 +43,6 @@ static void lock_sleep(struct exo_lock *lock, uint32_t word)
     exo_host_call(__NR_futex, (long)&lock->word, FUTEX_WAIT, (long)word, 0, 0, 0);
 }
 
-/* A taker that has slept can't know whether others still do, so it takes the lock marked. */
-static bool lock_try_marked(struct exo_lock *lock, uint32_t host_tid, uint32_t *seen)
-{
-    if (!lock_try(lock, host_tid, seen))
-        return false;
-    fetch_or(&lock->word, FUTEX_WAITERS);
-    return true;
-}
-
 void exo_lock_acquire(struct exo_lock *lock)
 {
     struct exo_self *self = exo_self();
@@ -60,29 +53,37 @@ void exo_lock_acquire(struct exo_lock *lock)
             return;
         spin_pause();
     }
-    while (!lock_try_marked(lock, self->host_tid, &seen))
+    /* A taker that has slept can't know whether others still do, so it takes the lock marked. */
+    while (!lock_try(lock, self->host_tid | FUTEX_WAITERS, &seen))
         lock_sleep(lock, seen);
 }
 
+/* The mark stays while the lock is free, so that whoever takes it next wakes a sleeper even if we,
+ * or the one we wake, are killed in between; it goes when there was nobody to wake. */
 void exo_lock_release(struct exo_lock *lock)
 {
     struct exo_self *self = exo_self();
-    uint32_t word = exchange(&lock->word, 0);
-    if (word & FUTEX_WAITERS)
-        exo_host_call(__NR_futex, (long)&lock->word, FUTEX_WAKE, 1, 0, 0, 0);
+    uint32_t word = fetch_and(&lock->word, FUTEX_WAITERS);
+    if (word & FUTEX_WAITERS) {
+        uint32_t marked = FUTEX_WAITERS;
+        if (exo_host_call(__NR_futex, (long)&lock->word, FUTEX_WAKE, 1, 0, 0, 0) == 0)
+            compare_exchange(&lock->word, &marked, 0);
+    }
     store_relaxed(&self->robust.op_pending, 0);
 }
 
 void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with)
 {
     uint64_t end = (uint64_t)(uintptr_t)&self->robust.list;
-    if (with != NULL)
-        with->node = end;
-    task->alive.node = with != NULL ? (uint64_t)(uintptr_t)&with->node : end;
+    uint64_t alive = (uint64_t)(uintptr_t)&task->alive.node;
+    task->alive.node = end;
     store_release(&task->alive.word, self->host_tid);
     self->robust.futex_offset = 8;
     self->robust.op_pending = 0;
-    self->robust.list = (uint64_t)(uintptr_t)&task->alive.node;
+    /* The slot may be another task's by the time the host walks the list: it comes last. */
+    if (with != NULL)
+        with->node = alive;
+    self->robust.list = with != NULL ? (uint64_t)(uintptr_t)&with->node : alive;
 }
 
 bool exo_alive_test(const struct exo_task *task)

@@ -85,12 +85,13 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
         task->ppid = thread ? parent->ppid : parent->tgid;
         task->parent_slot = thread ? parent->parent_slot : parent->leader_slot;
         task->leader_slot = thread ? parent->leader_slot : slot;
-        task->flags =
-            thread ? 0
-                   : EXO_TASK_LEADER |
-                         (parent->flags & (EXO_TASK_IGNORES_SIGSYS | EXO_TASK_SHARES_MEMORY));
-        task->pgid = parent->pgid;
-        task->sid = parent->sid;
+        task->flags = thread
+                          ? 0
+                          : EXO_TASK_LEADER | (kr->tasks[parent->leader_slot].flags &
+                                               (EXO_TASK_IGNORES_SIGSYS | EXO_TASK_SHARES_MEMORY |
+                                                EXO_TASK_AUTO_REAPS));
+        task->pgid = kr->tasks[parent->leader_slot].pgid;
+        task->sid = kr->tasks[parent->leader_slot].sid;
         store_release(&kr->tids[slot], task->tid);
     }
     exo_lock_release(&kr->task_lock);
@@ -139,22 +140,65 @@ static void orphan_children_locked(struct exo_kr *kr, uint32_t leader_slot)
     }
 }
 
+/* Frees the highest of a process's other threads with a slot below *below, which moves down. */
+static bool free_thread(struct exo_kr *kr, uint32_t leader_slot, uint32_t *below)
+{
+    bool found = false;
+    uint64_t table = 0;
+    exo_lock_acquire(&kr->task_lock);
+    while (!found && *below > 1) {
+        const struct exo_task *task = &kr->tasks[--*below];
+        found = *below != leader_slot && task->leader_slot == leader_slot &&
+                task->state != EXO_TASK_FREE;
+        if (found)
+            table = free_and_take_locked(kr, *below);
+    }
+    exo_lock_release(&kr->task_lock);
+    if (table != 0)
+        exo_fd_table_release(kr, table);
+    return found;
+}
+
 void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot)
 {
-    for (uint32_t i = load_acquire(&kr->task_high) - 1; i > 0; i--)
-        if (i != leader_slot && kr->tasks[i].leader_slot == leader_slot &&
-            kr->tasks[i].state != EXO_TASK_FREE)
-            exo_task_free(kr, i);
+    uint32_t below = load_acquire(&kr->task_high);
+    while (free_thread(kr, leader_slot, &below))
+        ;
     exo_lock_acquire(&kr->task_lock);
     orphan_children_locked(kr, leader_slot);
     exo_lock_release(&kr->task_lock);
     exo_task_free(kr, leader_slot);
 }
 
+/* Dead, and without a parent that might still ask the host about it. */
+static bool is_reclaimable_locked(const struct exo_kr *kr, uint32_t slot, uint32_t tid)
+{
+    const struct exo_task *task = &kr->tasks[slot], *parent = &kr->tasks[task->parent_slot];
+    if (task->tid != tid || task->state == EXO_TASK_FREE || !(task->flags & EXO_TASK_LEADER) ||
+        exo_alive_test(task))
+        return false;
+    if (task->parent_slot == 0)
+        return task->state == EXO_TASK_EMBRYO; /* else the kernel process itself reaps it */
+    return parent->state == EXO_TASK_FREE || parent->tid != task->ppid ||
+           (parent->flags & EXO_TASK_AUTO_REAPS) || !exo_alive_test(parent);
+}
+
+bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid)
+{
+    exo_lock_acquire(&kr->task_lock);
+    bool ours = is_reclaimable_locked(kr, slot, tid);
+    if (ours)
+        kr->tasks[slot].state = EXO_TASK_ZOMBIE; /* no longer anybody's to free but ours */
+    exo_lock_release(&kr->task_lock);
+    if (ours)
+        exo_task_free_process(kr, slot);
+    return ours;
+}
+
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid)
 {
-    kr->tasks[slot].host_tid = host_tid;
-    kr->tasks[slot].host_tgid = host_tgid;
+    store_release(&kr->tasks[slot].host_tid, host_tid);
+    store_release(&kr->tasks[slot].host_tgid, host_tgid);
     store_release(&kr->host_tids[slot], host_tid);
 }
 

@@ -6,7 +6,7 @@
  */
 #include <linux/futex.h>
 
-#include "area.h"
+#include "stub.h"
 
 #define TAKEN FUTEX_TID_MASK /* by exo_area_create, for a thread without a host tid yet */
 #define SIGHAND_COUNT 64
@@ -38,20 +38,34 @@ long exo_host_call(long nr, long a, long b, long c, long d, long e, long f)
     return host_call(nr, a, b, c, d, e, f);
 }
 
-/* Private to the process, so it need not survive its owner, and may be held around a core lock. */
+/* Private memory, so it need not survive its owner, but for a vfork child that is killed holding it:
+ * the word is the owner's host tid. May be held around a core lock. */
 void exo_mm_lock(void)
 {
-    uint32_t free_word = 0;
-    if (compare_exchange(&exo_mm.lock, &free_word, 1))
-        return;
-    while (exchange(&exo_mm.lock, 2) != 0)
-        HOST_4(__NR_futex, &exo_mm.lock, FUTEX_WAIT_PRIVATE, 2, 0);
+    uint32_t mine = area()->core.host_tid, word = 0;
+    while (!compare_exchange(&exo_mm.lock, &word, mine)) {
+        if (!(word & FUTEX_WAITERS) && !compare_exchange(&exo_mm.lock, &word, word | FUTEX_WAITERS))
+            word = 0;
+        else
+            HOST_4(__NR_futex, &exo_mm.lock, FUTEX_WAIT_PRIVATE, word | FUTEX_WAITERS, 0);
+        mine |= FUTEX_WAITERS; /* others may be asleep: wake them when done */
+        word = 0;
+    }
 }
 
 void exo_mm_unlock(void)
 {
-    if (exchange(&exo_mm.lock, 0) == 2)
+    if (exchange(&exo_mm.lock, 0) & FUTEX_WAITERS)
         HOST_3(__NR_futex, &exo_mm.lock, FUTEX_WAKE_PRIVATE, 1);
+}
+
+/* The thread of that host tid is dead: what it held is free. */
+void exo_mm_release_of(uint32_t host_tid)
+{
+    if ((load_acquire(&exo_mm.lock) & FUTEX_TID_MASK) != host_tid)
+        return;
+    exo_patch_repair();
+    exo_mm_unlock();
 }
 
 long guest_read(void *to, uint64_t from, uint64_t size)
@@ -115,6 +129,7 @@ struct exo_area *exo_area_create(void)
         while (high <= index && !compare_exchange(&area_high, &high, index + 1))
             ;
     }
+    exo_sighand_drop(new); /* that of the dead thread who had the area */
     memset(new, 0, sizeof(*new));
     new->self = new;
     new->index = index;
@@ -153,6 +168,16 @@ void exo_area_keep_only(struct exo_area *mine)
     for (uint32_t i = 0; i < high; i++)
         if (i != mine->index)
             exo_area_owners[i].word = 0;
+    for (int i = 0; i < SIGHAND_COUNT; i++)
+        if (&sighands[i] != mine->sighand)
+            sighands[i].users = 0;
+}
+
+void exo_sighand_drop(struct exo_area *old)
+{
+    if (old->owns_sighand)
+        store_release(&old->sighand->users, 0);
+    old->owns_sighand = 0;
 }
 
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)

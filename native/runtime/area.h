@@ -55,7 +55,7 @@ struct exo_area {
     uint32_t pending;    /* a signal waits in stash_*; AREA_PENDING */
     uint32_t observe;    /* calls go through exo_observe(); AREA_OBSERVE */
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
-    uint64_t flags;      /* arithmetic flags of the guest, as lahf and seto left them; AREA_FLAGS */
+    uint64_t flags;   /* the guest's rflags; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
     uint64_t spare[3];
     struct exo_regs regs; /* AREA_REGS */
@@ -63,7 +63,7 @@ struct exo_area {
     uint32_t tid;
     uint32_t tgid;
     uint32_t slot;
-    uint32_t trapped; /* the call in progress came through SIGSYS */
+    uint32_t owns_sighand; /* nobody else has it: reused with the area */
     struct exo_task *task;
     struct exo_task *leader;
     struct exo_sighand *sighand;
@@ -82,7 +82,7 @@ struct exo_area {
 /* Within EXO_AREA_SIZE: an unmapped page, the runtime's stack, the stack on which the host delivers
  * signals (room for AVX-512 and AMX state), struct exo_area. */
 #define AREA_STACK_START 0x1000
-#define AREA_STACK_END 0xb000
+#define AREA_STACK_END 0x10000
 #define AREA_ALTSTACK_END 0x1f000
 #define AREA_STRUCT 0x1f000
 
@@ -98,12 +98,11 @@ static inline struct exo_area *area(void)
 
 /* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
 struct exo_mm {
-    uint32_t lock;  /* maps, stubs; 0 free, 1 held, 2 awaited */
+    uint32_t lock; /* maps, stubs: the owner's host tid | FUTEX_WAITERS */
     uint32_t tasks; /* threads and CLONE_VM children that may run beside us */
     uint64_t brk_start, brk_end;
     uint64_t brk_limit;
     uint32_t own_brk;  /* the host would not move its break: we map it ourselves */
-    uint32_t cwd_name; /* in exo_kr.names, while the working directory is below /proc */
 };
 extern struct exo_mm exo_mm;
 
@@ -142,6 +141,8 @@ void exo_area_keep_only(struct exo_area *mine);
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);
 void exo_mm_lock(void);
 void exo_mm_unlock(void);
+void exo_mm_release_of(uint32_t host_tid);
+void exo_sighand_drop(struct exo_area *old);
 noreturn void exo_die(const char *why);
 void exo_say(const char *text);
 

@@ -90,6 +90,7 @@ static uint32_t prepare_slot(const struct request *want)
     struct exo_proc *from = &KR->procs[mine->task->leader_slot], *to = &KR->procs[slot];
     to->nofile_soft = from->nofile_soft;
     to->nofile_hard = from->nofile_hard;
+    to->flags = from->flags;
     memcpy(to->exe, from->exe, strlen(from->exe) + 1);
     return slot;
 }
@@ -177,6 +178,7 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
         (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid};
     child->sighand =
         want->flags & CLONE_SIGHAND_ ? mine->sighand : exo_sighand_create(mine->sighand);
+    child->owns_sighand = !(want->flags & CLONE_SIGHAND_);
     if (child->sighand == NULL) {
         exo_area_abandon(child);
         return -EAGAIN;
@@ -186,10 +188,12 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
         host_clone_vm((uint64_t)host_flags(want), child->stack, pidfd, NULL, want->tls, child);
     if (host_tid < 0)
         exo_area_abandon(child);
-    if (host_tid < 0 || (want->flags & CLONE_VFORK_))
-        fetch_add(&exo_mm.tasks, (uint32_t)-1); /* not, or no longer, in our memory */
+    if (host_tid < 0 || (want->flags & CLONE_VFORK_)) { /* not, or no longer, in our memory */
+        fetch_add(&exo_mm.tasks, (uint32_t)-1);
+        exo_mm_release_of((uint32_t)host_tid);
+    }
     if (!(want->flags & CLONE_SIGHAND_) && (host_tid < 0 || (want->flags & CLONE_VFORK_)))
-        store_release(&child->sighand->users, 0);
+        exo_sighand_drop(child);
     return host_tid;
 }
 
@@ -234,12 +238,14 @@ static long do_clone(const struct request *want)
     if (slot == 0)
         return -EAGAIN;
     uint32_t tid = KR->tasks[slot].tid;
-    if ((want->flags & CLONE_PARENT_SETTID_) && guest_put(want->parent_tid, &tid) != 0) {
+    if (want->flags & CLONE_PARENT_SETTID_)
+        guest_put(want->parent_tid, &tid); /* a bad address is the caller's affair, as in Linux */
+    error = exo_mask_block_everything(&mine->saved_mask);
+    if (error != 0) {
         undo(slot);
-        return -EFAULT;
+        return error;
     }
     count_task(want);
-    mine->saved_mask = exo_mask_block_everything();
     long host_tid = want->flags & CLONE_VM_ ? make_thread(want, slot, &pidfd)
                                             : make_process(want, slot, &pidfd);
     if (host_tid == 0)

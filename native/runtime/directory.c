@@ -170,13 +170,20 @@ SYSCALL(lseek)
 
 SYSCALL(getcwd)
 {
-    if (exo_mm.cwd_name == 0)
+    char name[EXO_PATH_SIZE];
+    if (!exo_path_of_cwd(name))
         return host_wait(__NR_getcwd, a, b, 0, 0, 0, 0);
-    const char *name = KR->names[exo_mm.cwd_name];
     uint64_t size = strlen(name) + 1;
     if ((uint64_t)b < size)
         return -ERANGE;
     return guest_write((uint64_t)a, name, size) ? -EFAULT : (long)size;
+}
+
+/* DIFFERS: threads that share a working directory (CLONE_FS) across processes do not share this. */
+static void note_cwd(bool below_proc)
+{
+    struct exo_proc *proc = &KR->procs[area()->task->leader_slot];
+    proc->flags = below_proc ? proc->flags | EXO_PROC_CWD : proc->flags & ~(uint64_t)EXO_PROC_CWD;
 }
 
 SYSCALL(chdir)
@@ -188,25 +195,22 @@ SYSCALL(chdir)
     long host_path = kind > EXO_PATH_PLAIN ? (long)path.host : a;
     long error = host_wait(__NR_chdir, host_path, 0, 0, 0, 0, 0);
     if (error == 0)
-        exo_path_set_cwd(kind > EXO_PATH_PLAIN ? &path : NULL);
+        note_cwd(kind > EXO_PATH_PLAIN);
     return error;
 }
 
 SYSCALL(fchdir)
 {
+    struct exo_path path;
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return -EBADF;
-    if (entry->flags & EXO_FD_DIRECTORY) { /* only the name is ours: the host has the directory */
-        struct exo_path path;
-        exo_host_name(&path, KR->names[entry->path]);
-        long error = HOST_1(__NR_chdir, path.host);
-        if (error == 0)
-            exo_path_set_cwd(&path);
-        return error;
-    }
-    long error = host_wait(__NR_fchdir, entry->host, 0, 0, 0, 0, 0);
+    bool made = entry->flags & EXO_FD_DIRECTORY; /* a memfd on the host, which has the real one */
+    if (made && exo_path_of_fd(&path, entry->host) <= EXO_PATH_PLAIN)
+        return -ENOENT;
+    long error = made ? HOST_1(__NR_chdir, path.host)
+                      : host_wait(__NR_fchdir, entry->host, 0, 0, 0, 0, 0);
     if (error == 0)
-        exo_mm.cwd_name = entry->path;
+        note_cwd(made || (entry->flags & EXO_FD_PROC));
     return error;
 }

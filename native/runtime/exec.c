@@ -276,6 +276,7 @@ long exo_program_run(struct exo_program *program, uint64_t argv, uint64_t envp)
         error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", array,
                           envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
         swap_tables();
+        exo_actions_after_failed_exec(area()->sighand);
     }
     HOST_2(__NR_munmap, array, size);
     return error;

@@ -9,8 +9,12 @@ SYSCALL(exit)
     exo_robust_release(mine->task);
     if (mine->task == mine->leader)
         fetch_or(&mine->task->flags, EXO_TASK_LEADER_EXITED);
-    else
+    else {
+        /* The slot is given away now: the host must not find it on our robust list. */
+        store_release(&exo_area_owners[mine->index].node, (uint64_t)&mine->core.robust.list);
         exo_task_free(KR, mine->slot);
+        fetch_add(&exo_mm.tasks, (uint32_t)-1);
+    }
     HOST_1(__NR_exit, a);
     __builtin_trap();
 }

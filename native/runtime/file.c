@@ -25,14 +25,13 @@ static uint64_t my_table(void)
 }
 
 /* Notes that a fresh fd is a directory below /proc, for names relative to it. */
-static void note_proc(int fd, const struct exo_path *path)
+static void note_proc(int fd)
 {
     struct k_stat stat;
     struct exo_fd *entry = exo_fd_entry(fd);
     if (entry == NULL || HOST_2(__NR_fstat, entry->host, &stat) != 0 ||
         (stat.mode & S_IFMT_) != S_IFDIR_)
         return;
-    entry->path = exo_name_add(KR, path->guest);
     entry->flags |= EXO_FD_PROC;
 }
 
@@ -57,11 +56,6 @@ static long open_owned(struct exo_path *path, const struct open_how *how)
     long fd = exo_legacy_open(path, how->flags, how->mode);
     if (fd == EXO_LEGACY_PASS)
         fd = open_host(AT_FDCWD_, path->host, how, false);
-    if (fd < 0)
-        return fd;
-    struct exo_fd *entry = exo_fd_entry((int)fd);
-    if (entry != NULL && (entry->flags & EXO_FD_DIRECTORY))
-        entry->path = exo_name_add(KR, path->guest);
     return fd;
 }
 
@@ -72,7 +66,7 @@ static long open_proc(struct exo_path *path, const struct open_how *how, long ki
     long fd = kind == EXO_PATH_OWNED ? open_owned(path, how)
                                      : open_host(AT_FDCWD_, path->host, how, false);
     if (fd >= 0)
-        note_proc((int)fd, path);
+        note_proc((int)fd);
     return fd;
 }
 
@@ -185,7 +179,7 @@ static long duplicate(int from, int to, bool cloexec)
     uint16_t flags = copy.flags & (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
     if (cloexec)
         flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
-    exo_fd_install(KR, my_table(), to, (int)host, flags, copy.path);
+    exo_fd_install(KR, my_table(), to, (int)host, flags);
     return to;
 }
 
@@ -206,7 +200,7 @@ static long replace(int from, int to, bool cloexec)
     if (host == EXO_FD_HOST_RESERVED)
         return -EBUSY;
     if (host < 0) {
-        exo_fd_install(KR, my_table(), to, EXO_FD_HOST_RESERVED, 0, 0);
+        exo_fd_install(KR, my_table(), to, EXO_FD_HOST_RESERVED, 0);
         return duplicate(from, to, cloexec);
     }
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
@@ -215,7 +209,7 @@ static long replace(int from, int to, bool cloexec)
     uint16_t flags = copy.flags & (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
     if (cloexec)
         flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
-    exo_fd_install(KR, my_table(), to, host, flags, copy.path);
+    exo_fd_install(KR, my_table(), to, host, flags);
     return to;
 }
 
@@ -252,6 +246,8 @@ long exo_fd_unshare(void)
     if (error != 0)
         return error;
     uint64_t own = exo_fd_table_clone(KR, me->fd_table);
+    if (own == 0)
+        return -ENOMEM;
     exo_fd_table_release(KR, exchange(&me->fd_table, own));
     return 0;
 }

@@ -114,6 +114,8 @@ unsigned exo_insn_movable(const uint8_t *code)
     if (shape == BAD)
         return 0;
     unsigned reg = (code[at] >> 3) & 7;
+    if (op == 0xc7 && reg == 7) /* xbegin */
+        return 0;
     if (shape == GROUP5 && reg >= 2 && reg <= 5)
         return 0;
     bool has_modrm = shape >= MODRM && shape != MOV_IMM;
@@ -134,12 +136,16 @@ bool exo_insn_leads_to(const uint8_t *code, int size, int target)
     for (int at = 0; at + 6 <= size; at++) {
         int32_t near;
         memcpy(&near, code + at + 1, 4);
-        if (exo_insn_short_branch(code + at) && at + 2 + (int8_t)code[at + 1] == target)
+        bool counted = (code[at] & 0xfc) == 0xe0; /* loop, jrcxz */
+        bool xbegin = code[at] == 0xc7 && code[at + 1] == 0xf8;
+        if ((counted || exo_insn_short_branch(code + at)) &&
+            at + 2 + (int8_t)code[at + 1] == target)
             return true;
         if ((code[at] == 0xe9 || code[at] == 0xe8) && near == target - (at + 5))
             return true;
         memcpy(&near, code + at + 2, 4);
-        if (code[at] == 0x0f && (code[at + 1] & 0xf0) == 0x80 && near == target - (at + 6))
+        if ((xbegin || (code[at] == 0x0f && (code[at + 1] & 0xf0) == 0x80)) &&
+            near == target - (at + 6))
             return true;
     }
     return false;

@@ -120,6 +120,8 @@ static void settle_fds(void)
     struct exo_fd_table *table = exo_kr_at(KR, task->fd_table);
     if (table->users > 1) {
         uint64_t own = exo_fd_table_clone(KR, task->fd_table);
+        if (own == 0)
+            exo_signal_kill_self(SIGSEGV_);
         exo_fd_table_release(KR, exchange(&task->fd_table, own));
         table = exo_kr_at(KR, own);
     }

@@ -26,31 +26,37 @@ static void insert(uint64_t start, uint64_t end, uint64_t offset, struct exo_ima
 }
 
 /* The range's code is as it was but may be written to from now on: nothing more is patched there. */
-bool exo_map_freeze(uint64_t start, uint64_t size)
+void exo_map_freeze(uint64_t start, uint64_t size)
 {
     uint64_t end = start + size;
-    bool any = false;
     for (uint32_t i = 0; i < map_count;) {
         struct exo_map old = maps[i];
         if (old.end <= start || old.start >= end) {
             i++;
             continue;
         }
-        any = true;
         maps[i] = maps[--map_count];
         if (old.start < start)
             insert(old.start, start, old.offset, old.image);
         if (old.end > end)
             insert(end, old.end, old.offset + (end - old.start), old.image);
     }
-    return any;
 }
 
 /* The range's code is gone. */
 void exo_map_remove(uint64_t start, uint64_t size)
 {
-    if (exo_map_freeze(start, size))
-        exo_site_forget(start, start + size);
+    exo_map_freeze(start, size);
+    exo_site_forget(start, start + size);
+}
+
+/* Whether anything the runtime knows of code is there. */
+bool exo_map_overlaps(uint64_t start, uint64_t size)
+{
+    for (uint32_t i = 0; i < map_count; i++)
+        if (maps[i].start < start + size && maps[i].end > start)
+            return true;
+    return exo_site_overlaps(start, start + size);
 }
 
 void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)

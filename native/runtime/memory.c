@@ -36,6 +36,14 @@ SYSCALL(brk)
     return result;
 }
 
+static bool known_code(uint64_t start, uint64_t size)
+{
+    exo_mm_lock();
+    bool known = exo_map_overlaps(start, size);
+    exo_mm_unlock();
+    return known;
+}
+
 SYSCALL(mmap)
 {
     uint64_t start = (uint64_t)a, size = (uint64_t)b;
@@ -51,13 +59,13 @@ SYSCALL(mmap)
     bool code = file && (c & PROT_EXEC_) && !(c & PROT_WRITE_) && (d & MAP_TYPE_) == MAP_PRIVATE_;
     if ((d & MAP_SHARED_) && (c & PROT_WRITE_))
         exo_robust_guard();
-    long got = HOST_6(__NR_mmap, start, size, c, d, host, f);
-    if (got < 0 || !(fixed || code))
-        return got;
+    if (!code && !(fixed && known_code(start, size)))
+        return HOST_6(__NR_mmap, start, size, c, d, host, f);
     exo_mm_lock();
-    if (code)
+    long got = HOST_6(__NR_mmap, start, size, c, d, host, f);
+    if (got >= 0 && code)
         exo_map_add((uint64_t)got, PAGE_UP(size), (uint64_t)f, host);
-    else
+    else if (got >= 0)
         exo_map_remove((uint64_t)got, PAGE_UP(size));
     exo_mm_unlock();
     return got;
@@ -67,12 +75,13 @@ SYSCALL(munmap)
 {
     if (in_window((uint64_t)a, (uint64_t)b))
         return -EINVAL;
+    if (!known_code((uint64_t)a, PAGE_UP((uint64_t)b)))
+        return HOST_2(__NR_munmap, a, b);
+    exo_mm_lock(); /* nobody gets the range before we have forgotten what was there */
     long error = HOST_2(__NR_munmap, a, b);
-    if (error == 0) {
-        exo_mm_lock();
+    if (error == 0)
         exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));
-        exo_mm_unlock();
-    }
+    exo_mm_unlock();
     return error;
 }
 
@@ -108,13 +117,13 @@ SYSCALL(mremap)
         return -EFAULT;
     if ((d & MREMAP_FIXED_) && in_window((uint64_t)e, (uint64_t)c))
         return -EINVAL;
+    exo_mm_lock();
     long got = HOST_5(__NR_mremap, a, b, c, d, e);
     if (got >= 0) {
-        exo_mm_lock();
         exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));
         exo_map_remove((uint64_t)got, PAGE_UP((uint64_t)c));
-        exo_mm_unlock();
     }
+    exo_mm_unlock();
     return got;
 }
 

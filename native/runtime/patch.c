@@ -245,7 +245,8 @@ static enum outcome patch_locked(uint64_t address, uint64_t nr, bool alone)
         return DECLINED;
     build(&code, &site, window + WINDOW_BEFORE);
     memcpy((void *)site.stub, code.bytes, code.size);
-    exo_stub_record(&site);
+    if (!exo_stub_record(&site))
+        return DECLINED;
     store_release(&exo_patch_in_progress, at);
     write_jump(at, site.stub, alone, after ? 2 : 0);
     store_release(&exo_patch_in_progress, 0UL);
@@ -299,6 +300,35 @@ void exo_patch_remembered(struct exo_map *map, bool alone)
             fetch_add(&KR->stats.sites_remembered, 1);
     }
     set_writable(map->start, map->end, false);
+    exo_stub_close();
+}
+
+/* The site whose jump begins at `at`. */
+static struct exo_site *site_of_jump(uint64_t at)
+{
+    for (uint64_t size = 0; size <= 7; size++) {
+        struct exo_site *site = exo_site_find(at + size);
+        uint64_t wanted = site == NULL                       ? ~0UL
+                          : site->kind == EXO_PATCH_MOV      ? 5
+                          : site->kind == EXO_PATCH_BEFORE   ? site->moved
+                          : site->kind == EXO_PATCH_AFTER    ? 0
+                                                             : ~0UL;
+        if (size == wanted)
+            return site;
+    }
+    return NULL;
+}
+
+/* A CLONE_VM child was killed while it patched: finishes the jump. Under exo_mm.lock, its own. */
+void exo_patch_repair(void)
+{
+    uint64_t at = exo_patch_in_progress;
+    struct exo_site *site = at == 0 ? NULL : site_of_jump(at);
+    if (site != NULL && set_writable(at, at + 5, true) == 0) {
+        write_jump(at, site->stub, true, 0);
+        set_writable(at, at + 5, false);
+    }
+    store_release(&exo_patch_in_progress, 0UL);
     exo_stub_close();
 }
 

@@ -10,6 +10,11 @@
 #include "text.h"
 #include "translate.h"
 
+static struct exo_proc *my_proc(void)
+{
+    return &KR->procs[area()->task->leader_slot];
+}
+
 static bool is_end(char c)
 {
     return c == '\0' || c == '/';
@@ -33,7 +38,7 @@ static bool may_be_special(int dirfd, uint64_t path)
     if (first < 0)
         return false; /* NULL or bad: the host has the answer */
     if (dirfd == AT_FDCWD_)
-        return exo_mm.cwd_name != 0;
+        return my_proc()->flags & EXO_PROC_CWD;
     struct exo_fd *entry = exo_fd_entry(dirfd);
     return entry != NULL && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY));
 }
@@ -94,6 +99,62 @@ static void replace_self(char *path)
     exo_put_text(to, rest);
 }
 
+#define MADE "/memfd:exo:" /* what the kernel process calls a directory that it makes */
+
+static const char *put_exo_number(char **to, const char *host_number)
+{
+    const char *after;
+    uint32_t tid = exo_tid_of((uint32_t)exo_get_number(host_number, &after));
+    *to = exo_put_number(*to, tid);
+    return after;
+}
+
+bool exo_path_of_link(char *to, const char *host_link)
+{
+    const char *made = exo_skip(host_link, MADE), *rest = exo_skip(host_link, "/proc");
+    if (made != NULL) {
+        exo_put_text(to, made);
+        char *deleted = to + strlen(to) - strlen(" (deleted)");
+        if (deleted > to && exo_skip(deleted, " (deleted)") != NULL)
+            *deleted = '\0';
+        return true;
+    }
+    if (rest == NULL || !is_end(*rest))
+        return false;
+    to = exo_put_text(to, "/proc");
+    if (*rest == '/' && rest[1] >= '1' && rest[1] <= '9') {
+        *to++ = '/';
+        rest = put_exo_number(&to, rest + 1);
+        const char *task = exo_skip(rest, "/task/");
+        if (task != NULL) {
+            to = exo_put_text(to, "/task/");
+            rest = put_exo_number(&to, task);
+        }
+    }
+    exo_put_text(to, rest);
+    return true;
+}
+
+static bool read_link(char *to, const char *host_path)
+{
+    char link[EXO_PATH_SIZE];
+    long size = HOST_3(__NR_readlink, host_path, link, sizeof(link) - 1);
+    link[size > 0 ? size : 0] = '\0';
+    return exo_path_of_link(to, link);
+}
+
+static bool link_of_fd(char *to, int host)
+{
+    char self[40] = "/proc/self/fd/";
+    exo_put_number(self + strlen(self), (uint64_t)host);
+    return read_link(to, self);
+}
+
+bool exo_path_of_cwd(char *to)
+{
+    return (my_proc()->flags & EXO_PROC_CWD) && read_link(to, "/proc/self/cwd");
+}
+
 static const char *const owned_names[] = {"/status", "/stat",   "/task",
                                           "/fd",     "/fdinfo", "/children"};
 
@@ -122,8 +183,9 @@ static long translate_entry(struct exo_path *path, char *to, const char *rest, u
     struct exo_fd *entry = is_end(*after) ? exo_fd_at(KR, KR->tasks[leader].fd_table, fd) : NULL;
     if (entry == NULL || entry->host < 0)
         return -ENOENT;
-    if (entry->path != 0 && *after == '\0')
-        path->link = KR->names[entry->path];
+    if (!info && *after == '\0' && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY)) &&
+        link_of_fd(path->text, entry->host))
+        path->link = path->text;
     to = exo_put_number(exo_put_text(to, info ? "/fdinfo/" : "/fd/"), (uint64_t)entry->host);
     exo_put_text(to, after);
     return EXO_PATH_PROC;
@@ -153,7 +215,6 @@ static long translate_pid(struct exo_path *path, uint32_t pid, const char *rest)
 /* path->guest is absolute and normalised. */
 static long translate(struct exo_path *path)
 {
-    static char self_link[16]; /* the pid does not change within a process but at fork */
     const char *rest;
     replace_self(path->guest);
     rest = component(path->guest, "/proc");
@@ -164,29 +225,27 @@ static long translate(struct exo_path *path)
         return EXO_PATH_OWNED;
     if (rest[1] >= '0' && rest[1] <= '9') {
         const char *after;
-        uint32_t pid = (uint32_t)exo_get_number(rest + 1, &after);
-        return is_end(*after) ? translate_pid(path, pid, after) : EXO_PATH_PROC;
+        uint64_t pid = exo_get_number(rest + 1, &after);
+        if (rest[1] == '0' || pid > INT32_MAX)
+            return -ENOENT;
+        return is_end(*after) ? translate_pid(path, (uint32_t)pid, after) : EXO_PATH_PROC;
     }
     if (component(rest, "/self") != NULL) {
-        exo_put_number(self_link, area()->tgid);
-        path->link = self_link;
+        exo_put_number(path->text, area()->tgid);
+        path->link = path->text;
     }
     return EXO_PATH_PROC;
 }
 
+/* What a relative path below /proc begins with. */
 static long put_base(struct exo_path *path, int dirfd)
 {
-    uint32_t name = exo_mm.cwd_name;
-    if (dirfd != AT_FDCWD_) {
-        struct exo_fd *entry = exo_fd_entry(dirfd);
-        if (entry == NULL)
-            return -EBADF;
-        name = entry->path;
-    }
-    if (name == 0)
-        return EXO_PATH_PLAIN;
-    exo_put_text(path->guest, KR->names[name]);
-    return EXO_PATH_PROC;
+    if (dirfd == AT_FDCWD_)
+        return exo_path_of_cwd(path->guest) ? EXO_PATH_PROC : EXO_PATH_PLAIN;
+    int host = exo_fd_host(dirfd);
+    if (host < 0)
+        return -EBADF;
+    return link_of_fd(path->guest, host) ? EXO_PATH_PROC : EXO_PATH_PLAIN;
 }
 
 long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
@@ -227,7 +286,8 @@ void exo_name_by_fd(char *path, int fd)
         exo_put_text(exo_put_text(to, "/"), rest);
 }
 
-void exo_path_set_cwd(const struct exo_path *path)
+long exo_path_of_fd(struct exo_path *path, int host)
 {
-    exo_mm.cwd_name = path == NULL ? 0 : exo_name_add(KR, path->guest);
+    path->link = NULL;
+    return link_of_fd(path->guest, host) ? translate(path) : EXO_PATH_PLAIN;
 }

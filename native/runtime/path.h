@@ -16,6 +16,7 @@ struct exo_path {
     char guest[EXO_PATH_SIZE];     /* absolute, normalised, `self` replaced by the pid */
     char host[EXO_HOST_PATH_SIZE]; /* what the host calls it */
     const char *link;              /* what readlink gives, NULL: ask the host */
+    char text[EXO_PATH_SIZE];      /* ... where it had to be made */
 };
 
 /* Looks at a guest's path argument. enum exo_path_kind, or -errno. PLAIN leaves *path alone. */
@@ -24,7 +25,12 @@ long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path);
 const char *exo_host_name(struct exo_path *found, const char *path);
 /* path becomes /dev/fd/N or /dev/fd/N/path, as execveat names its program. */
 void exo_name_by_fd(char *path, int fd);
-/* Notes that the working directory is, or is no longer, below /proc. */
-void exo_path_set_cwd(const struct exo_path *path);
+/* The guest's name of what a host link says: /proc/PID/... with exo's pids, or a directory that the
+ * kernel process made. False if it is neither. to has EXO_PATH_SIZE bytes. */
+bool exo_path_of_link(char *to, const char *host_link);
+/* Where the host has the directory below /proc that a host fd stands for; as exo_path_resolve(). */
+long exo_path_of_fd(struct exo_path *path, int host);
+/* The working directory's name if that is below /proc. */
+bool exo_path_of_cwd(char *to);
 
 #endif

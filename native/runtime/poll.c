@@ -196,7 +196,7 @@ static long do_select(long nr, int limit, const uint64_t *sets, long timeout, lo
 
 SYSCALL(select)
 {
-    int64_t timeval[2], timeout[2];
+    int64_t timeval[2], timeout[2] = {0}, given_ns = 0;
     const uint64_t sets[3] = {(uint64_t)b, (uint64_t)c, (uint64_t)d};
     if (e != 0) {
         if (guest_get(&timeval, e) != 0)
@@ -205,8 +205,15 @@ SYSCALL(select)
             return -EINVAL;
         timeout[0] = timeval[0] + timeval[1] / 1000000;
         timeout[1] = timeval[1] % 1000000 * 1000;
+        given_ns = timeout[1];
     }
-    return do_select(__NR_select, (int)a, sets, e ? (long)timeout : 0, e, 0, 0);
+    long ready = do_select(__NR_select, (int)a, sets, e ? (long)timeout : 0, e, 0, 0);
+    if (e != 0 && ready >= 0 && timeout[1] != given_ns) { /* poll told what was left */
+        timeval[0] = timeout[0];
+        timeval[1] = timeout[1] / 1000;
+        guest_put(e, &timeval);
+    }
+    return ready;
 }
 
 SYSCALL(pselect6)

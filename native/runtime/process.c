@@ -57,8 +57,10 @@ SYSCALL(setpgid)
     int pid = (int)a, pgid = (int)b;
     if (pgid < 0)
         return -EINVAL;
+    if (pid < 0)
+        return -ESRCH;
     uint32_t slot = process_slot(pid);
-    if (slot == 0)
+    if (slot == 0 || load_acquire(&KR->tasks[slot].host_tgid) == 0)
         return -ESRCH;
     struct exo_task *task = &KR->tasks[slot];
     if (pgid == 0)
@@ -90,9 +92,12 @@ SYSCALL(setsid)
 static long kill_slot(uint32_t slot, int sig)
 {
     const struct exo_task *task = &KR->tasks[slot];
+    uint32_t host_tgid = load_acquire(&task->host_tgid);
+    if (host_tgid == 0) /* still being born: 0 would name the host's process group */
+        return -ESRCH;
     if (sig == SIGKILL_)
         return exo_robust_kill(task);
-    return host_wait(__NR_kill, (long)task->host_tgid, sig, 0, 0, 0, 0);
+    return host_wait(__NR_kill, (long)host_tgid, sig, 0, 0, 0, 0);
 }
 
 /* Signals every process that fits; one success is enough. */
@@ -120,15 +125,17 @@ static long kill_many(uint32_t pgid, int sig)
 SYSCALL(kill)
 {
     int pid = (int)a, sig = (int)b;
-    if (sig < 0 || sig > 64)
-        return -EINVAL;
+    if (pid == (int)0x80000000)
+        return -ESRCH;
     if (pid == 0 || pid < -1)
         return kill_many(pid == 0 ? area()->leader->pgid : (uint32_t)-pid, sig);
     if (pid == -1)
         return kill_many(0, sig);
+    uint32_t slot = process_slot(pid);
+    if (sig < 0 || sig > 64)
+        return slot == 0 && pid != 1 ? -ESRCH : -EINVAL;
     if (pid == 1)
         return 0;
-    uint32_t slot = process_slot(pid);
     return slot == 0 ? -ESRCH : kill_slot(slot, sig);
 }
 
@@ -137,7 +144,8 @@ static long to_thread(uint32_t tgid, int tid, struct exo_task **task)
     if (tid <= 0)
         return -EINVAL;
     uint32_t slot = exo_task_find(KR, (uint32_t)tid);
-    if (slot == 0 || (tgid != 0 && KR->tasks[slot].tgid != tgid) || tid == 1)
+    if (slot == 0 || (tgid != 0 && KR->tasks[slot].tgid != tgid) || tid == 1 ||
+        load_acquire(&KR->tasks[slot].host_tgid) == 0)
         return -ESRCH;
     *task = &KR->tasks[slot];
     return 0;

@@ -44,7 +44,9 @@ SYSCALL(rt_sigprocmask)
     if (b != 0 && guest_get(&set, b) != 0)
         return -EFAULT;
     uint64_t host_set = set & ~SIG_UNBLOCKABLE;
-    long error = HOST_4(__NR_rt_sigprocmask, a, b != 0 ? &host_set : 0, &old, MASK_SIZE);
+    /* With a signal stashed the host's mask is not the guest's: host_wait looks first. */
+    long error = host_wait(__NR_rt_sigprocmask, a, b != 0 ? (long)&host_set : 0, (long)&old,
+                           MASK_SIZE, 0, 0);
     if (error != 0)
         return error;
     if (b != 0)

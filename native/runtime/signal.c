@@ -17,8 +17,17 @@ extern const char host_restorer[], __executable_start[], etext[];
 
 /* NODEFER: a bad guest address met inside the SIGSEGV handler must come back here. */
 #define HOST_FLAGS (SA_SIGINFO_ | SA_ONSTACK_ | SA_RESTORER_ | SA_NODEFER_)
-#define ALL_BUT_FAULTS                                                                             \
-    (~(SIG_UNBLOCKABLE | SIG_BIT(SIGILL_) | SIG_BIT(SIGFPE_) | SIG_BIT(SIGTRAP_)))
+#define ALL_BUT_FAULTS (~SIG_UNBLOCKABLE)
+
+/* The kernel process frees the slots of children that the host reaps by itself. */
+static void note_reaping(const struct k_sigaction *action)
+{
+    uint32_t *flags = &area()->leader->flags;
+    if (action->handler == SIG_IGN_ || (action->flags & SA_NOCLDWAIT_))
+        fetch_or(flags, EXO_TASK_AUTO_REAPS);
+    else
+        fetch_and(flags, ~(uint32_t)EXO_TASK_AUTO_REAPS);
+}
 
 static bool in_runtime(uint64_t rip)
 {
@@ -43,6 +52,8 @@ void exo_action_to_host(int sig, const struct k_sigaction *action)
         host.restorer = (uint64_t)host_restorer;
     }
     host_sigaction(sig, &host, NULL);
+    if (sig == SIGCHLD_)
+        note_reaping(action);
 }
 
 /* What the guest has set for sig, or, if it has not, what it got from whoever executed it. */
@@ -68,6 +79,8 @@ void exo_signal_init(void)
         struct k_sigaction action = exo_action_get(hand, own[i]);
         exo_action_to_host(own[i], &action);
     }
+    struct k_sigaction child = exo_action_get(hand, SIGCHLD_);
+    note_reaping(&child);
     if (area()->leader->flags & EXO_TASK_IGNORES_SIGSYS)
         hand->actions[SIGSYS_ - 1].handler = SIG_IGN_;
 }
@@ -98,6 +111,14 @@ void exo_actions_before_exec(struct exo_sighand *hand)
         area()->leader->flags &= ~(uint32_t)EXO_TASK_IGNORES_SIGSYS;
 }
 
+/* The program stays: our three come to the runtime again. */
+void exo_actions_after_failed_exec(struct exo_sighand *hand)
+{
+    for (int sig = 1; sig <= 64; sig++)
+        if (SIG_UNBLOCKABLE & SIG_BIT(sig))
+            exo_action_to_host(sig, &hand->actions[sig - 1]);
+}
+
 static uint64_t swap_mask(uint64_t mask)
 {
     uint64_t old = 0;
@@ -110,10 +131,12 @@ uint64_t exo_mask_block_all(void)
     return swap_mask(ALL_BUT_FAULTS);
 }
 
-/* Faults too: for where the thread does not know who it is, and touches no guest memory. */
-uint64_t exo_mask_block_everything(void)
+/* Faults too: for where the thread does not know who it is, and touches no guest memory. With a
+ * signal stashed already the mask is not the guest's: -EXO_ERESTART. */
+long exo_mask_block_everything(uint64_t *old)
 {
-    return swap_mask(~0UL);
+    uint64_t all = ~0UL;
+    return host_wait(__NR_rt_sigprocmask, SIG_SETMASK_, (long)&all, (long)old, 8, 0, 0);
 }
 
 void exo_mask_set(uint64_t mask)
@@ -223,11 +246,13 @@ static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
         uc->mcontext.rip = (uint64_t)host_sigreturn_abort;
 }
 
-/* One of our three arrived by kill(2) while the guest has it blocked: it waits here. */
+/* One of our three arrived by kill(2) while the guest has it blocked, or on top of a stashed one:
+ * it waits here. */
 static bool wait_unblocked(int sig, const struct k_siginfo *info)
 {
     struct exo_area *mine = area();
-    if (is_fault(sig, info) || !(mine->unblockable_blocked & SIG_BIT(sig)))
+    bool busy = (SIG_UNBLOCKABLE & SIG_BIT(sig)) && mine->pending != 0;
+    if (is_fault(sig, info) || (!busy && !(mine->unblockable_blocked & SIG_BIT(sig))))
         return false;
     mine->unblockable_pending |= SIG_BIT(sig);
     return true;
@@ -306,16 +331,21 @@ void exo_exit_work(void)
         if (action.handler == SIG_DFL_) /* changed meanwhile: the host does the default */
             HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
         exo_mask_set(mask);
+        if (mine->unblockable_pending != 0)
+            exo_raise_unblocked();
         return;
     }
     struct exo_delivery what = {.sig = sig,
                                 .info = &info,
                                 .action = &action,
                                 .mask = mask | blocked,
-                                .eflags = exo_flags_of(mine->flags)};
+                                .eflags = mine->flags};
     if (exo_frame_push(regs, &what) != 0)
         exo_signal_kill_self(SIGSEGV_);
+    mine->flags &= ~0x500UL; /* direction and trap flag off, as the host does */
     exo_mask_set(mask_in_handler(what.mask, sig, &action));
+    if (mine->unblockable_pending != 0)
+        exo_raise_unblocked();
 }
 
 /* A signal stashed just before the host's sigreturn: queued again, it will find the guest's code. */

@@ -11,6 +11,7 @@ struct k_sigaction exo_action_get(struct exo_sighand *hand, int sig);
 void exo_action_to_host(int sig, const struct k_sigaction *action);
 void exo_actions_clear(struct exo_sighand *hand);
 void exo_actions_before_exec(struct exo_sighand *hand);
+void exo_actions_after_failed_exec(struct exo_sighand *hand);
 void exo_exit_work(void);
 void exo_signal_give_back(void);
 void exo_raise_unblocked(void);
@@ -18,14 +19,8 @@ noreturn void exo_signal_kill_self(int sig);
 
 /* Host mask of the thread. block_all returns the old one. */
 uint64_t exo_mask_block_all(void);
-uint64_t exo_mask_block_everything(void);
+long exo_mask_block_everything(uint64_t *old);
 void exo_mask_set(uint64_t mask);
-
-/* rflags from what lahf and seto left: AH, and the overflow flag in AL. */
-static inline uint64_t exo_flags_of(uint64_t saved)
-{
-    return 0x202 | ((saved >> 8) & 0xd5) | ((saved & 1) << 11);
-}
 
 /* sigframe.c: a handler's frame on the guest's stack. */
 struct exo_delivery {

@@ -23,6 +23,7 @@ static struct arena arenas[ARENA_COUNT];
 static uint32_t arena_count;
 static struct exo_site sites[SITE_COUNT];
 static uint32_t site_used;
+static uint64_t site_lowest = ~0UL, site_highest; /* no site was ever outside */
 
 static uint64_t distance(uint64_t a, uint64_t b)
 {
@@ -106,10 +107,11 @@ struct exo_site *exo_site_find(uint64_t address)
     return NULL;
 }
 
-void exo_stub_record(const struct exo_site *site)
+/* False when the table is full. */
+bool exo_stub_record(const struct exo_site *site)
 {
     if (site_used >= SITE_COUNT / 4 * 3)
-        return;
+        return false;
     uint32_t i = hash(site->address);
     while (sites[i].address != 0)
         i = (i + 1) & (SITE_COUNT - 1);
@@ -118,6 +120,9 @@ void exo_stub_record(const struct exo_site *site)
     sites[i] = copy;
     store_release(&sites[i].address, site->address);
     site_used++;
+    site_lowest = site->address < site_lowest ? site->address : site_lowest;
+    site_highest = site->address > site_highest ? site->address : site_highest;
+    return true;
 }
 
 static struct arena *arena_of(uint64_t address)
@@ -149,13 +154,20 @@ void exo_stub_close(void)
     }
 }
 
+bool exo_site_overlaps(uint64_t start, uint64_t end)
+{
+    if (end <= site_lowest || start > site_highest)
+        return false;
+    for (uint32_t i = 0; i < SITE_COUNT; i++)
+        if (sites[i].address >= start && sites[i].address < end)
+            return true;
+    return false;
+}
+
 /* The guest unmapped or replaced [start, end): its sites are gone, their stubs are free. */
 void exo_site_forget(uint64_t start, uint64_t end)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < SITE_COUNT; i++)
-        any |= sites[i].address >= start && sites[i].address < end;
-    if (!any)
+    if (!exo_site_overlaps(start, end))
         return;
     static struct exo_site kept[SITE_COUNT];
     uint32_t count = 0;
@@ -210,6 +222,18 @@ void exo_stub_hide(struct exo_regs *regs)
     }
 }
 
+/* Whether rip is where a jump was just being written over what comes before a system call. */
+static bool met_first_byte(uint64_t rip)
+{
+    for (uint64_t before = 5; before <= 7; before++) {
+        struct exo_site *site = exo_site_find(rip + before);
+        if (site != NULL && ((site->kind == EXO_PATCH_MOV && before == 5) ||
+                             (site->kind == EXO_PATCH_BEFORE && before == site->moved)))
+            return true;
+    }
+    return false;
+}
+
 uint64_t exo_stub_fault(uint64_t rip)
 {
     while (load_acquire(&exo_patch_in_progress) != 0 &&
@@ -218,8 +242,5 @@ uint64_t exo_stub_fault(uint64_t rip)
     struct exo_site *site = exo_site_find(rip - 2);
     if (site != NULL && site->kind == EXO_PATCH_AFTER)
         return site->stub + site->tail;
-    site = exo_site_find(rip + 5); /* met the first byte while the jump was being written */
-    if (site != NULL && site->kind == EXO_PATCH_MOV && *(volatile uint8_t *)rip == 0xe9)
-        return rip;
-    return 0;
+    return met_first_byte(rip) && *(volatile uint8_t *)rip == 0xe9 ? rip : 0;
 }

@@ -28,9 +28,10 @@ struct exo_site {
 uint64_t exo_stub_allocate(uint64_t site, bool after);
 long exo_stub_open(uint64_t stub);
 void exo_stub_close(void);
-void exo_stub_record(const struct exo_site *site);
+bool exo_stub_record(const struct exo_site *site);
 struct exo_site *exo_site_find(uint64_t address);
 void exo_site_forget(uint64_t start, uint64_t end);
+bool exo_site_overlaps(uint64_t start, uint64_t end);
 /* Shows regs as if the guest's code had no patch: rip of a stub becomes that of the site. */
 void exo_stub_hide(struct exo_regs *regs);
 /* Where a thread goes on that ran into the inside of a patch; 0 if rip is none. */
@@ -40,6 +41,7 @@ uint64_t exo_stub_fault(uint64_t rip);
 struct exo_map;
 void exo_patch_trapped(uint64_t site, uint64_t nr);
 void exo_patch_remembered(struct exo_map *map, bool alone);
+void exo_patch_repair(void);
 extern volatile uint64_t exo_patch_in_progress;
 uint64_t exo_return_address(uint64_t rip);
 
@@ -54,7 +56,8 @@ struct exo_map {
 void exo_map_catch_up(void);
 void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd);
 void exo_map_remove(uint64_t start, uint64_t size);
-bool exo_map_freeze(uint64_t start, uint64_t size);
+void exo_map_freeze(uint64_t start, uint64_t size);
+bool exo_map_overlaps(uint64_t start, uint64_t size);
 struct exo_map *exo_map_find(uint64_t address);
 
 /* insn.c: length of the instruction at code, 0 if unknown or unsafe to move elsewhere. */

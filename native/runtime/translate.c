@@ -73,7 +73,7 @@ int exo_fd_take(uint32_t lowest)
 int exo_fd_give(int fd, int host, bool cloexec)
 {
     uint16_t flags = cloexec ? EXO_FD_OPEN | EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : EXO_FD_OPEN;
-    exo_fd_install(KR, area()->task->fd_table, fd, host, flags, 0);
+    exo_fd_install(KR, area()->task->fd_table, fd, host, flags);
     return fd;
 }
 

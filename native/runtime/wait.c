@@ -5,6 +5,7 @@
 #define P_PGID 2
 #define P_PIDFD 3
 #define WNOWAIT_ 0x01000000
+#define WAIT4_OPTIONS 0xe000000b /* WNOHANG, WUNTRACED, WCONTINUED, __WNOTHREAD, __WALL, __WCLONE */
 #define WIFEXITED(status) (((status)&0x7f) == 0)
 #define WIFSIGNALED(status) (((status)&0x7f) != 0 && ((status)&0x7f) != 0x7f)
 
@@ -19,18 +20,25 @@ static long host_target(int pid, bool *none)
     return pid > 0 ? (long)host : -(long)host;
 }
 
-/* The child's number. Another thread may reap it before its parent has noted the host's pid. */
+#define PATIENCE 10000 /* yields: by then the thread that made the child has run */
+
+/* The child's slot. Another thread may reap it before its parent has noted the host's pid. */
 static uint32_t slot_of_reaped(uint32_t host_pid)
 {
-    uint32_t slot;
-    while ((slot = exo_task_find_host(KR, host_pid)) == 0)
-        HOST_0(__NR_sched_yield);
+    uint32_t slot = 0;
+    for (int i = 0; i < PATIENCE && slot == 0; i++) {
+        slot = exo_task_find_host(KR, host_pid);
+        if (slot == 0)
+            HOST_0(__NR_sched_yield);
+    }
     return slot;
 }
 
 static long reap(uint32_t host_pid, bool gone)
 {
     uint32_t slot = slot_of_reaped(host_pid);
+    if (slot == 0)
+        return -ECHILD;
     uint32_t tid = KR->tasks[slot].tid;
     if (gone)
         exo_task_free_process(KR, slot);
@@ -42,6 +50,10 @@ SYSCALL(wait4)
     bool none;
     int status = 0;
     uint8_t usage[144];
+    if (c & ~(long)WAIT4_OPTIONS)
+        return -EINVAL;
+    if ((int)a == (int)0x80000000)
+        return -ESRCH;
     long target = host_target((int)a, &none);
     if (none)
         return -ECHILD;

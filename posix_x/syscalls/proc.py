@@ -15,6 +15,8 @@ from exo_um.kernel.dirent import DT_DIR, Entry, encode
 from exo_um.kernel.hostproc import read_file
 from exo_um.kernel.procview import InstanceView
 
+MEMFD_NAME_SIZE = 240  # the host takes 249 bytes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from exo_um.kernel.call import Answer, Call
@@ -43,7 +45,7 @@ def _open(call: Call, path: bytes, flags: int) -> Answer:
     else:
         content = answer.rewrite(_read(answer.path))
     return NewFd(
-        content_fd(path.rpartition(b"/")[2].decode(errors="replace"), content),
+        content_fd(path, content),
         cloexec=bool(flags & os.O_CLOEXEC),
         directory=directory,
     )
@@ -91,9 +93,12 @@ def _kind(entry: os.DirEntry[bytes]) -> int:
     return mode >> 12 & 15  # S_IFMT's bits are DT_ values
 
 
-def content_fd(name: str, content: bytes) -> int:
-    """Return a read-only host fd of a memfd that holds content."""
-    fd = os.memfd_create(f"exo-{name}", os.MFD_CLOEXEC)
+def content_fd(path: bytes, content: bytes) -> int:
+    """Return a read-only host fd of a memfd that holds content.
+
+    It is called after its path in the guest: the runtime asks the host for that name.
+    """
+    fd = os.memfd_create(f"exo:{os.fsdecode(path)}"[:MEMFD_NAME_SIZE], os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", buffering=0, closefd=False) as file:
             rest = memoryview(content)

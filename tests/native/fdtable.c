@@ -11,7 +11,7 @@
 
 static void take(struct exo_kr *kr, uint64_t table, int fd, int host)
 {
-    exo_fd_install(kr, table, fd, host, EXO_FD_OPEN, 0);
+    exo_fd_install(kr, table, fd, host, EXO_FD_OPEN);
     const struct exo_fd *entry = exo_fd_at(kr, table, fd);
     CHECK(entry != NULL);
     CHECK_SAME(entry->host, host);
@@ -142,7 +142,7 @@ static void test_growth(struct exo_kr *kr)
     const struct exo_fd *first = exo_fd_at(kr, table, 0);
     for (int fd = 0; fd < MANY; fd++) {
         CHECK_SAME(exo_fd_reserve(kr, table, 0, EXO_FD_MAX_COUNT), fd);
-        exo_fd_install(kr, table, fd, fd + 1, EXO_FD_OPEN, (uint16_t)(fd % 4096));
+        exo_fd_install(kr, table, fd, fd + 1, EXO_FD_OPEN);
     }
     CHECK_SAME(first->host, 1); /* outgrown, and still readable */
     uint64_t copy = exo_fd_table_clone(kr, table);
@@ -150,7 +150,6 @@ static void test_growth(struct exo_kr *kr)
     for (int fd = 0; fd < MANY; fd++) {
         const struct exo_fd *entry = exo_fd_at(kr, table, fd);
         CHECK_SAME(entry->host, fd + 1);
-        CHECK_SAME(entry->path, fd % 4096);
         CHECK(memcmp(entry, exo_fd_at(kr, copy, fd), sizeof(*entry)) == 0);
     }
     exo_fd_unreserve(kr, table, 31);
@@ -237,7 +236,7 @@ static void reserve_many(struct worker *worker)
     for (int i = 0; i < EACH; i++) {
         int back = reserve_one(shared, worker->index);
         int fd = i % 2 ? reserve_one(shared, worker->index) : -1;
-        exo_fd_install(shared->kr, shared->table, back, back, EXO_FD_OPEN, 0);
+        exo_fd_install(shared->kr, shared->table, back, back, EXO_FD_OPEN);
         if (fd >= 0) { /* give one of two back, so that numbers come round */
             __atomic_store_n(&shared->owner[back], 0, __ATOMIC_SEQ_CST);
             exo_fd_unreserve(shared->kr, shared->table, back);
@@ -257,7 +256,6 @@ static void read_all(struct shared *shared)
             uint64_t whole = __atomic_load_n((const uint64_t *)at, __ATOMIC_ACQUIRE);
             struct exo_fd entry;
             memcpy(&entry, &whole, sizeof(entry));
-            CHECK_SAME(entry.path, 0);
             CHECK_SAME(entry.flags, entry.host >= 0 ? EXO_FD_OPEN : 0);
             CHECK(entry.host == fd || entry.host == EXO_FD_HOST_FREE ||
                   entry.host == EXO_FD_HOST_RESERVED);
@@ -297,7 +295,7 @@ static void clone_all(struct worker *worker)
         if (worker->index == 0) {
             int fd = exo_fd_reserve(shared->kr, shared->table, (uint32_t)i * 40, 1 << 20);
             CHECK_SAME(fd, i * 40);
-            exo_fd_install(shared->kr, shared->table, fd, fd, EXO_FD_OPEN, 0);
+            exo_fd_install(shared->kr, shared->table, fd, fd, EXO_FD_OPEN);
             continue;
         }
         uint64_t copy = exo_fd_table_clone(shared->kr, shared->table);

@@ -21,9 +21,6 @@ exo_entry:
     mov %rax, REG(NR)
     mov %rsp, REG(RSP)
     mov %rcx, REG(RIP)
-    lahf
-    seto %al
-    mov %rax, %gs:AREA_FLAGS
     mov %rdi, REG(RDI)
     mov %rsi, REG(RSI)
     mov %rdx, REG(RDX)
@@ -38,6 +35,9 @@ exo_entry:
     mov %r15, REG(R15)
     mov REG(NR), %eax
     mov %gs:AREA_STACK, %rsp
+    pushfq
+    popq %gs:AREA_FLAGS
+    cld
     mov %r10, %rcx
     cmpl $0, %gs:AREA_OBSERVE
     jne 2f
@@ -49,9 +49,18 @@ exo_entry:
 exo_recheck:
     cmpl $0, %gs:AREA_PENDING
     jne exo_slow_exit
-    mov %gs:AREA_FLAGS, %rax
+    mov %gs:AREA_FLAGS, %r11
+    test $0x400, %r11d
+    jnz 4f                      /* the guest's direction flag was set: the slow way */
+    mov %r11d, %ecx             /* popfq is slow: AH for sahf, and an overflow if there was one */
+    mov %r11d, %eax
+    shl $8, %eax
+    shr $11, %ecx
+    and $1, %ecx
+    mov %cl, %al
     add $0x7f, %al
     sahf
+5:
     mov REG(RDI), %rdi
     mov REG(RSI), %rsi
     mov REG(RDX), %rdx
@@ -61,8 +70,10 @@ exo_recheck:
     mov REG(RAX), %rax
     mov REG(RSP), %rsp
     mov REG(RIP), %rcx
-    mov $0x246, %r11d
     jmp *%rcx
+4:  push %r11
+    popfq
+    jmp 5b
 exo_exit_end:
 
 2:  call exo_observe

@@ -61,6 +61,7 @@ enum exo_task_flags {
     EXO_TASK_EXECED = 4,          /* has called execve: setpgid by the parent gives EACCES */
     EXO_TASK_SHARES_VM = 8,       /* vfork or CLONE_VM child, until it execs */
     EXO_TASK_IGNORES_SIGSYS = 16, /* survives exec, unlike the host's own disposition */
+    EXO_TASK_AUTO_REAPS = 64,     /* SIGCHLD ignored: the host reaps its children by itself */
     EXO_TASK_SHARES_MEMORY = 32,  /* has writable shared memory: see runtime/robust.c */
 };
 
@@ -87,11 +88,15 @@ struct exo_task {
     uint32_t reserved[8];
 };
 
+enum exo_proc_flags {
+    EXO_PROC_CWD = 1, /* the working directory is below /proc */
+};
+
 /* What a process keeps beside its first thread's slot. Same index as the slot. */
 struct exo_proc {
     uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it */
     uint64_t nofile_hard;
-    uint64_t flags;
+    uint64_t flags; /* enum exo_proc_flags */
     uint64_t reserved[5];
     char exe[EXO_PATH_SIZE]; /* what /proc/PID/exe points to, NUL-terminated */
 };
@@ -101,7 +106,7 @@ enum exo_fd_flags {
     EXO_FD_CLOEXEC = 2,      /* the guest's FD_CLOEXEC */
     EXO_FD_HOST_CLOEXEC = 4, /* the host's, made equal just before an exec */
     EXO_FD_DIRECTORY = 8,    /* host fd is a memfd of linux_dirent64 records; seen as a directory */
-    EXO_FD_PROC = 16,        /* description below /proc, see path */
+    EXO_FD_PROC = 16,        /* a directory of the host's below /proc */
     EXO_FD_SIGNALS = 32,     /* a signalfd: what is read from it holds pids */
 };
 
@@ -111,7 +116,7 @@ enum exo_fd_flags {
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t path;  /* for EXO_FD_PROC and _DIRECTORY: index of the name in exo_kr.names */
+    uint16_t reserved;
 };
 
 struct exo_fd_table {
@@ -224,9 +229,6 @@ enum exo_kr_flags {
     EXO_KR_DOWN = 4,     /* the kernel process is leaving: legacy calls fail with ESRCH */
 };
 
-#define EXO_NAME_COUNT 4096
-#define EXO_NAME_SIZE 128
-
 struct exo_kr {
     uint64_t magic;
     uint32_t version;
@@ -248,17 +250,15 @@ struct exo_kr {
     struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;   /* adding images and sites */
     struct exo_lock channel_lock; /* one hand-over of an fd at a time */
-    struct exo_lock name_lock;
     uint64_t heap_next; /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
-    uint32_t name_next;
+    uint32_t reserved2;
     uint32_t tids[EXO_TASK_COUNT];      /* task[i].tid, 0 when free: dense, to be scanned */
     uint32_t host_tids[EXO_TASK_COUNT]; /* task[i].host_tid, likewise */
     struct exo_stats stats;
     struct exo_task tasks[EXO_TASK_COUNT];
-    char names[EXO_NAME_COUNT][EXO_NAME_SIZE]; /* guest paths of descriptions below /proc */
     struct exo_image images[EXO_IMAGE_COUNT];
     struct exo_proc procs[EXO_TASK_COUNT];
     struct exo_frame frames[EXO_TASK_COUNT];

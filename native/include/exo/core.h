@@ -49,6 +49,8 @@ static inline void *exo_kr_at(struct exo_kr *kr, uint64_t offset)
 uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread);
 void exo_task_free(struct exo_kr *kr, uint32_t slot);
 void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot);
+/* Frees the slot of a process that nobody is going to wait for, if it is still tid's and dead. */
+bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid);
 uint32_t exo_task_find(const struct exo_kr *kr, uint32_t tid);
 uint32_t exo_task_find_host(const struct exo_kr *kr, uint32_t host_tid);
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid);
@@ -62,8 +64,7 @@ uint64_t exo_fd_table_create(struct exo_kr *kr);
 uint64_t exo_fd_table_clone(struct exo_kr *kr, uint64_t table);
 void exo_fd_table_release(struct exo_kr *kr, uint64_t table);
 int exo_fd_reserve(struct exo_kr *kr, uint64_t table, uint32_t lowest, uint64_t limit);
-void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags,
-                    uint16_t path);
+void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags);
 void exo_fd_unreserve(struct exo_kr *kr, uint64_t table, int fd);
 /* Makes room for number fd itself (dup2); 0 or -errno. */
 int exo_fd_ensure(struct exo_kr *kr, uint64_t table, int fd, uint64_t limit);
@@ -74,8 +75,5 @@ struct exo_fd *exo_fd_at(struct exo_kr *kr, uint64_t table, int fd);
 struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t inode,
                                  int64_t mtime_ns, uint64_t size, bool create);
 void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_offset);
-
-/* names.c: guest paths of descriptions below /proc. 0 is "no name". */
-uint16_t exo_name_add(struct exo_kr *kr, const char *name);
 
 #endif

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exo_um.bindings import lib
+from exo_um.bindings import ffi, lib
 from exo_um.bindings.region import Region
 from exo_um.kernel import hostproc
 from exo_um.kernel.reaper import SWEEP_PAUSE_NS, Reaper
@@ -76,14 +76,18 @@ def test_freeing_a_leader_frees_its_process(tasks: Tasks) -> None:
     assert list(tasks.slots()) == [other]
 
 
-def test_sweep_frees_only_what_is_gone(tasks: Tasks) -> None:
-    own = create(tasks, os.getpid())
-    gone = create(tasks, NOBODY)
-    create(tasks, NOBODY + 1, own, thread=True)
-    embryo: int = lib.exo_task_create(tasks.region.kr, own, False)
-    Reaper(tasks, 0).sweep()
-    assert list(tasks.slots()) == [own, embryo]
-    assert gone < embryo
+def test_sweep_frees_only_what_nobody_waits_for(tasks: Tasks) -> None:
+    parent = create(tasks, os.getpid())
+    lib.exo_alive_mark(ffi.addressof(tasks.region.kr.tasks, parent), lib.exo_self(), ffi.NULL)
+    waited = create(tasks, NOBODY, parent)
+    dead = create(tasks, NOBODY + 1)
+    create(tasks, NOBODY + 2, dead)
+    reaper = Reaper(tasks, 0)
+    reaper.sweep()
+    assert list(tasks.slots()) == [parent, waited, dead], "the kernel process reaps its own"
+    tasks[parent].flags |= lib.EXO_TASK_AUTO_REAPS
+    reaper.sweep()
+    assert list(tasks.slots()) == [parent, dead]
 
 
 def test_reaping_frees_the_slot(tasks: Tasks) -> None:

@@ -1,0 +1,152 @@
+"""CPython's own tests of processes, signals, threads, memory and files, from Debian's package.
+
+A unit is a test module. Outcomes come from the JUnit file, and where a run dies before it writes
+that, from the verbose output; the test that was running is then blamed, and the module is run
+again without it and those already done. Used by run.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import packages
+from sides import Bounds, Ended, run
+from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes, numbered
+
+PYTHON = "/usr/bin/python3"
+BOUNDS = Bounds(limit_s=900, silent_s=90)
+RUNS = 5  # of a module, each without what stopped the one before
+MODULES = """
+    os posix signal subprocess threading threadsignals threading_local thread fork1 wait3 wait4
+    popen eintr mmap select poll epoll selectors socket socketserver resource faulthandler pty tty
+    ioctl fcntl io fileio file largefile mailbox tempfile shutil glob pathlib posixpath genericpath
+    stat time queue atexit cmd_line syslog concurrent_futures asyncio httpservers
+    multiprocessing_fork multiprocessing_forkserver multiprocessing_spawn
+    multiprocessing_main_handling
+""".split()
+# Waits for ever on Linux machines whose vsock device reaches nobody.
+EXCLUDED = ("test.test_socket.ThreadedVSOCKSocketStreamTest.testStream",)
+
+START = re.compile(r"^(\w+) \(([\w.]+)\)", re.MULTILINE)
+STATE = re.compile(r"(ok|FAIL|ERROR|skipped .*|expected failure|unexpected success)$", re.MULTILINE)
+BROKEN = re.compile(r"^(?:FAIL|ERROR): (\w+) \(([\w.]+)\)", re.MULTILINE)
+WORDS = {"ok": PASS, "expected": PASS, "skipped": SKIP}
+
+
+class CPython:
+    """The suite, for the machine's Python."""
+
+    name = "cpython"
+    title = "CPython regression tests"
+    quick: Mapping[str, tuple[str, ...]] = {
+        "test_os": (),
+        "test_posix": (),
+        "test_thread": (),
+        "test_mmap": (),
+        "test_select": (),
+        "test_wait4": (),
+        "test_signal": ("*.WakeupSignalTests.*", "*.PendingSignalsTests.*"),
+        "test_subprocess": ("*.POSIXProcessTestCase.test_[p-z]*",),
+    }
+
+    def __init__(self) -> None:
+        self.folder = Path()
+
+    def prepare(self, cache: Path) -> str:
+        """Install the tests of the machine's Python."""
+        version = packages.run([PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
+        package = f"libpython{version.strip()}-testsuite"
+        packages.install("python3", package)
+        where = packages.run([PYTHON, "-c", "import test; print(test.__path__[0])"])
+        self.folder = Path(where.strip())
+        return packages.version(package) or ""
+
+    def units(self) -> list[str]:
+        """The modules above that this Python has."""
+        names = [f"test_{name}" for name in MODULES]
+        return [
+            name
+            for name in names
+            if (self.folder / f"{name}.py").exists() or (self.folder / name).is_dir()
+        ]
+
+    def run(self, job: Job) -> Outcomes:
+        """Run a module, again and again without the tests that end it."""
+        outcomes: Outcomes = {}
+        logs = []
+        for count in range(RUNS):
+            ended, junit = self.once(job, [*EXCLUDED, *outcomes])
+            logs.append(ended.text)
+            if junit.exists():
+                outcomes |= from_junit(junit) | failures(ended.text)
+                break
+            found = from_text(ended)
+            outcomes |= found
+            if not found or count == RUNS - 1:
+                outcomes["(the run)"] = TIMEOUT if ended.late else CRASH
+                break
+        job.log.write_text("\n".join(logs), "utf-8", "backslashreplace")
+        return job.kept(outcomes)
+
+    def once(self, job: Job, ignored: list[str]) -> tuple[Ended, Path]:
+        """Run a module without the ignored tests; gives its end and the JUnit file it may make."""
+        work = job.fresh()
+        junit, names = work / "junit.xml", work / "ignored"
+        names.write_text("\n".join(ignored))
+        argv = [PYTHON, "-u", "-m", "test", "-v", "--junit-xml", str(junit)]
+        argv += ["--tempdir", str(work), "--ignorefile", str(names)]
+        for pattern in job.patterns:
+            argv += ["--match", pattern]
+        return run(job.side, [*argv, job.unit], job.log, work, BOUNDS), junit
+
+
+def from_junit(path: Path) -> Outcomes:
+    """Outcomes by test from a JUnit file; a test with failed parts has no name there."""
+    pairs = []
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = case.get("name")
+        if name is None:
+            continue
+        bad = case.find("failure") is not None or case.find("error") is not None
+        bad = bad or case.get("outcome") is not None
+        skipped = case.find("skipped") is not None
+        pairs.append((name, FAIL if bad else SKIP if skipped else PASS))
+    return numbered(pairs)
+
+
+def failures(text: str) -> Outcomes:
+    """Tests that the summary names: parts of tests and set-ups of classes too."""
+    return {identity(m[1], m[2]): FAIL for m in BROKEN.finditer(text)}
+
+
+def identity(method: str, where: str) -> str:
+    """A test's id from the two parts that unittest prints.
+
+    >>> identity("test_a", "test.test_os.C.test_a")
+    'test.test_os.C.test_a'
+    >>> identity("setUpClass", "test.test_os.C")
+    'setUpClass (test.test_os.C)'
+    """
+    return where if where.endswith(f".{method}") else f"{method} ({where})"
+
+
+def lines(text: str) -> Iterator[tuple[str, str]]:
+    """Each test that the verbose output says was started, and what follows up to the next."""
+    starts = list(START.finditer(text))
+    for this, following in zip(starts, [*starts[1:], None], strict=True):
+        end = following.start() if following else len(text)
+        yield identity(this[1], this[2]), text[this.end() : end]
+
+
+def from_text(ended: Ended) -> Outcomes:
+    """Outcomes by test of a run that did not come to its end; the last test is the culprit."""
+    pairs = []
+    for name, rest in lines(ended.text):
+        state = STATE.search(rest)
+        word = state[1].split()[0] if state else ""
+        unknown = TIMEOUT if ended.late else CRASH
+        pairs.append((name, WORDS.get(word, FAIL) if word else unknown))
+    return numbered(pairs)

@@ -1,0 +1,87 @@
+"""What a suite is to the runner: units that run one at a time, and the outcomes of their tests.
+
+A unit is the smallest thing that a suite starts by itself (an applet, a test module, a stressor).
+Implemented in busybox.py, cpython.py and stress_ng.py; used by run.py.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol
+
+from sides import Side
+
+PASS, FAIL, SKIP, TIMEOUT, CRASH = "pass", "fail", "skip", "timeout", "crash"
+MISSING = "missing"  # the other side reported such a test, this one did not
+
+Outcomes = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit to run: where, and which of its tests; no patterns mean all."""
+
+    unit: str
+    side: Side
+    work: Path
+    log: Path
+    patterns: tuple[str, ...] = ()
+
+    def wants(self, test: str) -> bool:
+        """Whether a test is among those asked for."""
+        return not self.patterns or any(matches(test, pattern) for pattern in self.patterns)
+
+    def kept(self, outcomes: Mapping[str, str]) -> Outcomes:
+        """Those of the outcomes that were asked for."""
+        return {test: outcome for test, outcome in outcomes.items() if self.wants(test)}
+
+    def fresh(self, tree: Path | None = None) -> Path:
+        """The work directory, empty or as a copy of tree."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.parent.mkdir(parents=True, exist_ok=True)
+        if tree is None:
+            self.work.mkdir()
+        else:
+            shutil.copytree(tree, self.work, symlinks=True)
+        return self.work
+
+
+class Suite(Protocol):
+    """A third-party suite; prepare comes first, and its Missing means that the suite cannot run."""
+
+    name: str
+    title: str
+    quick: Mapping[str, tuple[str, ...]]  # units of --quick, and patterns of their tests
+
+    def prepare(self, cache: Path) -> str:
+        """Install and unpack what is needed, keeping it in cache; gives the version."""
+        ...
+
+    def units(self) -> list[str]:
+        """All units, in the order in which they run."""
+        ...
+
+    def run(self, job: Job) -> Outcomes:
+        """Run a unit on one side; gives the outcome of each test."""
+        ...
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name is the pattern, or matches it as a glob (names may hold brackets)."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def numbered(pairs: Iterable[tuple[str, str]]) -> Outcomes:
+    """Outcomes by test, with #2, #3 ... after names that come again."""
+    outcomes: Outcomes = {}
+    seen: dict[str, int] = {}
+    for name, outcome in pairs:
+        plain = re.sub(r"\s+", " ", name).strip()
+        seen[plain] = seen.get(plain, 0) + 1
+        outcomes[plain if seen[plain] == 1 else f"{plain} #{seen[plain]}"] = outcome
+    return outcomes
