@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 
-from exo_um.bindings import lib
 from exo_um.bindings.process import kill_task, stop_self
 from exo_um.kernel.hostproc import children, stat_fields
 

@@ -55,7 +55,7 @@ struct exo_area {
     uint32_t pending;    /* a signal waits in stash_*; AREA_PENDING */
     uint32_t observe;    /* calls go through exo_observe(); AREA_OBSERVE */
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
-    uint64_t flags;   /* the guest's rflags; AREA_FLAGS */
+    uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
     uint64_t spare[3];
     struct exo_regs regs; /* AREA_REGS */
@@ -98,11 +98,11 @@ static inline struct exo_area *area(void)
 
 /* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
 struct exo_mm {
-    uint32_t lock; /* maps, stubs: the owner's host tid | FUTEX_WAITERS */
+    uint32_t lock;  /* maps, stubs: the owner's host tid | FUTEX_WAITERS */
     uint32_t tasks; /* threads and CLONE_VM children that may run beside us */
     uint64_t brk_start, brk_end;
     uint64_t brk_limit;
-    uint32_t own_brk;  /* the host would not move its break: we map it ourselves */
+    uint32_t own_brk; /* the host would not move its break: we map it ourselves */
 };
 extern struct exo_mm exo_mm;
 

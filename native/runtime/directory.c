@@ -208,8 +208,8 @@ SYSCALL(fchdir)
     bool made = entry->flags & EXO_FD_DIRECTORY; /* a memfd on the host, which has the real one */
     if (made && exo_path_of_fd(&path, entry->host) <= EXO_PATH_PLAIN)
         return -ENOENT;
-    long error = made ? HOST_1(__NR_chdir, path.host)
-                      : host_wait(__NR_fchdir, entry->host, 0, 0, 0, 0, 0);
+    long error =
+        made ? HOST_1(__NR_chdir, path.host) : host_wait(__NR_fchdir, entry->host, 0, 0, 0, 0, 0);
     if (error == 0)
         note_cwd(made || (entry->flags & EXO_FD_PROC));
     return error;

@@ -308,11 +308,11 @@ static struct exo_site *site_of_jump(uint64_t at)
 {
     for (uint64_t size = 0; size <= 7; size++) {
         struct exo_site *site = exo_site_find(at + size);
-        uint64_t wanted = site == NULL                       ? ~0UL
-                          : site->kind == EXO_PATCH_MOV      ? 5
-                          : site->kind == EXO_PATCH_BEFORE   ? site->moved
-                          : site->kind == EXO_PATCH_AFTER    ? 0
-                                                             : ~0UL;
+        uint64_t wanted = site == NULL                     ? ~0UL
+                          : site->kind == EXO_PATCH_MOV    ? 5
+                          : site->kind == EXO_PATCH_BEFORE ? site->moved
+                          : site->kind == EXO_PATCH_AFTER  ? 0
+                                                           : ~0UL;
         if (size == wanted)
             return site;
     }

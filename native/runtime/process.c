@@ -52,6 +52,18 @@ SYSCALL(getsid)
     return slot == 0 ? -ESRCH : (long)KR->tasks[slot].sid;
 }
 
+/* A number is known a moment before its task exists (CLONE_PARENT_SETTID): its host process, or 0
+ * if its maker dies first. To the host 0 would mean the caller's own group. */
+static uint32_t await_birth(const struct exo_task *task)
+{
+    uint32_t host_tgid;
+    while ((host_tgid = load_acquire(&task->host_tgid)) == 0 &&
+           load_acquire(&task->state) == EXO_TASK_EMBRYO &&
+           exo_alive_test(&KR->tasks[task->parent_slot]))
+        HOST_0(__NR_sched_yield);
+    return host_tgid;
+}
+
 SYSCALL(setpgid)
 {
     int pid = (int)a, pgid = (int)b;
@@ -60,7 +72,7 @@ SYSCALL(setpgid)
     if (pid < 0)
         return -ESRCH;
     uint32_t slot = process_slot(pid);
-    if (slot == 0 || load_acquire(&KR->tasks[slot].host_tgid) == 0)
+    if (slot == 0 || await_birth(&KR->tasks[slot]) == 0)
         return -ESRCH;
     struct exo_task *task = &KR->tasks[slot];
     if (pgid == 0)
@@ -92,8 +104,8 @@ SYSCALL(setsid)
 static long kill_slot(uint32_t slot, int sig)
 {
     const struct exo_task *task = &KR->tasks[slot];
-    uint32_t host_tgid = load_acquire(&task->host_tgid);
-    if (host_tgid == 0) /* still being born: 0 would name the host's process group */
+    uint32_t host_tgid = await_birth(task);
+    if (host_tgid == 0)
         return -ESRCH;
     if (sig == SIGKILL_)
         return exo_robust_kill(task);
@@ -145,7 +157,7 @@ static long to_thread(uint32_t tgid, int tid, struct exo_task **task)
         return -EINVAL;
     uint32_t slot = exo_task_find(KR, (uint32_t)tid);
     if (slot == 0 || (tgid != 0 && KR->tasks[slot].tgid != tgid) || tid == 1 ||
-        load_acquire(&KR->tasks[slot].host_tgid) == 0)
+        await_birth(&KR->tasks[slot]) == 0)
         return -ESRCH;
     *task = &KR->tasks[slot];
     return 0;

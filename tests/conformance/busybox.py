@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import packages
 from sides import Bounds, run
-from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes, numbered
+from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes, numbered, quick_units
 
 BUSYBOX = Path("/bin/busybox")
 BOUNDS = Bounds(limit_s=300, silent_s=90)
@@ -35,16 +34,7 @@ class Busybox:
 
     name = "busybox"
     title = "busybox testsuite and ash_test"
-    quick: Mapping[str, tuple[str, ...]] = {
-        "cp": (),
-        "find": (),
-        "ls": (),
-        "pidof": (),
-        "tar": (),
-        "xargs": (),
-        "ash-redir": (),
-        "ash-signals": (),
-    }
+    quick = quick_units("busybox")
 
     def __init__(self) -> None:
         self.tree = Path()
@@ -90,11 +80,10 @@ class Busybox:
         folder = work / ("shell/ash_test" if shell else "testsuite")
         script = "./run-all" if shell else "./runtest"
         ended = run(job.side, [script, job.unit], job.log, folder, BOUNDS, ENVIRONMENT)
-        line, words = (SHELL_LINE, SHELL_WORDS) if shell else (APPLET_LINE, APPLET_WORDS)
-        found = [
-            (m[2], words[m[1]]) if not shell else (m[1], words[m[2]])
-            for m in line.finditer(ended.text)
-        ]
+        if shell:
+            found = [(m[1], SHELL_WORDS[m[2]]) for m in SHELL_LINE.finditer(ended.text)]
+        else:
+            found = [(m[2], APPLET_WORDS[m[1]]) for m in APPLET_LINE.finditer(ended.text)]
         outcomes = numbered(found)
         if shell:
             keep_differences(folder, job.log)

@@ -8,25 +8,17 @@ again without it and those already done. Used by run.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import packages
 from sides import Bounds, Ended, run
-from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes, numbered
+from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes, listed, numbered, quick_units
 
 PYTHON = "/usr/bin/python3"
 BOUNDS = Bounds(limit_s=900, silent_s=90)
 RUNS = 5  # of a module, each without what stopped the one before
-MODULES = """
-    os posix signal subprocess threading threadsignals threading_local thread fork1 wait3 wait4
-    popen eintr mmap select poll epoll selectors socket socketserver resource faulthandler pty tty
-    ioctl fcntl io fileio file largefile mailbox tempfile shutil glob pathlib posixpath genericpath
-    stat time queue atexit cmd_line syslog concurrent_futures asyncio httpservers
-    multiprocessing_fork multiprocessing_forkserver multiprocessing_spawn
-    multiprocessing_main_handling
-""".split()
 # Waits for ever on Linux machines whose vsock device reaches nobody.
 EXCLUDED = ("test.test_socket.ThreadedVSOCKSocketStreamTest.testStream",)
 
@@ -41,16 +33,7 @@ class CPython:
 
     name = "cpython"
     title = "CPython regression tests"
-    quick: Mapping[str, tuple[str, ...]] = {
-        "test_os": (),
-        "test_posix": (),
-        "test_thread": (),
-        "test_mmap": (),
-        "test_select": (),
-        "test_wait4": (),
-        "test_signal": ("*.WakeupSignalTests.*", "*.PendingSignalsTests.*"),
-        "test_subprocess": ("*.POSIXProcessTestCase.test_[p-z]*",),
-    }
+    quick = quick_units("cpython")
 
     def __init__(self) -> None:
         self.folder = Path()
@@ -65,8 +48,8 @@ class CPython:
         return packages.version(package) or ""
 
     def units(self) -> list[str]:
-        """The modules above that this Python has."""
-        names = [f"test_{name}" for name in MODULES]
+        """The modules of units.toml that this Python has."""
+        names = listed("cpython", "modules")
         return [
             name
             for name in names
@@ -106,7 +89,7 @@ class CPython:
 def from_junit(path: Path) -> Outcomes:
     """Outcomes by test from a JUnit file; a test with failed parts has no name there."""
     pairs = []
-    for case in ElementTree.parse(path).iter("testcase"):
+    for case in ET.parse(path).iter("testcase"):
         name = case.get("name")
         if name is None:
             continue

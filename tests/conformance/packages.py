@@ -16,18 +16,24 @@ from pathlib import Path
 APT_ETC = Path("/etc/apt")
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """A suite's component is not there and cannot be installed; str() says what to do."""
 
 
 def run(argv: Sequence[str], cwd: Path | None = None) -> str:
-    """Run a command quietly and give its stdout; its stderr is the message of the Missing raised."""
+    """Run a command quietly and give its stdout. Errors: MissingError, with its stderr."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     result = subprocess.run(
-        argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        argv,
+        check=False,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
     if result.returncode != 0:
-        raise Missing(f"{' '.join(argv[:3])} ... failed: {result.stderr.strip()[-400:]}")
+        raise MissingError(f"{' '.join(argv[:3])} ... failed: {result.stderr.strip()[-400:]}")
     return result.stdout
 
 
@@ -37,24 +43,24 @@ def version(package: str, field: str = "Version") -> str | None:
         return None
     form = "${db:Status-Status} ${%s}" % field  # noqa: UP031 (braces of dpkg's own)
     result = subprocess.run(
-        ["dpkg-query", "-W", "-f", form, package], capture_output=True, text=True
+        ["dpkg-query", "-W", "-f", form, package], check=False, capture_output=True, text=True
     )
     state, _, found = result.stdout.partition(" ")
     return found if result.returncode == 0 and state == "installed" else None
 
 
 def install(*names: str) -> None:
-    """See to Debian packages, installing what is absent. Errors: Missing, not root or no apt."""
+    """See to Debian packages, installing what is absent. Errors: MissingError, if it cannot."""
     absent = [name for name in names if version(name) is None]
     if not absent:
         return
     advice = f"apt-get install {' '.join(absent)}"
     if os.getuid() != 0 or shutil.which("apt-get") is None:
-        raise Missing(f"not installed: {' '.join(absent)} (Debian: {advice})")
+        raise MissingError(f"not installed: {' '.join(absent)} (Debian: {advice})")
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *absent]
     try:
         run(command)
-    except Missing:  # the lists may be absent or older than the archive
+    except MissingError:  # the lists may be absent or older than the archive
         run(["apt-get", "update", "-qq"])
         run(command)
 
@@ -92,7 +98,7 @@ def private_apt(folder: Path) -> list[str]:
 
 
 def fetch_source(package: str, wanted: str, folder: Path) -> Path:
-    """The unpacked source of a package in that version, kept in folder. Errors: Missing."""
+    """The unpacked source of a package in that version, kept in folder. Errors: MissingError."""
     safe = re.sub(r"[^\w.+~-]", "_", wanted)
     tree = folder / f"{package}-{safe}"
     if tree.is_dir():

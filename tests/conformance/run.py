@@ -25,7 +25,7 @@ from busybox import Busybox
 from cpython import CPython
 from sides import Side, sides, sweep
 from stress_ng import StressNg
-from suite import Job, Outcomes, Suite, matches
+from suite import Job, Suite, matches
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "conformance"
@@ -61,7 +61,7 @@ def all_suites() -> list[Suite]:
 
 def chosen(suite: Suite, options: argparse.Namespace) -> Units:
     """The units of a suite that the options ask for."""
-    units: Units = suite.quick if options.quick else {unit: () for unit in suite.units()}
+    units: Units = suite.quick if options.quick else dict.fromkeys(suite.units(), ())
     if options.only is None:
         return units
     unit_pattern, _, test_pattern = options.only.partition("/")
@@ -93,7 +93,7 @@ def run_suite(suite: Suite, units: Units, exo_um: Path, jobs: int) -> dict[str, 
     """Run the units of a suite; gives their records."""
     pair = sides(exo_um)
     with ThreadPoolExecutor(jobs) as pool:
-        records = pool.map(lambda item: run_unit(suite, *item, pair), units.items())
+        records = pool.map(lambda item: run_unit(suite, item[0], item[1], pair), units.items())
         results = dict(zip(units, records, strict=True))
     if left := sweep():
         say(f"{suite.name} left running: {', '.join(left)}")
@@ -148,7 +148,7 @@ def main(argv: Sequence[str]) -> int:
             continue
         try:
             version = suite.prepare(CACHE)
-        except packages.Missing as error:
+        except packages.MissingError as error:
             say(f"{suite.name} cannot run: {error}")
             missing.append(suite.name)
             continue

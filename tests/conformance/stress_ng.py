@@ -6,37 +6,17 @@ A unit is a stressor and its only test. Used by run.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import packages
 from sides import Bounds, run
-from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes
+from suite import CRASH, FAIL, PASS, SKIP, TIMEOUT, Job, Outcomes, listed, quick_units
 
 BOUNDS = Bounds(limit_s=60, silent_s=60)
 SECONDS = 5
-# Operations per stressor: what Linux does in well under SECONDS. Those of the second row work in
-# large steps.
+# Operations per stressor: what Linux does in well under SECONDS; heavy ones work in large steps.
 OPERATIONS = 200
 FEW_OPERATIONS = 5
-STRESSORS = """
-    access brk chdir chmod chown clock clone close context cyclic daemon dentry dev-shm dir dirdeep
-    dup enosys epoll eventfd exec exit-group fallocate fault fcntl fifo file-ioctl filename flock
-    fork fp-error fstat full futex get getdent getrandom handle hrtimers inode-flags inotify io
-    iomix itimer kcmp kill lease link locka lockbus lockf lockofd longjmp loadavg madvise membarrier
-    memfd mincore mknod mlock mmap mmapaddr mmapfixed mmapfork mmapmany mprotect mq mremap msg msync
-    munlock munmap mutex nanosleep nice null open pidfd pipe pipeherd poll prctl procfs pthread
-    ptrace pty rawsock readahead remap rename resources rlimit rseq rtc sched schedpolicy seal
-    seek sem sem-sysv sendfile session set shm shm-sysv sigabrt sigchld sigfd sigfpe sigio signal
-    signest sigpending sigpipe sigq sigrt sigsegv sigsuspend sigtrap sleep sock sockabuse sockfd
-    sockpair splice spawn stack stackmmap switch symlink sync-file sysbadaddr sysinfo
-    tee timer timerfd tmpfs tsc udp uname unshare urandom userfaultfd usersyscall utime vdso vfork
-    vforkmany vm vm-rw vm-splice wait x86syscall xattr yield zero zombie
-""".split()
-HEAVY = """
-    bad-altstack fork-heavy forkheavy getdent madvise mmapfork mmapmany pipeherd procfs resources
-    session sock sockabuse stack stackmmap sysbadaddr sysinfo userfaultfd vm vforkmany
-""".split()
 # Exit statuses of stressors that could not start here: no resource, not implemented, no such call.
 NOT_HERE = (3, 4, 6)
 SKIPPED = re.compile(r"(?:skipped stressor|stressor will be skipped|, skipping stressor)")
@@ -48,10 +28,7 @@ class StressNg:
 
     name = "stress-ng"
     title = "stress-ng, stressors with --verify"
-    quick: Mapping[str, tuple[str, ...]] = {
-        name: ()
-        for name in "clone exec fork futex itimer kill pipe pthread sigfd sigsuspend vfork".split()
-    }
+    quick = quick_units("stress-ng")
 
     def prepare(self, cache: Path) -> str:
         """Install stress-ng."""
@@ -59,14 +36,14 @@ class StressNg:
         return packages.version("stress-ng") or ""
 
     def units(self) -> list[str]:
-        """The stressors above that this stress-ng has."""
+        """The stressors of units.toml that this stress-ng has."""
         known = set(packages.run(["stress-ng", "--stressors"]).split())
-        return [name for name in STRESSORS if name in known]
+        return [name for name in listed("stress-ng", "stressors") if name in known]
 
     def run(self, job: Job) -> Outcomes:
         """Run a stressor for a few operations."""
         work = job.fresh()
-        count = FEW_OPERATIONS if job.unit in HEAVY else OPERATIONS
+        count = FEW_OPERATIONS if job.unit in listed("stress-ng", "heavy") else OPERATIONS
         argv = ["stress-ng", f"--{job.unit}", "1", f"--{job.unit}-ops", str(count), "--verify"]
         argv += ["--timeout", str(SECONDS), "--temp-path", str(work), "--oomable", "--no-rand-seed"]
         ended = run(job.side, argv, job.log, work, BOUNDS)

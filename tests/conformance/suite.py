@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sides import Side
 
@@ -20,6 +21,7 @@ PASS, FAIL, SKIP, TIMEOUT, CRASH = "pass", "fail", "skip", "timeout", "crash"
 MISSING = "missing"  # the other side reported such a test, this one did not
 
 Outcomes = dict[str, str]
+UNITS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("units.toml").read_text())
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Job:
 
 
 class Suite(Protocol):
-    """A third-party suite; prepare comes first, and its Missing means that the suite cannot run."""
+    """A third-party suite; prepare comes first, and raises packages.MissingError in trouble."""
 
     name: str
     title: str
-    quick: Mapping[str, tuple[str, ...]]  # units of --quick, and patterns of their tests
+    quick: dict[str, tuple[str, ...]]  # units of --quick, and patterns of their tests
 
     def prepare(self, cache: Path) -> str:
         """Install and unpack what is needed, keeping it in cache; gives the version."""
@@ -69,6 +71,17 @@ class Suite(Protocol):
     def run(self, job: Job) -> Outcomes:
         """Run a unit on one side; gives the outcome of each test."""
         ...
+
+
+def listed(suite: str, key: str) -> list[str]:
+    """A list of names from units.toml."""
+    names: list[str] = UNITS[suite][key]
+    return names
+
+
+def quick_units(suite: str) -> dict[str, tuple[str, ...]]:
+    """The units of --quick, from units.toml, and patterns of their tests; none mean all."""
+    return {unit: tuple(patterns) for unit, patterns in UNITS[suite]["quick"].items()}
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -250,7 +250,7 @@ struct exo_kr {
     struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;   /* adding images and sites */
     struct exo_lock channel_lock; /* one hand-over of an fd at a time */
-    uint64_t heap_next; /* A, table_lock: next byte never used of the heap */
+    uint64_t heap_next;           /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
