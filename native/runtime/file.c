@@ -10,6 +10,7 @@
 #define F_GETOWN 9
 #define F_SETOWN_EX 15
 #define F_GETOWN_EX 16
+#define F_DUPFD_QUERY 1027
 #define F_DUPFD_CLOEXEC 1030
 #define FD_CLOEXEC_ 1
 #define CLOSE_RANGE_UNSHARE_ 2
@@ -338,6 +339,10 @@ SYSCALL(fcntl)
     case F_SETOWN_EX:
     case F_GETOWN_EX:
         return fcntl_owner(entry->host, (int)b, c);
+    case F_DUPFD_QUERY: {
+        int other = exo_fd_host((int)c);
+        return other < 0 ? -EBADF : HOST_3(__NR_fcntl, entry->host, F_DUPFD_QUERY, other);
+    }
     case F_GETLK:
     case F_OFD_GETLK:
         return get_lock(entry->host, (int)b, (uint64_t)c);

@@ -274,8 +274,11 @@ void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
             uc->mcontext.rip = go_on;
             return;
         }
-        if (inside)
-            exo_die("fault in the runtime");
+        if (inside) { /* a sigframe the host will not take, or a bug of ours: fatal both */
+            if (uc->mcontext.rip != (uint64_t)host_sigreturn_syscall + 2)
+                exo_say("exo-um: runtime: unexpected fault\n");
+            exo_signal_kill_self(SIGSEGV_);
+        }
     }
     if (wait_unblocked(sig, info))
         return;

@@ -75,9 +75,12 @@ class Busybox:
 
     def run(self, job: Job) -> Outcomes:
         """Run ./runtest for an applet, or ./run-all for a folder, in a fresh copy of the tree."""
-        work = job.fresh(self.tree)
         shell = job.unit.startswith("ash-")
-        folder = work / ("shell/ash_test" if shell else "testsuite")
+        part = "shell/ash_test" if shell else "testsuite"
+        work = job.fresh()
+        for name in ("busybox", ".config"):
+            shutil.copy(self.tree / name, work)
+        folder = Path(shutil.copytree(self.tree / part, work / part, symlinks=True))
         script = "./run-all" if shell else "./runtest"
         ended = run(job.side, [script, job.unit], job.log, folder, BOUNDS, ENVIRONMENT)
         if shell:

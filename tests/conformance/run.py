@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="conformance", description=__doc__.split("\n")[0])
     parser.add_argument("--suite", choices=[suite.name for suite in all_suites()])
     parser.add_argument(
-        "--only", metavar="PATTERN", help="units, or UNIT/TEST, that match; the page is unchanged"
+        "--only", metavar="PATTERN", help="units that match, or UNIT/TEST, which leaves the page"
     )
     parser.add_argument("--quick", action="store_true", help="a part that takes under a minute")
     parser.add_argument("--jobs", type=int, default=1, help="units at a time (default 1)")
@@ -89,15 +89,14 @@ def run_unit(suite: Suite, unit: str, patterns: tuple[str, ...], pair: Sequence[
     return record
 
 
-def run_suite(suite: Suite, units: Units, exo_um: Path, jobs: int) -> dict[str, Any]:
-    """Run the units of a suite; gives their records."""
+def run_suite(suite: Suite, units: Units, exo_um: Path, jobs: int) -> Iterator[tuple[str, Any]]:
+    """Run the units of a suite; gives each with its record."""
     pair = sides(exo_um)
     with ThreadPoolExecutor(jobs) as pool:
         records = pool.map(lambda item: run_unit(suite, item[0], item[1], pair), units.items())
-        results = dict(zip(units, records, strict=True))
+        yield from zip(units, records, strict=True)
     if left := sweep():
         say(f"{suite.name} left running: {', '.join(left)}")
-    return results
 
 
 def stored() -> dict[str, Any]:
@@ -131,10 +130,23 @@ def unexplained(suite: Suite, units: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def run_all(suite: Suite, options: argparse.Namespace, exo_um: Path) -> list[str]:
+    """Run what is chosen of a suite and keep it; gives what is unexplained. Errors: MissingError."""
+    version = suite.prepare(CACHE)
+    units = chosen(suite, options)
+    records: dict[str, Any] = {}
+    try:
+        records.update(run_suite(suite, units, exo_um, max(1, options.jobs)))
+    finally:  # what there is took long to make
+        if not options.quick and (options.only is None or "/" not in options.only):
+            keep(suite, version, records, len(records) == len(suite.units()))
+    return unexplained(suite, records)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run what the command line asks for; 1 where a difference has no known cause, 2 in trouble."""
     options = arguments(argv)
-    exo_um = Path(os.environ.get("EXO_UM") or Path(sys.executable).with_name("exo-um"))
+    exo_um = Path(os.environ.get("EXO_UM") or Path(sys.executable).with_name("exo-um")).absolute()
     if not os.access(exo_um, os.X_OK):
         say(f"no exo-um at {exo_um}: run `make build`")
         return 2
@@ -147,16 +159,10 @@ def main(argv: Sequence[str]) -> int:
         if options.suite not in (None, suite.name):
             continue
         try:
-            version = suite.prepare(CACHE)
+            bad += run_all(suite, options, exo_um)
         except packages.MissingError as error:
             say(f"{suite.name} cannot run: {error}")
             missing.append(suite.name)
-            continue
-        units = chosen(suite, options)
-        records = run_suite(suite, units, exo_um.absolute(), max(1, options.jobs))
-        if not options.quick and (options.only is None or "/" not in options.only):
-            keep(suite, version, records, options.only is None)
-        bad += unexplained(suite, records)
     if options.json:
         options.json.write_text(json.dumps({"missing": missing, "unexplained": bad}))
     for line in bad:

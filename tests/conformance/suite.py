@@ -42,14 +42,10 @@ class Job:
         """Those of the outcomes that were asked for."""
         return {test: outcome for test, outcome in outcomes.items() if self.wants(test)}
 
-    def fresh(self, tree: Path | None = None) -> Path:
-        """The work directory, empty or as a copy of tree."""
+    def fresh(self) -> Path:
+        """The work directory, empty."""
         shutil.rmtree(self.work, ignore_errors=True)
-        self.work.parent.mkdir(parents=True, exist_ok=True)
-        if tree is None:
-            self.work.mkdir()
-        else:
-            shutil.copytree(tree, self.work, symlinks=True)
+        self.work.mkdir(parents=True)
         return self.work
 
 
