@@ -10,7 +10,9 @@ import argparse
 import ctypes
 import json
 import os
+import resource
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +133,7 @@ def unexplained(suite: Suite, units: Mapping[str, Any]) -> list[str]:
 
 
 def run_all(suite: Suite, options: argparse.Namespace, exo_um: Path) -> list[str]:
-    """Run what is chosen of a suite and keep it; gives what is unexplained. Errors: MissingError."""
+    """Run what is chosen of a suite, keep it, give what is unexplained. Errors: MissingError."""
     version = suite.prepare(CACHE)
     units = chosen(suite, options)
     records: dict[str, Any] = {}
@@ -143,6 +145,17 @@ def run_all(suite: Suite, options: argparse.Namespace, exo_um: Path) -> list[str
     return unexplained(suite, records)
 
 
+def prepare_process() -> None:
+    """Make what the suites inherit the same everywhere: no core files, no ignored signals."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Orphans of a test become children of this process, where sweep() finds them.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run what the command line asks for; 1 where a difference has no known cause, 2 in trouble."""
     options = arguments(argv)
@@ -150,8 +163,7 @@ def main(argv: Sequence[str]) -> int:
     if not os.access(exo_um, os.X_OK):
         say(f"no exo-um at {exo_um}: run `make build`")
         return 2
-    # Orphans of a test become children of this process, where sweep() finds them.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prepare_process()
     CACHE.mkdir(parents=True, exist_ok=True)
     bad: list[str] = []
     missing = []
