@@ -38,11 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make what the commands inherit the same everywhere: no core files, live SIGINT."""
+    """Make what the commands inherit the same everywhere: no core files, no ignored signals."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     if config.getoption("--as-user") and os.getuid() != 0:
         raise pytest.UsageError("--as-user needs root")
     # Orphans of a test become children of this process, where the leak watch can see them.
