@@ -7,6 +7,7 @@
 static uint32_t word, other;
 static volatile int awake;
 static pthread_t threads[4];
+static volatile pid_t tids[4];
 
 static long futex(uint32_t *at, int operation, uint32_t value, void *timeout, uint32_t *at2,
                   uint32_t value3)
@@ -14,9 +15,30 @@ static long futex(uint32_t *at, int operation, uint32_t value, void *timeout, ui
     return syscall(SYS_futex, at, operation, value, timeout, at2, value3);
 }
 
+/* Until the task is asleep, as its stat file says; it does nothing else that sleeps for long. */
+static void until_asleep(pid_t process, volatile pid_t *tid)
+{
+    char path[64], text[256];
+    for (int i = 0; i < 10000; i++) {
+        sleep_ms(2);
+        snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)process, (int)*tid);
+        FILE *file = *tid ? fopen(path, "r") : NULL;
+        if (file == NULL)
+            continue;
+        size_t size = fread(text, 1, sizeof text - 1, file);
+        fclose(file);
+        text[size] = 0;
+        char *state = strrchr(text, ')');
+        if (state && state[1] == ' ' && state[2] == 'S')
+            return;
+    }
+}
+
 static void *sleeper(void *argument)
 {
-    uint32_t bits = (uint32_t)(long)argument;
+    int index = (int)(long)argument;
+    uint32_t bits = 1u << index;
+    tids[index] = (pid_t)syscall(SYS_gettid);
     while (futex(&word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, bits) == -1 &&
            errno == EINTR)
         ;
@@ -27,9 +49,12 @@ static void *sleeper(void *argument)
 static void start(int count)
 {
     awake = 0;
-    for (long i = 0; i < count; i++)
-        CHECK(pthread_create(&threads[i], NULL, sleeper, (void *)(1L << i)) == 0);
-    sleep_ms(100);
+    for (long i = 0; i < count; i++) {
+        tids[i] = 0;
+        CHECK(pthread_create(&threads[i], NULL, sleeper, (void *)i) == 0);
+    }
+    for (int i = 0; i < count; i++)
+        until_asleep(getpid(), &tids[i]);
 }
 
 static void join(int count)
@@ -84,7 +109,8 @@ int main(void)
             futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0);
         _exit((int)*shared);
     }
-    sleep_ms(100);
+    volatile pid_t leader = pid;
+    until_asleep(pid, &leader);
     __atomic_store_n(shared, 21, __ATOMIC_SEQ_CST);
     printf("between processes: woke %ld", futex(shared, FUTEX_WAKE, 10, NULL, NULL, 0));
     printf(", status %d\n", reap(pid));
