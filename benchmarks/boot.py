@@ -41,12 +41,11 @@ def measure(stats: Path) -> dict[str, float]:
 
 def pss_kib() -> int:
     """Return the proportional set size of a kernel process that has served a legacy call."""
-    script = "uname >/dev/null; echo up; sleep 3"
+    script = "uname >/dev/null; sleep 0.5; echo up; sleep 1"  # it loads more when idle
     argv = [EXO_UM, "run", "/bin/busybox", "sh", "-c", script]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as kernel:
         assert kernel.stdout is not None
         kernel.stdout.readline()
-        time.sleep(0.5)  # let it load what it loads when idle
         rollup = Path(f"/proc/{kernel.pid}/smaps_rollup").read_text()
     return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
 

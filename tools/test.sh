@@ -61,6 +61,8 @@ for folder in guest system; do
     fi
 done
 
+python_tests "conformance, a part" tests/conformance "$@"
+
 if [ ${#failed[@]} -gt 0 ]; then
     say "tests failed: ${failed[*]}"
     exit 1

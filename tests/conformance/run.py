@@ -25,7 +25,7 @@ import packages
 import report
 from busybox import Busybox
 from cpython import CPython
-from sides import Side, sides, sweep
+from sides import Side, sides, stopping, sweep
 from stress_ng import StressNg
 from suite import Job, Suite, matches
 
@@ -145,13 +145,19 @@ def run_all(suite: Suite, options: argparse.Namespace, exo_um: Path) -> list[str
     return unexplained(suite, records)
 
 
+def stop(number: int, _frame: object) -> None:
+    """End on a signal, without leaving the present run behind."""
+    stopping.set()
+    sys.exit(128 + number)
+
+
 def prepare_process() -> None:
     """Make what the suites inherit the same everywhere: no core files, no ignored signals."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    for number in (signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     # Orphans of a test become children of this process, where sweep() finds them.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ import psutil
 from sidebyside import MARK, SEARCH_PATH, kill_everything
 
 POLL_S = 0.05
+stopping = threading.Event()  # set, it ends the present run and lets none begin
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def run(
     more_env: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run argv on a side, with stdout and stderr in log; the text may not be valid UTF-8."""
+    if stopping.is_set():
+        raise RuntimeError("stopped")
     mark = uuid.uuid4().hex
     with (
         log.open("wb") as output,
@@ -105,6 +109,8 @@ def watch(process: subprocess.Popen[bytes], log: Path, bounds: Bounds) -> str:
             process.wait(POLL_S)
             return ""
         now = time.monotonic()
+        if stopping.is_set():
+            return "stopped"
         if (grown := log.stat().st_size) != size:
             size, heard = grown, now
         if now - began > bounds.limit_s:
