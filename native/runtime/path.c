@@ -212,6 +212,18 @@ static long translate_pid(struct exo_path *path, uint32_t pid, const char *rest)
     return translate_entry(path, to, after, thread);
 }
 
+/* The files of /proc/sys/kernel that say what uname(2) says, or a pid. */
+static bool is_kernel_name(const char *rest)
+{
+    static const char *const names[] = {"osrelease",  "version", "hostname",
+                                        "domainname", "ostype",  "ns_last_pid"};
+    const char *name = exo_skip(rest, "/sys/kernel/");
+    for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+        if (component(name, names[i]) != NULL)
+            return true;
+    return false;
+}
+
 /* path->guest is absolute and normalised. */
 static long translate(struct exo_path *path)
 {
@@ -221,7 +233,7 @@ static long translate(struct exo_path *path)
     if (rest == NULL)
         return EXO_PATH_PLAIN;
     exo_put_text(path->host, path->guest);
-    if (*rest == '\0' || component(rest, "/loadavg") || component(rest, "/sys/kernel/ns_last_pid"))
+    if (*rest == '\0' || component(rest, "/loadavg") || is_kernel_name(rest))
         return EXO_PATH_OWNED;
     if (rest[1] >= '0' && rest[1] <= '9') {
         const char *after;

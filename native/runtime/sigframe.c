@@ -110,6 +110,7 @@ long exo_frame_push(struct exo_regs *regs, const struct exo_delivery *what)
         guest_write(at, &frame, sizeof(frame)) != 0)
         return -EFAULT;
     reset_vector_state(what, &sw);
+    fetch_add(&KR->stats.signals, 1);
     if (mine->altstack.flags & SS_AUTODISARM_)
         mine->altstack = (struct k_stack){.flags = SS_DISABLE_};
     regs->rdi = (uint64_t)what->sig;
