@@ -148,7 +148,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->leader = &KR->tasks[task->leader_slot];
     new->tid = task->tid;
     new->tgid = task->tgid;
-    new->observe = KR->flags &EXO_KR_STATS;
+    new->observe = KR->flags & EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
     new->core.host_tid = host_tid;
     store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);

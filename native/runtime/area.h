@@ -43,6 +43,13 @@ struct exo_sighand {
     uint32_t users;
 };
 
+/* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
+enum exo_observe {
+    EXO_OBSERVE_STATS = 1,  /* calls are counted */
+    EXO_OBSERVE_FILTER = 2, /* the guest has installed seccomp filters */
+    EXO_OBSERVE_TRACE = 4,  /* a guest traces this thread's system calls */
+};
+
 /* What a CLONE_VM child is told by its parent. */
 struct exo_child {
     uint64_t flags;
@@ -53,7 +60,7 @@ struct exo_child {
 struct exo_area {
     struct exo_area *self;
     uint32_t pending;    /* a signal waits in stash_*; AREA_PENDING */
-    uint32_t observe;    /* calls go through exo_observe(); AREA_OBSERVE */
+    uint32_t observe;    /* enum exo_observe, 0: calls go straight to their handler; AREA_OBSERVE */
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */

@@ -12,18 +12,25 @@
 long exo_observe(long a, long b, long c, long d, long e, long f);
 long exo_none(long a, long b, long c, long d, long e, long f);
 
-/* The slower way in, while the observer slot is set: counts the call and its host calls. */
-long exo_observe(long a, long b, long c, long d, long e, long f)
+static long counted(uint32_t nr, long a, long b, long c, long d, long e, long f)
 {
     struct exo_area *mine = area();
-    uint32_t nr = (uint32_t)mine->regs.nr;
-    if (nr >= exo_call_limit)
-        return -ENOSYS;
     uint64_t before = mine->host_calls;
     fetch_add(&KR->stats.calls[nr], 1);
     long result = exo_handlers[nr](a, b, c, d, e, f);
     fetch_add(&KR->stats.host_calls[nr], mine->host_calls - before);
     return result;
+}
+
+/* The slower way in, while the observer slot is set. */
+long exo_observe(long a, long b, long c, long d, long e, long f)
+{
+    uint32_t nr = (uint32_t)area()->regs.nr;
+    if (nr >= exo_call_limit)
+        return -ENOSYS;
+    if (area()->observe & EXO_OBSERVE_STATS)
+        return counted(nr, a, b, c, d, e, f);
+    return exo_handlers[nr](a, b, c, d, e, f);
 }
 
 /* A call that is not supported: the errno of its row. */

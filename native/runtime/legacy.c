@@ -127,7 +127,7 @@ static void exchange_frame(struct exo_frame *frame)
         state = EXO_FRAME_HOSTDONE;
         post(frame, state);
     }
-    if (area()->observe)
+    if (area()->observe & EXO_OBSERVE_STATS)
         fetch_add(&KR->stats.legacy_calls[frame->nr], 1);
 }
 

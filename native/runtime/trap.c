@@ -19,7 +19,7 @@ void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
     exo_patch_trapped(regs->rip - 2, regs->rax);
     regs->rcx = exo_return_address(regs->rip);
     regs->rip = (uint64_t)exo_entry;
-    if (area()->observe && regs->rax < EXO_CALL_COUNT)
+    if ((area()->observe & EXO_OBSERVE_STATS) && regs->rax < EXO_CALL_COUNT)
         fetch_add(&KR->stats.trapped[regs->rax], 1);
 }
 
