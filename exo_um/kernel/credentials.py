@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from exo_um.kernel.call import Call
 
 CAP_SYS_ADMIN = 21
-CAP_SYS_RESOURCE = 24
 
 
 def capable(host_tid: int, capability: int) -> bool:

@@ -27,6 +27,7 @@ struct exo_lock exo_area_owners[EXO_AREA_COUNT];
 static uint8_t area_mapped[EXO_AREA_COUNT];
 static uint32_t area_high; /* none was ever mapped from here on */
 static struct exo_sighand sighands[SIGHAND_COUNT];
+static uint32_t sighand_users[SIGHAND_COUNT]; /* apart from them: all are looked at after fork */
 
 struct exo_self *exo_self(void)
 {
@@ -169,14 +170,14 @@ void exo_area_keep_only(struct exo_area *mine)
         if (i != mine->index)
             exo_area_owners[i].word = 0;
     for (int i = 0; i < SIGHAND_COUNT; i++)
-        if (&sighands[i] != mine->sighand)
-            sighands[i].users = 0;
+        if (&sighands[i] != mine->sighand && sighand_users[i] != 0)
+            sighand_users[i] = 0;
 }
 
 void exo_sighand_drop(struct exo_area *old)
 {
     if (old->owns_sighand)
-        store_release(&old->sighand->users, 0);
+        store_release(&sighand_users[old->sighand - sighands], 0);
     old->owns_sighand = 0;
 }
 
@@ -184,7 +185,7 @@ struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)
 {
     for (int i = 0; i < SIGHAND_COUNT; i++) {
         uint32_t none = 0;
-        if (!compare_exchange(&sighands[i].users, &none, 1))
+        if (!compare_exchange(&sighand_users[i], &none, 1))
             continue;
         if (from != NULL) {
             memcpy(sighands[i].actions, from->actions, sizeof(from->actions));

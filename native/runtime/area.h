@@ -40,7 +40,6 @@ struct exo_regs {
 struct exo_sighand {
     struct k_sigaction actions[64];
     uint64_t known; /* bit sig-1: actions[] says what the guest sees; else ask the host */
-    uint32_t users;
 };
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */

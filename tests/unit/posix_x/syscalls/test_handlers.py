@@ -19,9 +19,7 @@ from exo_um.kernel.serve import Server
 from posix_x.syscalls import HANDLERS
 
 OPENAT = 257
-UNAME, GETRLIMIT, GETRUSAGE, SYSINFO, TIMES = 63, 97, 98, 99, 100
-SETRLIMIT, SETHOSTNAME, PRLIMIT64 = 160, 170, 302
-NOFILE, STACK = 7, 3
+UNAME, SYSINFO, SETHOSTNAME = 63, 99, 170
 AT_FDCWD = -100
 
 
@@ -117,58 +115,8 @@ def test_sysinfo_counts_the_instances_tasks(world: World) -> None:
     assert struct.unpack_from("H", world.guest.out(0), 80)[0] == 2
 
 
-def test_nofile_is_exos_own(world: World) -> None:
-    world.guest.stage(1, 0, bytes(16))
-    assert world.call(GETRLIMIT, NOFILE, 1) == 0
-    assert struct.unpack("QQ", world.guest.out(1)) == (1024, 4096)
-    world.guest.stage(1, 0, struct.pack("QQ", 100, 4096))
-    assert world.call(SETRLIMIT, NOFILE, 1) == 0
-    assert (world.proc.nofile_soft, world.proc.nofile_hard) == (100, 4096)
-
-
-@pytest.mark.parametrize(
-    ("limits", "error"),
-    [((5, 4), errno.EINVAL), ((5, (1 << 64) - 1), errno.EPERM), ((5, (1 << 20) + 1), errno.EPERM)],
-)
-def test_nofile_errors(world: World, limits: tuple[int, int], error: int) -> None:
-    world.guest.stage(1, 0, struct.pack("QQ", *limits))
-    assert world.call(SETRLIMIT, NOFILE, 1) == -error
-
-
 def test_null_pointers(world: World) -> None:
-    assert world.call(GETRLIMIT, NOFILE, 0) == world.call(SETRLIMIT, NOFILE, 0) == -errno.EFAULT
     assert world.call(UNAME, 0) == -errno.EFAULT
-    assert world.call(GETRUSAGE, 0, 0) == -10000 - GETRUSAGE
-    assert world.answer(0) == -errno.EFAULT
-
-
-def test_prlimit_swaps(world: World) -> None:
-    world.guest.stage(2, 0, struct.pack("QQ", 50, 60))
-    world.guest.stage(3, 16, bytes(16))
-    pid = world.guest.task.tgid
-    assert world.call(PRLIMIT64, pid, NOFILE, 1, 1) == 0
-    assert struct.unpack("QQ", world.guest.out(3)) == (1024, 4096)
-    assert world.proc.nofile_hard == 60
-    assert world.call(PRLIMIT64, pid + 50, NOFILE, 1, 1) == -errno.ESRCH
-    assert world.call(PRLIMIT64, 0, NOFILE, 0, 0) == 0
-
-
-def test_other_limits_are_the_hosts(world: World) -> None:
-    world.guest.stage(3, 64, bytes(16))
-    assert world.call(PRLIMIT64, 0, STACK, 0, 1) == -10000 - PRLIMIT64
-    frame = world.guest.frame
-    assert (list(frame.host_args)[:4], frame.host_data) == ([0, STACK, 0, 64], 8)
-    assert world.answer(0) == 0
-    assert frame.out_size[3] == 16
-    assert world.call(PRLIMIT64, 0, STACK, 0, 1) == -10000 - PRLIMIT64
-    assert world.answer(-errno.EPERM) == -errno.EPERM
-    assert frame.out_size[3] == 0
-
-
-def test_times_without_a_buffer(world: World) -> None:
-    assert world.call(TIMES, 0) == -10000 - TIMES
-    assert (world.guest.frame.host_args[0], world.guest.frame.host_data) == (0, 0)
-    assert world.answer(12345) == 12345
 
 
 def test_open_status(world: World) -> None:
