@@ -1,6 +1,6 @@
 /* Which sites of an executable file are worth patching, remembered for the next process.
  *
- * Images and sites are only ever added, under image_lock, and published by their count.
+ * Images, sites and copies are only ever added, under image_lock, and published by their count.
  */
 #include <exo/core.h>
 
@@ -40,16 +40,48 @@ struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t in
     return image;
 }
 
+uint32_t *exo_image_sites(struct exo_kr *kr, const struct exo_image *image)
+{
+    return kr->image_sites[image - kr->images].offsets;
+}
+
 void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_offset)
 {
+    uint32_t *offsets = exo_image_sites(kr, image);
     exo_lock_acquire(&kr->image_lock);
     uint32_t count = image->site_count;
     uint32_t i = 0;
-    while (i < count && image->sites[i] != file_offset)
+    while (i < count && offsets[i] != file_offset)
         i++;
     if (i == count && count < EXO_IMAGE_SITE_COUNT) {
-        image->sites[count] = file_offset;
+        offsets[count] = file_offset;
         store_release(&image->site_count, count + 1);
     }
     exo_lock_release(&kr->image_lock);
+}
+
+/* Room in the memfd is never given back: an image gets a new copy only each time the number of its
+ * mappings has doubled. */
+uint64_t exo_copy_reserve(struct exo_kr *kr, uint64_t size)
+{
+    exo_lock_acquire(&kr->image_lock);
+    uint64_t at = kr->copy_next;
+    bool fits = size <= EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE - at && kr->copy_count < EXO_COPY_COUNT;
+    if (fits)
+        kr->copy_next = at + size;
+    exo_lock_release(&kr->image_lock);
+    return fits ? at : 0;
+}
+
+bool exo_copy_publish(struct exo_kr *kr, struct exo_image *image, const struct exo_copy *copy)
+{
+    exo_lock_acquire(&kr->image_lock);
+    uint32_t i = kr->copy_count;
+    if (i < EXO_COPY_COUNT) {
+        kr->copies[i] = *copy;
+        kr->copy_count = i + 1;
+        store_release(&image->copy, i + 1);
+    }
+    exo_lock_release(&kr->image_lock);
+    return i < EXO_COPY_COUNT;
 }

@@ -73,12 +73,11 @@ static void parse(struct boot *boot, uint64_t *stack)
 
 static void map_region(void)
 {
-    uint64_t size = (sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE + 4095) & ~4095UL;
     /* Reserves the window, so that the host never puts a guest's mapping there. Under a small
      * RLIMIT_AS this fails, and only the guest's own hints into the window are kept out. */
     host_call_early(__NR_mmap, EXO_KR_BASE, (long)(EXO_WINDOW_END - EXO_KR_BASE), 0,
                     MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_ | MAP_NORESERVE_, -1, 0);
-    long got = host_call_early(__NR_mmap, EXO_KR_BASE, (long)size, PROT_READ_ | PROT_WRITE_,
+    long got = host_call_early(__NR_mmap, EXO_KR_BASE, EXO_KR_MAPPED_SIZE, PROT_READ_ | PROT_WRITE_,
                                MAP_SHARED_ | MAP_FIXED_, EXO_FD_KR, 0);
     if (got != EXO_KR_BASE)
         fail("cannot map the kernel region");

@@ -48,6 +48,7 @@ void exo_map_remove(uint64_t start, uint64_t size)
 {
     exo_map_freeze(start, size);
     exo_site_forget(start, start + size);
+    exo_copy_forget(start, start + size);
 }
 
 /* Whether anything the runtime knows of code is there. */
@@ -56,7 +57,7 @@ bool exo_map_overlaps(uint64_t start, uint64_t size)
     for (uint32_t i = 0; i < map_count; i++)
         if (maps[i].start < start + size && maps[i].end > start)
             return true;
-    return exo_site_overlaps(start, start + size);
+    return exo_site_overlaps(start, start + size) || exo_copy_overlaps(start, start + size);
 }
 
 void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
@@ -69,6 +70,10 @@ void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
     struct exo_image *image = exo_image_find(
         KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns, (uint64_t)stat.size, true);
     insert(start, start + ((size + 4095) & ~4095UL), offset, image);
+    if (image != NULL && !(KR->flags & EXO_KR_NO_PATCH)) {
+        exo_copy_consider(&maps[map_count - 1], host_fd);
+        exo_copy_map(&maps[map_count - 1]);
+    }
     exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
 }
 

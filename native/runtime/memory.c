@@ -62,6 +62,8 @@ SYSCALL(mmap)
     if (!code && !(fixed && known_code(start, size)))
         return HOST_6(__NR_mmap, start, size, c, d, host, f);
     exo_mm_lock();
+    if (fixed)
+        exo_copy_vacate(start, start + PAGE_UP(size));
     long got = HOST_6(__NR_mmap, start, size, c, d, host, f);
     if (got >= 0 && code)
         exo_map_add((uint64_t)got, PAGE_UP(size), (uint64_t)f, host);
@@ -78,6 +80,7 @@ SYSCALL(munmap)
     if (!known_code((uint64_t)a, PAGE_UP((uint64_t)b)))
         return HOST_2(__NR_munmap, a, b);
     exo_mm_lock(); /* nobody gets the range before we have forgotten what was there */
+    exo_copy_vacate((uint64_t)a, (uint64_t)a + PAGE_UP((uint64_t)b));
     long error = HOST_2(__NR_munmap, a, b);
     if (error == 0)
         exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));
@@ -118,6 +121,8 @@ SYSCALL(mremap)
     if ((d & MREMAP_FIXED_) && in_window((uint64_t)e, (uint64_t)c))
         return -EINVAL;
     exo_mm_lock();
+    if (d & MREMAP_FIXED_)
+        exo_copy_vacate((uint64_t)e, (uint64_t)e + PAGE_UP((uint64_t)c));
     long got = HOST_5(__NR_mremap, a, b, c, d, e);
     if (got >= 0) {
         exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));

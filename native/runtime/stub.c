@@ -68,18 +68,26 @@ static struct arena *arena_create(uint64_t site)
     return new;
 }
 
+uint64_t exo_stub_slot(const uint64_t *taken, uint64_t count, uint64_t base, uint64_t site,
+                       bool after)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t stub = base + i * STUB_SIZE;
+        if (taken[i] == 0 && (!after || ((stub - (site + 5)) >> 8 & 0xff) == FAULTING_BYTE))
+            return i;
+    }
+    return count;
+}
+
 static uint64_t take_slot(struct arena *in, uint64_t site, bool after)
 {
     if (distance(in->base, site) > REACH)
         return 0;
-    for (uint64_t i = 0; i < SLOT_COUNT; i++) {
-        uint64_t stub = in->base + i * STUB_SIZE;
-        if (in->sites[i] != 0 || (after && ((stub - (site + 5)) >> 8 & 0xff) != FAULTING_BYTE))
-            continue;
-        in->sites[i] = site;
-        return stub;
-    }
-    return 0;
+    uint64_t i = exo_stub_slot(in->sites, SLOT_COUNT, in->base, site, after);
+    if (i == SLOT_COUNT)
+        return 0;
+    in->sites[i] = site;
+    return in->base + i * STUB_SIZE;
 }
 
 /* Room for a stub; for EXO_PATCH_AFTER such that running into the jump's middle faults. */
@@ -105,6 +113,15 @@ struct exo_site *exo_site_find(uint64_t address)
         if (sites[i].address == address)
             return &sites[i];
     return NULL;
+}
+
+bool exo_site_get(uint64_t address, struct exo_site *site)
+{
+    const struct exo_site *own = exo_site_find(address);
+    if (own == NULL)
+        return exo_copy_site(address, site);
+    *site = *own;
+    return true;
 }
 
 /* False when the table is full. */
@@ -189,35 +206,35 @@ void exo_site_forget(uint64_t start, uint64_t end)
         exo_stub_record(&kept[i]);
 }
 
-static struct exo_site *site_of_stub(uint64_t rip)
+static bool site_of_stub(uint64_t rip, struct exo_site *site)
 {
     struct arena *in = arena_of(rip);
     if (in == NULL)
-        return NULL;
+        return exo_copy_stub(rip, site);
     uint64_t address = in->sites[(rip - in->base) / STUB_SIZE];
-    return address == 0 ? NULL : exo_site_find(address);
+    return address != 0 && exo_site_get(address, site);
 }
 
 void exo_stub_hide(struct exo_regs *regs)
 {
-    struct exo_site *site = site_of_stub(regs->rip);
-    if (site == NULL)
+    struct exo_site site;
+    if (!site_of_stub(regs->rip, &site))
         return;
-    uint64_t at = regs->rip - site->stub;
-    switch (site->kind) {
+    uint64_t at = regs->rip - site.stub;
+    switch (site.kind) {
     case EXO_PATCH_MOV:
-        regs->rip = at == 0 ? site->address - 5 : site->address;
+        regs->rip = at == 0 ? site.address - 5 : site.address;
         break;
     case EXO_PATCH_BEFORE:
-        regs->rip = at == 0 ? site->address - site->moved : site->address;
+        regs->rip = at == 0 ? site.address - site.moved : site.address;
         break;
     default:
-        if (at < site->tail)
-            regs->rip = site->address;
-        else if (at == site->tail)
-            regs->rip = site->address + 2;
-        else if (at != (uint64_t)site->tail + site->first || site->first == site->moved)
-            regs->rip = site->address + 2 + site->moved;
+        if (at < site.tail)
+            regs->rip = site.address;
+        else if (at == site.tail)
+            regs->rip = site.address + 2;
+        else if (at != (uint64_t)site.tail + site.first || site.first == site.moved)
+            regs->rip = site.address + 2 + site.moved;
         /* else between the two: that place in the guest's code is inside the jump, stay here */
     }
 }
@@ -226,9 +243,9 @@ void exo_stub_hide(struct exo_regs *regs)
 static bool met_first_byte(uint64_t rip)
 {
     for (uint64_t before = 5; before <= 7; before++) {
-        struct exo_site *site = exo_site_find(rip + before);
-        if (site != NULL && ((site->kind == EXO_PATCH_MOV && before == 5) ||
-                             (site->kind == EXO_PATCH_BEFORE && before == site->moved)))
+        struct exo_site site;
+        if (exo_site_get(rip + before, &site) && site.kind != EXO_PATCH_AFTER &&
+            site.kind != EXO_PATCH_NONE && exo_patch_start(&site) == rip)
             return true;
     }
     return false;
@@ -239,8 +256,8 @@ uint64_t exo_stub_fault(uint64_t rip)
     while (load_acquire(&exo_patch_in_progress) != 0 &&
            rip - (load_relaxed(&exo_patch_in_progress) - 8) < 16)
         spin_pause();
-    struct exo_site *site = exo_site_find(rip - 2);
-    if (site != NULL && site->kind == EXO_PATCH_AFTER)
-        return site->stub + site->tail;
+    struct exo_site site;
+    if (exo_site_get(rip - 2, &site) && site.kind == EXO_PATCH_AFTER)
+        return site.stub + site.tail;
     return met_first_byte(rip) && *(volatile uint8_t *)rip == 0xe9 ? rip : 0;
 }

@@ -29,7 +29,8 @@ uint64_t exo_stub_allocate(uint64_t site, bool after);
 long exo_stub_open(uint64_t stub);
 void exo_stub_close(void);
 bool exo_stub_record(const struct exo_site *site);
-struct exo_site *exo_site_find(uint64_t address);
+struct exo_site *exo_site_find(uint64_t address); /* patched by this process */
+bool exo_site_get(uint64_t address, struct exo_site *site); /* ... or in a copy it maps */
 void exo_site_forget(uint64_t start, uint64_t end);
 bool exo_site_overlaps(uint64_t start, uint64_t end);
 /* Shows regs as if the guest's code had no patch: rip of a stub becomes that of the site. */
@@ -44,6 +45,32 @@ void exo_patch_remembered(struct exo_map *map, bool alone);
 void exo_patch_repair(void);
 extern volatile uint64_t exo_patch_in_progress;
 uint64_t exo_return_address(uint64_t rip);
+
+/* plan.c. A window is the EXO_WINDOW_SIZE bytes from EXO_WINDOW_BEFORE before the site on. nr is the
+ * call's number, ~0 if unknown. */
+#define EXO_WINDOW_BEFORE 128 /* looked at for branches into the jump, as far as short ones reach */
+#define EXO_WINDOW_SIZE 288
+/* Fills in how site->address can be patched; false if not at all. */
+bool exo_patch_plan(struct exo_site *site, const uint8_t *window, uint64_t nr);
+/* Writes the stub, which will run at site->stub. */
+void exo_patch_build(uint8_t *stub, struct exo_site *site, const uint8_t *window);
+/* The jump to the stub, and where it goes. */
+void exo_patch_jump(uint8_t jump[5], const struct exo_site *site);
+uint64_t exo_patch_start(const struct exo_site *site);
+uint64_t exo_stub_slot(const uint64_t *taken, uint64_t count, uint64_t base, uint64_t site,
+                       bool after);
+
+/* copy.c: code patched once and mapped by every process. Under exo_mm.lock, but for the lookups. */
+struct exo_map;
+/* Replaces a fresh mapping of a file by its patched copy; true if there is one for it. */
+bool exo_copy_map(struct exo_map *map);
+/* Makes a (newer) copy when that pays. */
+void exo_copy_consider(struct exo_map *map, int host_fd);
+bool exo_copy_site(uint64_t address, struct exo_site *site);
+bool exo_copy_stub(uint64_t rip, struct exo_site *site);
+void exo_copy_forget(uint64_t start, uint64_t end);
+void exo_copy_vacate(uint64_t start, uint64_t end);
+bool exo_copy_overlaps(uint64_t start, uint64_t end);
 
 /* map.c: executable mappings of files, whose sites may be patched. */
 struct exo_map {

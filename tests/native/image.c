@@ -64,7 +64,7 @@ static void test_add(struct shared *shared)
     run_threads(THREADS, add_all, shared);
     CHECK_SAME(image->site_count, SITES);
     for (uint32_t i = 0; i < SITES; i++) {
-        uint32_t site = (image->sites[i] - 0x1000) / 16;
+        uint32_t site = (exo_image_sites(shared->kr, image)[i] - 0x1000) / 16;
         CHECK(site < SITES && !seen[site]);
         seen[site] = true;
     }
@@ -79,7 +79,7 @@ static void test_sites_full(struct shared *shared)
         exo_image_add(shared->kr, image, i);
     CHECK_SAME(image->site_count, EXO_IMAGE_SITE_COUNT);
     for (uint32_t i = 0; i < EXO_IMAGE_SITE_COUNT; i++)
-        CHECK_SAME(image->sites[i], i);
+        CHECK_SAME(exo_image_sites(shared->kr, image)[i], i);
     CHECK(memcmp(&next, &image[1], sizeof(next)) == 0);
 }
 

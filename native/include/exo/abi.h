@@ -35,7 +35,7 @@
 #define EXO_PATH_SIZE 4096
 #define EXO_FRAME_DATA_SIZE 16128
 #define EXO_IMAGE_COUNT 1024
-#define EXO_IMAGE_SITE_COUNT 1016
+#define EXO_IMAGE_SITE_COUNT 1024
 #define EXO_FD_BASE_COUNT 256    /* entries of a new fd table */
 #define EXO_FD_MAX_COUNT 1048576 /* the largest table, as Linux's fs.nr_open */
 #define EXO_TABLE_CLASS_COUNT 13 /* table sizes 256 << class entries */
@@ -183,15 +183,49 @@ struct exo_frame {
 };
 #define EXO_FRAME_WAITING 0x80000000 /* or'ed into state while the other side sleeps on it */
 
-/* Sites of one executable file that trapped and were found good to patch. */
+/* An executable file with sites that trapped and were found good to patch. */
 struct exo_image {
     uint64_t device;
     uint64_t inode;
     int64_t mtime_ns;
     uint64_t size;
-    uint32_t site_count; /* published with release after the site is written */
-    uint32_t reserved[7];
-    uint32_t sites[EXO_IMAGE_SITE_COUNT]; /* file offsets of the syscall instruction / 1 */
+    uint32_t site_count; /* of image_sites[], published with release after the site is written */
+    uint32_t mapped;     /* A, atomic: times its code was mapped */
+    uint32_t copy;       /* its newest patched copy: index in copies + 1, published with release */
+    uint32_t builder;    /* A, atomic: host tid of who makes the next copy, 0 nobody */
+    uint64_t reserved[2];
+};
+
+struct exo_image_sites {
+    uint32_t offsets[EXO_IMAGE_SITE_COUNT]; /* in the file, of the syscall instruction */
+};
+
+/* A patched copy of an image's code, in the region's memfd behind everything that is mapped by all:
+ * EXO_COPY_EXTRA_SIZE bytes of stubs, struct exo_copy_site[site_count] by ascending offset, and the
+ * file's path; then the code. Never changed once published. Code is mapped where the original would
+ * be, the extra pages always the same distance below it, as the jumps lead there. */
+struct exo_copy {
+    uint64_t at;          /* in the memfd */
+    uint64_t text_offset; /* in the file */
+    uint64_t text_size;
+    uint64_t below;      /* bytes from the extra pages' start up to the code's */
+    uint32_t site_count; /* patched in it */
+    uint32_t seen;       /* sites of the image that were looked at */
+    uint64_t reserved[3];
+};
+#define EXO_COPY_COUNT 1024
+#define EXO_COPY_STUB_SIZE 0x10000
+#define EXO_COPY_PATH_AT 0x14000
+#define EXO_COPY_EXTRA_SIZE 0x15000
+#define EXO_COPY_TEXT_LIMIT 0x800000 /* larger code is patched in each process by itself */
+#define EXO_COPIES_SIZE 0x20000000   /* bytes of the memfd for copies */
+
+struct exo_copy_site {
+    uint32_t offset; /* of the syscall instruction, from the code's start */
+    uint16_t slot;   /* its stub is slot * 64 bytes into the extra pages */
+    uint8_t kind, moved, first, tail;
+    uint8_t original[5]; /* what the jump replaced */
+    uint8_t reserved;
 };
 
 /* Counters kept while stats is set (or always, where they cost nothing). */
@@ -254,12 +288,15 @@ struct exo_kr {
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
-    uint32_t reserved2;
+    uint32_t copy_count;                         /* A, image_lock */
+    uint64_t copy_next;                          /* A, image_lock: first free byte of the memfd */
     uint32_t tids[EXO_TASK_COUNT];      /* task[i].tid, 0 when free: dense, to be scanned */
     uint32_t host_tids[EXO_TASK_COUNT]; /* task[i].host_tid, likewise */
     struct exo_stats stats;
     struct exo_task tasks[EXO_TASK_COUNT];
     struct exo_image images[EXO_IMAGE_COUNT];
+    struct exo_copy copies[EXO_COPY_COUNT];
+    struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_proc procs[EXO_TASK_COUNT];
     struct exo_frame frames[EXO_TASK_COUNT];
 };

@@ -38,6 +38,9 @@ void exo_lock_release(struct exo_lock *lock);
 void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with);
 bool exo_alive_test(const struct exo_task *task);
 
+/* What everybody maps of the region's memfd; copies of code follow there. */
+#define EXO_KR_MAPPED_SIZE ((sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE + 4095) & ~4095UL)
+
 /* region.c */
 void exo_kr_init(struct exo_kr *kr, uint64_t size);
 static inline void *exo_kr_at(struct exo_kr *kr, uint64_t offset)
@@ -75,5 +78,9 @@ struct exo_fd *exo_fd_at(struct exo_kr *kr, uint64_t table, int fd);
 struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t inode,
                                  int64_t mtime_ns, uint64_t size, bool create);
 void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_offset);
+uint32_t *exo_image_sites(struct exo_kr *kr, const struct exo_image *image);
+/* Room for a copy in the region's memfd: its offset, or 0. */
+uint64_t exo_copy_reserve(struct exo_kr *kr, uint64_t size);
+bool exo_copy_publish(struct exo_kr *kr, struct exo_image *image, const struct exo_copy *copy);
 
 #endif
