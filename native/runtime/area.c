@@ -20,14 +20,18 @@ _Static_assert(offsetof(struct exo_area, regs) == AREA_REGS, "offsets.h");
 _Static_assert(offsetof(struct exo_regs, rip) == REGS_RIP, "offsets.h");
 _Static_assert(offsetof(struct exo_regs, rax) == REGS_RAX, "offsets.h");
 _Static_assert(offsetof(struct exo_regs, nr) == REGS_NR, "offsets.h");
-_Static_assert(sizeof(struct exo_area) <= EXO_AREA_SIZE - AREA_STRUCT, "area page");
+_Static_assert(sizeof(struct exo_area) <= AREA_STRUCT_END - AREA_STRUCT, "area page");
+_Static_assert(EXO_KR_BASE + EXO_KR_MAPPED_SIZE <= EXO_AREA_BASE, "areas follow the region");
 
-struct exo_mm exo_mm;
-struct exo_lock exo_area_owners[EXO_AREA_COUNT];
+/* Area 0, less its unmapped page: code stands there (exo-guest.ld). */
+static char first_area[AREA_STRUCT_END - AREA_ALTSTACK_START]
+    __attribute__((section(".bss.area"), aligned(4096)));
+HOT struct exo_mm exo_mm;
+__attribute__((section(".bss.owners"))) struct exo_lock exo_area_owners[EXO_AREA_COUNT];
 static uint8_t area_mapped[EXO_AREA_COUNT];
-static uint32_t area_high; /* none was ever mapped from here on */
-static struct exo_sighand sighands[SIGHAND_COUNT];
-static uint32_t sighand_users[SIGHAND_COUNT]; /* apart from them: all are looked at after fork */
+HOT static uint32_t area_high; /* none was ever mapped from here on */
+WARM static struct exo_sighand sighands[SIGHAND_COUNT];
+HOT static uint8_t sighand_users[SIGHAND_COUNT]; /* apart from them: all are looked at after fork */
 
 struct exo_self *exo_self(void)
 {
@@ -92,9 +96,21 @@ long guest_string(char *to, uint64_t from, uint64_t size)
     return -ENAMETOOLONG;
 }
 
-static struct exo_area *area_at(uint32_t index)
+static uint64_t area_base(uint32_t index)
 {
-    return (struct exo_area *)(EXO_AREA_BASE + (uint64_t)index * EXO_AREA_SIZE + AREA_STRUCT);
+    return index == 0 ? (uint64_t)first_area - AREA_ALTSTACK_START
+                      : EXO_AREA_BASE + (uint64_t)index * EXO_AREA_SIZE;
+}
+
+static bool map_area(uint32_t index)
+{
+    if (area_mapped[index])
+        return true;
+    long got = host_call_early(__NR_mmap, (long)(area_base(index) + AREA_ALTSTACK_START),
+                               EXO_AREA_SIZE - AREA_ALTSTACK_START, PROT_READ_ | PROT_WRITE_,
+                               MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1, 0);
+    area_mapped[index] = got >= 0;
+    return got >= 0;
 }
 
 static uint32_t take_index(void)
@@ -114,27 +130,19 @@ struct exo_area *exo_area_create(void)
     uint32_t index = take_index();
     if (index == EXO_AREA_COUNT)
         return NULL;
-    struct exo_area *new = area_at(index);
-    uint64_t base = EXO_AREA_BASE + (uint64_t)index * EXO_AREA_SIZE;
-    if (!area_mapped[index]) {
-        long got =
-            host_call_early(__NR_mmap, (long)(base + AREA_STACK_START),
-                            EXO_AREA_SIZE - AREA_STACK_START, PROT_READ_ | PROT_WRITE_,
-                            MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1, 0);
-        if (got < 0) {
-            store_release(&exo_area_owners[index].word, 0);
-            return NULL;
-        }
-        area_mapped[index] = 1;
-        uint32_t high = load_relaxed(&area_high);
-        while (high <= index && !compare_exchange(&area_high, &high, index + 1))
-            ;
+    if (index != 0 && !map_area(index)) {
+        store_release(&exo_area_owners[index].word, 0);
+        return NULL;
     }
+    uint32_t high = load_relaxed(&area_high);
+    while (high <= index && !compare_exchange(&area_high, &high, index + 1))
+        ;
+    struct exo_area *new = (struct exo_area *)(area_base(index) + AREA_STRUCT);
     exo_sighand_drop(new); /* that of the dead thread who had the area */
     memset(new, 0, sizeof(*new));
     new->self = new;
     new->index = index;
-    new->stack = base + AREA_STACK_END;
+    new->stack = (uint64_t)new;
     new->altstack.flags = SS_DISABLE_;
     return new;
 }
@@ -184,7 +192,7 @@ void exo_sighand_drop(struct exo_area *old)
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)
 {
     for (int i = 0; i < SIGHAND_COUNT; i++) {
-        uint32_t none = 0;
+        uint8_t none = 0;
         if (!compare_exchange(&sighand_users[i], &none, 1))
             continue;
         if (from != NULL) {

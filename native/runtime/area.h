@@ -1,7 +1,7 @@
 /* The thread area: what the runtime keeps of one guest thread, found at GS base.
  *
  * Also the runtime's own environment: host calls, guest memory access, process-wide state. Areas
- * stand in the window at EXO_AREA_BASE; after fork the child goes on with its copy.
+ * stand in the window from EXO_AREA_BASE on, the first one in exo-guest's data; after fork the child goes on with its copy.
  */
 #ifndef EXO_RUNTIME_AREA_H
 #define EXO_RUNTIME_AREA_H
@@ -85,12 +85,24 @@ struct exo_area {
     uint32_t index; /* in exo_area_owners */
 };
 
-/* Within EXO_AREA_SIZE: an unmapped page, the runtime's stack, the stack on which the host delivers
- * signals (room for AVX-512 and AMX state), struct exo_area. */
-#define AREA_STACK_START 0x1000
-#define AREA_STACK_END 0x10000
-#define AREA_ALTSTACK_END 0x1f000
-#define AREA_STRUCT 0x1f000
+/* Within EXO_AREA_SIZE: an unmapped page, the stack on which the host delivers signals (room for
+ * AVX-512 and AMX state), the runtime's stack, struct exo_area in the same page as that one's top.
+ * The first thread's area is part of exo-guest's own data and has process-wide state at its end. */
+#define AREA_ALTSTACK_START 0x1000
+#define AREA_ALTSTACK_END 0x10000
+#define AREA_STRUCT 0x1f700
+#define AREA_STRUCT_END 0x1fc00
+
+/* Process-wide state that every fork or exec writes to, in the first area's last page. */
+#define HOT __attribute__((section(".bss.hot")))
+/* ... and what every exec writes to. */
+#define WARM __attribute__((section(".bss.warm")))
+
+static inline struct k_stack exo_area_altstack(const struct exo_area *of)
+{
+    return (struct k_stack){.sp = (uint64_t)of - AREA_STRUCT + AREA_ALTSTACK_START,
+                            .size = AREA_ALTSTACK_END - AREA_ALTSTACK_START};
+}
 
 /* Who has each area: the thread's host tid until the host marks its death (robust list). */
 extern struct exo_lock exo_area_owners[EXO_AREA_COUNT];

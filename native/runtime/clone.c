@@ -119,9 +119,7 @@ void exo_child_begin(void)
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
     struct request want = {.flags = birth->flags, .child_tid = birth->child_tid};
-    uint64_t base = (uint64_t)mine - AREA_STRUCT;
-    struct k_stack stack = {.sp = base + AREA_STACK_END,
-                            .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    struct k_stack stack = exo_area_altstack(mine);
     HOST_2(__NR_sigaltstack, &stack, 0);
     child_attach(mine, &want, birth->slot);
 }

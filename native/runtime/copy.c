@@ -9,7 +9,6 @@
  * an entry is complete before its end is stored, and invalid from then on when its end becomes 0.
  */
 #include "stub.h"
-#include "text.h"
 
 #define ENTRY_COUNT 96
 #define TABLE_AT EXO_COPY_STUB_SIZE
@@ -22,8 +21,8 @@ struct entry {
     uint32_t copy;        /* index in KR->copies */
 };
 
-static struct entry entries[ENTRY_COUNT];
-static uint32_t entry_high;
+WARM static struct entry entries[ENTRY_COUNT];
+HOT static uint32_t entry_high;
 
 static const struct exo_copy_site *table_of(const struct entry *in)
 {
@@ -282,42 +281,25 @@ static void put_sites(struct build *new, const struct exo_map *map)
     }
 }
 
-static bool fill(struct build *new, const struct exo_map *map, int host_fd)
-{
-    uint64_t size = new->copy.text_size, done = 0;
-    while (done < size) {
-        long got = HOST_4(__NR_pread64, host_fd, new->text_at + done, size - done,
-                          map->offset + done);
-        if (got < 0)
-            return false;
-        if (got == 0)
-            break;
-        done += (uint64_t)got;
-    }
-    if (PAGE_UP(done) != size) /* code beyond the end of the file: that has to fault */
-        return false;
-    char self[40] = "/proc/self/fd/";
-    exo_put_number(self + strlen(self), (uint64_t)host_fd);
-    HOST_3(__NR_readlink, self, new->extra_at + EXO_COPY_PATH_AT, EXO_PATH_SIZE - 1);
-    put_sites(new, map);
-    return true;
-}
-
-static void make(struct build *new, const struct exo_map *map, int host_fd)
+static void make(struct build *new, const struct exo_map *map)
 {
     uint64_t size = EXO_COPY_EXTRA_SIZE + new->copy.text_size;
     new->copy.at = exo_copy_reserve(KR, size);
     if (new->copy.at == 0 || !find_room(new, map))
         return;
-    long got = HOST_6(__NR_mmap, 0, size, PROT_READ_ | PROT_WRITE_, MAP_SHARED_, EXO_FD_KR,
-                      new->copy.at);
+    long got =
+        HOST_6(__NR_mmap, 0, size, PROT_READ_ | PROT_WRITE_, MAP_SHARED_, EXO_FD_KR, new->copy.at);
     if (got < 0)
         return;
     new->text = map->start;
     new->extra_at = (uint8_t *)got;
     new->text_at = new->extra_at + EXO_COPY_EXTRA_SIZE;
-    if (fill(new, map, host_fd) && new->copy.site_count > 0)
-        exo_copy_publish(KR, map->image, &new->copy);
+    if (guest_read(new->text_at, map->start, new->copy.text_size) == 0) {
+        exo_site_restore(new->text_at, map->start, map->end);
+        put_sites(new, map);
+        if (new->copy.site_count > 0)
+            exo_copy_publish(KR, map->image, &new->copy);
+    }
     HOST_2(__NR_munmap, got, size);
 }
 
@@ -330,27 +312,49 @@ static bool begin(struct exo_image *image)
     return compare_exchange(&image->builder, &other, area()->core.host_tid);
 }
 
-/* The first copy is made for an image's second mapping, a newer one, if more sites are known, each
- * time the number of mappings has doubled. */
-void exo_copy_consider(struct exo_map *map, int host_fd)
+static void build(const struct exo_map *map, uint32_t known)
 {
-    struct exo_image *image = map->image;
-    uint32_t times = fetch_add(&image->mapped, 1) + 1, copy = load_acquire(&image->copy);
-    uint32_t known = load_acquire(&image->site_count);
     uint64_t size = map->end - map->start;
-    if (times < 2 || known == 0 || size > EXO_COPY_TEXT_LIMIT ||
-        (copy != 0 && ((times & (times - 1)) != 0 || KR->copies[copy - 1].seen == known)))
+    if (known == 0 || size > EXO_COPY_TEXT_LIMIT)
         return;
     long scratch = HOST_6(__NR_mmap, 0, sizeof(struct build), PROT_READ_ | PROT_WRITE_,
                           MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
     if (scratch < 0)
         return;
-    if (begin(image)) {
+    if (begin(map->image)) {
         struct build *new = (struct build *)scratch;
-        new->copy =
-            (struct exo_copy){.text_offset = map->offset, .text_size = size, .seen = known};
-        make(new, map, host_fd);
-        store_release(&image->builder, 0);
+        new->copy = (struct exo_copy){.text_offset = map->offset, .text_size = size, .seen = known};
+        make(new, map);
+        store_release(&map->image->builder, 0);
     }
     HOST_2(__NR_munmap, scratch, sizeof(struct build));
+}
+
+/* The first copy is made for an image's second mapping, a newer one, if more sites are known, each
+ * time the number of mappings has doubled. */
+void exo_copy_consider(struct exo_map *map)
+{
+    struct exo_image *image = map->image;
+    uint32_t times = fetch_add(&image->mapped, 1) + 1, copy = load_acquire(&image->copy);
+    uint32_t known = load_acquire(&image->site_count);
+    if (copy == 0 ? times >= 2 : (times & (times - 1)) == 0 && KR->copies[copy - 1].seen < known)
+        build(map, known);
+}
+
+static bool has_entry(const struct exo_map *map)
+{
+    for (uint32_t i = 0; i < entry_high; i++)
+        if (entries[i].end > map->start && entries[i].start < map->end)
+            return true;
+    return false;
+}
+
+void exo_copy_adopt(struct exo_map *map)
+{
+    if (map->image == NULL || (KR->flags & EXO_KR_NO_PATCH) || has_entry(map))
+        return;
+    uint32_t copy = load_acquire(&map->image->copy), known = load_acquire(&map->image->site_count);
+    if (copy == 0 || KR->copies[copy - 1].seen < known)
+        build(map, known);
+    exo_copy_map(map);
 }

@@ -107,7 +107,7 @@ static void attach(const struct boot *boot)
     task->robust_list = 0;
     store_release(&task->state, EXO_TASK_ALIVE);
     exo_mm.tasks = 1;
-    struct k_stack alt = {.sp = mine->stack, .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    struct k_stack alt = exo_area_altstack(mine);
     HOST_2(__NR_sigaltstack, &alt, 0);
     exo_signal_init();
 }

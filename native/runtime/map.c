@@ -7,8 +7,9 @@
 
 #define MAP_COUNT 512
 
-static struct exo_map maps[MAP_COUNT];
-static uint32_t map_count;
+WARM static struct exo_map maps[MAP_COUNT];
+HOT static uint32_t map_count;
+HOT static uint32_t fork_count;
 
 struct exo_map *exo_map_find(uint64_t address)
 {
@@ -71,14 +72,20 @@ void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
         KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns, (uint64_t)stat.size, true);
     insert(start, start + ((size + 4095) & ~4095UL), offset, image);
     if (image != NULL && !(KR->flags & EXO_KR_NO_PATCH)) {
-        exo_copy_consider(&maps[map_count - 1], host_fd);
+        exo_copy_consider(&maps[map_count - 1]);
         exo_copy_map(&maps[map_count - 1]);
     }
     exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
 }
 
+/* A program that forks again and again gets rid of its private pages, which each fork copies. */
 void exo_map_catch_up(void)
 {
-    for (uint32_t i = 0; i < map_count; i++)
-        exo_patch_remembered(&maps[i], load_relaxed(&exo_mm.tasks) <= 1);
+    bool alone = load_relaxed(&exo_mm.tasks) <= 1;
+    uint32_t times = ++fork_count;
+    for (uint32_t i = 0; i < map_count; i++) {
+        if (alone && times >= 2 && (times & (times - 1)) == 0)
+            exo_copy_adopt(&maps[i]);
+        exo_patch_remembered(&maps[i], alone);
+    }
 }

@@ -12,11 +12,12 @@
 #define MEMBARRIER_SYNC_CORE 32
 #define MEMBARRIER_REGISTER_SYNC_CORE 64
 #define HLT 0xf4
+#define WHOLE_SIZE 0x400000 /* up to here all of a mapping is made writable, so that it stays one */
 #define WINDOW_BEFORE EXO_WINDOW_BEFORE
 #define WINDOW_SIZE EXO_WINDOW_SIZE
 
 /* Address near which bytes are being replaced, 0 for none; read by faulting threads. */
-volatile uint64_t exo_patch_in_progress;
+HOT volatile uint64_t exo_patch_in_progress;
 
 static void barrier(void)
 {
@@ -90,6 +91,7 @@ static enum outcome patch_locked(uint64_t address, uint64_t nr, bool alone)
         return DECLINED;
     exo_patch_build((uint8_t *)site.stub, &site, window);
     exo_patch_jump(jump, &site);
+    memcpy(site.original, window + (at - address + WINDOW_BEFORE), 5);
     if (!exo_stub_record(&site))
         return DECLINED;
     store_release(&exo_patch_in_progress, at);
@@ -101,7 +103,13 @@ static enum outcome patch_locked(uint64_t address, uint64_t nr, bool alone)
 static enum outcome patch_in(const struct exo_map *map, uint64_t address, uint64_t nr)
 {
     uint64_t start = address - WINDOW_BEFORE, end = start + WINDOW_SIZE;
-    if (map == NULL || start < map->start || end > map->end || set_writable(start, end, true) != 0)
+    if (map == NULL || start < map->start || end > map->end)
+        return DECLINED;
+    if (map->end - map->start <= WHOLE_SIZE) {
+        start = map->start;
+        end = map->end;
+    }
+    if (set_writable(start, end, true) != 0)
         return DECLINED;
     enum outcome outcome = patch_locked(address, nr, load_relaxed(&exo_mm.tasks) <= 1);
     set_writable(start, end, false);

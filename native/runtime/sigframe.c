@@ -139,9 +139,7 @@ SYSCALL(rt_sigreturn)
     if (guest_read(&uc, mine->regs.rsp, sizeof(uc)) != 0)
         exo_signal_kill_self(SIGSEGV_);
     restore_altstack(&uc.stack);
-    uint64_t base = (uint64_t)mine & ~(EXO_AREA_SIZE - 1UL);
-    uc.stack =
-        (struct k_stack){.sp = base + AREA_STACK_END, .size = AREA_ALTSTACK_END - AREA_STACK_END};
+    uc.stack = exo_area_altstack(mine);
     uc.mcontext.cs = 0x33;
     uc.mcontext.ss = 0x2b;
     mine->unblockable_blocked = uc.sigmask & SIG_UNBLOCKABLE;

@@ -8,7 +8,8 @@
 #define ARENA_SIZE 0x10000UL
 #define ARENA_COUNT 24
 #define SLOT_COUNT (ARENA_SIZE / STUB_SIZE)
-#define SITE_COUNT 8192 /* a power of two; at most 3/4 are used */
+#define SITE_COUNT 6144
+#define INDEX_SIZE 8192 /* a power of two */
 #define REACH 0x7fe00000UL
 /* Second byte of a jump's displacement over a moved instruction's start: hlt faults there. */
 #define FAULTING_BYTE 0xf4
@@ -20,10 +21,10 @@ struct arena {
 };
 
 static struct arena arenas[ARENA_COUNT];
-static uint32_t arena_count;
-static struct exo_site sites[SITE_COUNT];
-static uint32_t site_used;
-static uint64_t site_lowest = ~0UL, site_highest; /* no site was ever outside */
+HOT static uint32_t arena_count;
+static struct exo_site sites[SITE_COUNT]; /* dense: only pages in use are touched */
+static uint16_t site_index[INDEX_SIZE];   /* by hash: place in sites + 1, 0 free */
+HOT static uint32_t site_count;
 
 static uint64_t distance(uint64_t a, uint64_t b)
 {
@@ -104,15 +105,20 @@ uint64_t exo_stub_allocate(uint64_t site, bool after)
 
 static uint32_t hash(uint64_t address)
 {
-    return (uint32_t)((address * 0x9e3779b97f4a7c15UL) >> 40) & (SITE_COUNT - 1);
+    return (uint32_t)((address * 0x9e3779b97f4a7c15UL) >> 40) & (INDEX_SIZE - 1);
 }
 
 struct exo_site *exo_site_find(uint64_t address)
 {
-    for (uint32_t i = hash(address); sites[i].address != 0; i = (i + 1) & (SITE_COUNT - 1))
-        if (sites[i].address == address)
-            return &sites[i];
-    return NULL;
+    if (load_relaxed(&site_count) == 0)
+        return NULL;
+    for (uint32_t i = hash(address);; i = (i + 1) & (INDEX_SIZE - 1)) {
+        uint16_t at = load_acquire(&site_index[i]);
+        if (at == 0)
+            return NULL;
+        if (sites[at - 1].address == address)
+            return &sites[at - 1];
+    }
 }
 
 bool exo_site_get(uint64_t address, struct exo_site *site)
@@ -124,21 +130,22 @@ bool exo_site_get(uint64_t address, struct exo_site *site)
     return true;
 }
 
+/* Sites are found by the number in site_index, which is stored last. */
+static void index_site(uint32_t at)
+{
+    uint32_t i = hash(sites[at].address);
+    while (site_index[i] != 0)
+        i = (i + 1) & (INDEX_SIZE - 1);
+    store_release(&site_index[i], (uint16_t)(at + 1));
+}
+
 /* False when the table is full. */
 bool exo_stub_record(const struct exo_site *site)
 {
-    if (site_used >= SITE_COUNT / 4 * 3)
+    if (site_count == SITE_COUNT)
         return false;
-    uint32_t i = hash(site->address);
-    while (sites[i].address != 0)
-        i = (i + 1) & (SITE_COUNT - 1);
-    struct exo_site copy = *site;
-    copy.address = 0;
-    sites[i] = copy;
-    store_release(&sites[i].address, site->address);
-    site_used++;
-    site_lowest = site->address < site_lowest ? site->address : site_lowest;
-    site_highest = site->address > site_highest ? site->address : site_highest;
+    sites[site_count] = *site;
+    index_site(site_count++);
     return true;
 }
 
@@ -173,12 +180,19 @@ void exo_stub_close(void)
 
 bool exo_site_overlaps(uint64_t start, uint64_t end)
 {
-    if (end <= site_lowest || start > site_highest)
-        return false;
-    for (uint32_t i = 0; i < SITE_COUNT; i++)
+    for (uint32_t i = 0; i < site_count; i++)
         if (sites[i].address >= start && sites[i].address < end)
             return true;
     return false;
+}
+
+void exo_site_restore(uint8_t *copy, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = 0; i < site_count; i++) {
+        const struct exo_site *site = &sites[i];
+        if (site->address >= start && site->address < end && site->kind != EXO_PATCH_NONE)
+            memcpy(copy + (exo_patch_start(site) - start), site->original, 5);
+    }
 }
 
 /* The guest unmapped or replaced [start, end): its sites are gone, their stubs are free. */
@@ -186,24 +200,17 @@ void exo_site_forget(uint64_t start, uint64_t end)
 {
     if (!exo_site_overlaps(start, end))
         return;
-    static struct exo_site kept[SITE_COUNT];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < SITE_COUNT; i++) {
-        struct exo_site *site = &sites[i];
-        if (site->address == 0)
-            continue;
-        if (site->address < start || site->address >= end) {
-            kept[count++] = *site;
-            continue;
-        }
-        struct arena *in = site->stub == 0 ? NULL : arena_of(site->stub);
-        if (in != NULL)
-            in->sites[(site->stub - in->base) / STUB_SIZE] = 0;
+    uint32_t count = site_count;
+    memset(site_index, 0, sizeof(site_index));
+    site_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct exo_site site = sites[i];
+        struct arena *in = site.stub == 0 ? NULL : arena_of(site.stub);
+        if (site.address < start || site.address >= end)
+            exo_stub_record(&site);
+        else if (in != NULL)
+            in->sites[(site.stub - in->base) / STUB_SIZE] = 0;
     }
-    memset(sites, 0, sizeof(sites));
-    site_used = 0;
-    for (uint32_t i = 0; i < count; i++)
-        exo_stub_record(&kept[i]);
 }
 
 static bool site_of_stub(uint64_t rip, struct exo_site *site)

@@ -21,7 +21,7 @@ struct exo_site {
     uint8_t moved; /* bytes of the instructions the stub does */
     uint8_t first; /* EXO_PATCH_AFTER: bytes of the first of them */
     uint8_t tail;  /* ... and where it stands in the stub */
-    uint8_t reserved[4];
+    uint8_t original[5]; /* what the jump replaced */
 };
 
 /* stub.c: all under exo_mm.lock but the two that signal handlers call. */
@@ -33,6 +33,8 @@ struct exo_site *exo_site_find(uint64_t address); /* patched by this process */
 bool exo_site_get(uint64_t address, struct exo_site *site); /* ... or in a copy it maps */
 void exo_site_forget(uint64_t start, uint64_t end);
 bool exo_site_overlaps(uint64_t start, uint64_t end);
+/* Undoes our own patches in a copy of [start, end). */
+void exo_site_restore(uint8_t *copy, uint64_t start, uint64_t end);
 /* Shows regs as if the guest's code had no patch: rip of a stub becomes that of the site. */
 void exo_stub_hide(struct exo_regs *regs);
 /* Where a thread goes on that ran into the inside of a patch; 0 if rip is none. */
@@ -65,7 +67,9 @@ struct exo_map;
 /* Replaces a fresh mapping of a file by its patched copy; true if there is one for it. */
 bool exo_copy_map(struct exo_map *map);
 /* Makes a (newer) copy when that pays. */
-void exo_copy_consider(struct exo_map *map, int host_fd);
+void exo_copy_consider(struct exo_map *map);
+/* Exchanges code that this process has patched for a copy. Nobody else runs it. */
+void exo_copy_adopt(struct exo_map *map);
 bool exo_copy_site(uint64_t address, struct exo_site *site);
 bool exo_copy_stub(uint64_t rip, struct exo_site *site);
 void exo_copy_forget(uint64_t start, uint64_t end);

@@ -19,8 +19,8 @@
 /* One window of the guest's address space belongs to the runtime; the guest may not map there. */
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
-#define EXO_KR_BASE 0x7e9040000000   /* the kernel region */
-#define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
+#define EXO_KR_BASE 0x7e9000200000   /* the kernel region */
+#define EXO_AREA_BASE 0x7e9030000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
 
@@ -201,8 +201,8 @@ struct exo_image_sites {
 };
 
 /* A patched copy of an image's code, in the region's memfd behind everything that is mapped by all:
- * EXO_COPY_EXTRA_SIZE bytes of stubs, struct exo_copy_site[site_count] by ascending offset, and the
- * file's path; then the code. Never changed once published. Code is mapped where the original would
+ * EXO_COPY_EXTRA_SIZE bytes of stubs and struct exo_copy_site[site_count] by ascending offset; then
+ * the code. Never changed once published. Code is mapped where the original would
  * be, the extra pages always the same distance below it, as the jumps lead there. */
 struct exo_copy {
     uint64_t at;          /* in the memfd */
@@ -215,8 +215,7 @@ struct exo_copy {
 };
 #define EXO_COPY_COUNT 1024
 #define EXO_COPY_STUB_SIZE 0x10000
-#define EXO_COPY_PATH_AT 0x14000
-#define EXO_COPY_EXTRA_SIZE 0x15000
+#define EXO_COPY_EXTRA_SIZE 0x14000
 #define EXO_COPY_TEXT_LIMIT 0x800000 /* larger code is patched in each process by itself */
 #define EXO_COPIES_SIZE 0x20000000   /* bytes of the memfd for copies */
 
