@@ -44,12 +44,12 @@ static void signals_restore(const struct exo_signals *signals)
     sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-static rlim_t with_window(rlim_t size)
+static rlim_t with_own(rlim_t size)
 {
-    return size == RLIM_INFINITY ? size : size + (EXO_WINDOW_END - EXO_WINDOW_BASE);
+    return size == RLIM_INFINITY ? size : size + EXO_OWN_SPACE;
 }
 
-/* Fd numbers are bounded by exo itself; the runtime's window comes on top of the guest's memory. */
+/* Fd numbers are bounded by exo itself; what the runtime takes comes on top of the guest's memory. */
 static void limits_raise(void)
 {
     struct rlimit limit;
@@ -58,7 +58,7 @@ static void limits_raise(void)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-        struct rlimit raised = {with_window(limit.rlim_cur), with_window(limit.rlim_max)};
+        struct rlimit raised = {with_own(limit.rlim_cur), with_own(limit.rlim_max)};
         if (setrlimit(RLIMIT_AS, &raised) != 0) { /* only root may raise the hard limit */
             limit.rlim_cur = raised.rlim_cur < limit.rlim_max ? raised.rlim_cur : limit.rlim_max;
             setrlimit(RLIMIT_AS, &limit);

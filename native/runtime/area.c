@@ -108,7 +108,8 @@ static bool map_area(uint32_t index)
         return true;
     long got = host_call_early(__NR_mmap, (long)(area_base(index) + AREA_ALTSTACK_START),
                                EXO_AREA_SIZE - AREA_ALTSTACK_START, PROT_READ_ | PROT_WRITE_,
-                               MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_ | MAP_NORESERVE_, -1, 0);
+                               MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_ | MAP_NORESERVE_, -1,
+                               0);
     area_mapped[index] = got >= 0;
     return got >= 0;
 }
@@ -157,7 +158,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->leader = &KR->tasks[task->leader_slot];
     new->tid = task->tid;
     new->tgid = task->tgid;
-    new->observe = KR->flags & EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
+    new->observe = exo_mm.flags & EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
     new->core.host_tid = host_tid;
     store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);
@@ -202,6 +203,13 @@ struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)
         return &sighands[i];
     }
     return NULL;
+}
+
+void exo_forget_pages(void *start, uint64_t size)
+{
+    uint64_t from = ((uint64_t)start + 4095) & ~4095UL, to = ((uint64_t)start + size) & ~4095UL;
+    if (from < to)
+        HOST_3(__NR_madvise, from, to - from, 4 /* MADV_DONTNEED */);
 }
 
 void exo_say(const char *text)

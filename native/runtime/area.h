@@ -119,8 +119,10 @@ struct exo_mm {
     uint32_t lock;  /* maps, stubs: the owner's host tid | FUTEX_WAITERS */
     uint32_t tasks; /* threads and CLONE_VM children that may run beside us */
     uint64_t brk_start, brk_end;
-    uint64_t brk_limit;
+    uint64_t image_end; /* of the program: where the break may begin */
     uint32_t own_brk; /* the host would not move its break: we map it ourselves */
+    uint32_t flags;   /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
+    uint32_t intercept;
 };
 extern struct exo_mm exo_mm;
 
@@ -129,6 +131,9 @@ long host_call(long nr, long a, long b, long c, long d, long e, long f);
 long host_wait(long nr, long a, long b, long c, long d, long e, long f);
 long host_call_early(long nr, long a, long b, long c, long d, long e, long f); /* before areas */
 long exo_copy(void *to, const void *from, uint64_t size);
+
+/* Gives back the whole pages of a range of our own data; they read as zero then. */
+void exo_forget_pages(void *start, uint64_t size);
 
 #define HOST_0(n) host_call((n), 0, 0, 0, 0, 0, 0)
 #define HOST_1(n, a) host_call((n), (long)(a), 0, 0, 0, 0, 0)

@@ -2,8 +2,8 @@
  *
  * A copy of an image's code with its known sites patched, and their stubs, stands in the region's
  * memfd (struct exo_copy). A process that maps the file's code gets the copy instead: no traps, no
- * private pages. The stubs go a fixed distance below; where that place is taken, the process patches
- * its own pages as if there were no copy.
+ * private pages. The stubs go to a fixed distance from it; where that place is taken, the process
+ * patches its own pages as if there were no copy.
  *
  * Rules: under exo_mm.lock, but for exo_copy_site() and exo_copy_stub(), which signal handlers call:
  * an entry is complete before its end is stored, and invalid from then on when its end becomes 0.
@@ -12,7 +12,7 @@
 
 #define ENTRY_COUNT 96
 #define TABLE_AT EXO_COPY_STUB_SIZE
-#define PAGE_UP(x) (((x) + 4095) & ~4095UL)
+#define FIXED_END 0x40000000UL
 
 /* A copy in this process. Part of the code may have been unmapped: [start, end) is left. */
 struct entry {
@@ -189,7 +189,7 @@ bool exo_copy_map(struct exo_map *map)
     if (newest == 0 || newest > EXO_COPY_COUNT)
         return false;
     const struct exo_copy *copy = &KR->copies[newest - 1];
-    uint64_t extra = map->start - copy->below, size = map->end - map->start;
+    uint64_t extra = map->start + (uint64_t)copy->away, size = map->end - map->start;
     if (copy->text_offset != map->offset || copy->text_size != size)
         return false;
     struct entry *new = new_entry();
@@ -206,6 +206,8 @@ bool exo_copy_map(struct exo_map *map)
     new->copy = newest - 1;
     store_release(&new->end, map->end);
     map->seen = copy->seen;
+    if (extra == exo_mm.image_end)
+        exo_mm.image_end += EXO_COPY_EXTRA_SIZE;
     fetch_add(&KR->stats.sites_remembered, copy->site_count);
     return true;
 }
@@ -219,18 +221,28 @@ struct build {
     uint64_t taken[EXO_COPY_STUB_SIZE / STUB_SIZE];
 };
 
-/* How far below the code the stubs fit: below the image, if that begins at the file's start. */
+static bool try_room(struct build *new, const struct exo_map *map, uint64_t extra)
+{
+    if (!map_extra(extra, new->copy.at))
+        return false;
+    HOST_2(__NR_munmap, extra, EXO_COPY_EXTRA_SIZE);
+    new->copy.away = (int64_t)(extra - map->start);
+    new->extra = extra;
+    return true;
+}
+
+/* Where the stubs go: behind a program of fixed address, between it and its break, in reach of the
+ * same page table; else below the image, if that begins at the file's start. */
 static bool find_room(struct build *new, const struct exo_map *map)
 {
-    for (uint64_t more = 0; more <= 0x1000000; more = more == 0 ? 0x10000 : more * 2) {
-        uint64_t below = map->offset + more + EXO_COPY_EXTRA_SIZE;
-        if (below >= map->start || !map_extra(map->start - below, new->copy.at))
-            continue;
-        HOST_2(__NR_munmap, map->start - below, EXO_COPY_EXTRA_SIZE);
-        new->copy.below = below;
-        new->extra = map->start - below;
+    uint64_t end = exo_mm.image_end;
+    if (map->start < FIXED_END && end > map->start && end - map->start < FIXED_END &&
+        try_room(new, map, end))
         return true;
-    }
+    for (uint64_t more = 0; more <= 0x1000000; more = more == 0 ? 0x10000 : more * 2)
+        if (map->offset + more + EXO_COPY_EXTRA_SIZE < map->start &&
+            try_room(new, map, map->start - (map->offset + more + EXO_COPY_EXTRA_SIZE)))
+            return true;
     return false;
 }
 
@@ -349,12 +361,15 @@ static bool has_entry(const struct exo_map *map)
     return false;
 }
 
-void exo_copy_adopt(struct exo_map *map)
+bool exo_copy_adopt(struct exo_map *map)
 {
-    if (map->image == NULL || (KR->flags & EXO_KR_NO_PATCH) || has_entry(map))
-        return;
+    if (map->image == NULL || (exo_mm.flags & EXO_KR_NO_PATCH) || has_entry(map))
+        return false;
     uint32_t copy = load_acquire(&map->image->copy), known = load_acquire(&map->image->site_count);
     if (copy == 0 || KR->copies[copy - 1].seen < known)
         build(map, known);
-    exo_copy_map(map);
+    if (!exo_copy_map(map))
+        return false;
+    exo_site_forget(map->start, map->end);
+    return true;
 }

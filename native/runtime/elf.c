@@ -194,6 +194,7 @@ long exo_elf_map(struct exo_image_map *image, const struct exo_elf *elf, int fd,
         image->bias = (uint64_t)base - low;
         fixed = MAP_FIXED_;
     }
+    exo_mm.image_end = high + image->bias;
     for (unsigned i = 0; i < elf->header.e_phnum; i++) {
         const Elf64_Phdr *phdr = &elf->phdrs[i];
         if (phdr->p_type != PT_LOAD || phdr->p_memsz == 0)

@@ -15,7 +15,7 @@ extern const char __executable_start[], etext[];
 
 void exo_intercept_arm(void)
 {
-    if (KR->intercept != EXO_INTERCEPT_DISPATCH)
+    if (exo_mm.intercept != EXO_INTERCEPT_DISPATCH)
         return;
     uint64_t start = (uint64_t)__executable_start;
     if (HOST_5(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start,
@@ -28,7 +28,7 @@ void exo_intercept_arm(void)
 
 long exo_intercept_init(void)
 {
-    if (KR->intercept != EXO_INTERCEPT_SECCOMP)
+    if (exo_mm.intercept != EXO_INTERCEPT_SECCOMP)
         return 0;
     uint64_t start = (uint64_t)__executable_start, end = (uint64_t)etext;
     struct sock_filter filter[] = {

@@ -1,15 +1,14 @@
 /* Resource limits: getrlimit(2), setrlimit(2), prlimit(2).
  *
  * RLIMIT_NOFILE bounds exo's own fd numbers and stands in the kernel region; host tasks have theirs
- * raised to the hard limit. The others are the host's; RLIMIT_AS is the host's less the runtime's
- * window, which counts as address space there.
+ * raised to the hard limit. The others are the host's; RLIMIT_AS is the host's less what the
+ * runtime itself takes.
  */
 #include "translate.h"
 
 #define RLIMIT_NOFILE_ 7
 #define RLIMIT_AS_ 9
 #define CAP_SYS_RESOURCE_ 24
-#define WINDOW_SIZE (EXO_WINDOW_END - EXO_WINDOW_BASE)
 #define INFINITE (~0UL)
 
 struct limit {
@@ -60,24 +59,24 @@ static long limit_files(uint32_t leader, long host_pid, const struct limit *new,
     return error;
 }
 
-static uint64_t with_window(uint64_t size)
+static uint64_t with_own(uint64_t size)
 {
-    return size > INFINITE - WINDOW_SIZE ? INFINITE : size + WINDOW_SIZE;
+    return size > INFINITE - EXO_OWN_SPACE ? INFINITE : size + EXO_OWN_SPACE;
 }
 
-static uint64_t without_window(uint64_t size)
+static uint64_t without_own(uint64_t size)
 {
-    return size == INFINITE || size < WINDOW_SIZE ? size : size - WINDOW_SIZE;
+    return size == INFINITE || size < EXO_OWN_SPACE ? size : size - EXO_OWN_SPACE;
 }
 
 static long limit_host(int resource, long host_pid, struct limit *new, struct limit *old)
 {
     bool space = resource == RLIMIT_AS_;
     if (space && new != NULL)
-        *new = (struct limit){with_window(new->soft), with_window(new->hard)};
+        *new = (struct limit){with_own(new->soft), with_own(new->hard)};
     long error = HOST_4(__NR_prlimit64, host_pid, resource, new, old);
     if (space)
-        *old = (struct limit){without_window(old->soft), without_window(old->hard)};
+        *old = (struct limit){without_own(old->soft), without_own(old->hard)};
     return error;
 }
 

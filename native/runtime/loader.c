@@ -73,16 +73,14 @@ static void parse(struct boot *boot, uint64_t *stack)
 
 static void map_region(void)
 {
-    /* Reserves the window, so that the host never puts a guest's mapping there. Under a small
-     * RLIMIT_AS this fails, and only the guest's own hints into the window are kept out. */
-    host_call_early(__NR_mmap, EXO_KR_BASE, (long)(EXO_WINDOW_END - EXO_KR_BASE), 0,
-                    MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_ | MAP_NORESERVE_, -1, 0);
     long got = host_call_early(__NR_mmap, EXO_KR_BASE, EXO_KR_MAPPED_SIZE, PROT_READ_ | PROT_WRITE_,
                                MAP_SHARED_ | MAP_FIXED_, EXO_FD_KR, 0);
     if (got != EXO_KR_BASE)
         fail("cannot map the kernel region");
     if (KR->magic != EXO_ABI_MAGIC || KR->version != EXO_ABI_VERSION)
         fail("the kernel region has another version");
+    exo_mm.flags = KR->flags;
+    exo_mm.intercept = KR->intercept;
 }
 
 /* The first thread's area; other threads of the process died at exec, their slots go. */
@@ -269,9 +267,11 @@ static uint64_t place(struct boot *boot, struct exo_program *program)
     uint64_t hint = program->interp < 0 && program->elf.header.e_type == ET_DYN
                         ? 0
                         : PIE_BASE + ((random & PIE_RANDOM_MASK) << 12);
-    if (exo_elf_map(&exe, &program->elf, program->exe, hint) != 0 ||
-        (program->interp >= 0 &&
-         exo_elf_map(&interp, &program->interp_elf, program->interp, 0) != 0))
+    if (exo_elf_map(&exe, &program->elf, program->exe, hint) != 0)
+        exo_signal_kill_self(SIGSEGV_);
+    uint64_t exe_end = exo_mm.image_end; /* with its stubs, if they went there */
+    if (program->interp >= 0 &&
+        exo_elf_map(&interp, &program->interp_elf, program->interp, 0) != 0)
         exo_signal_kill_self(SIGSEGV_);
     uint64_t *envp = boot->stack + boot->stack[0] + 2, *auxv = envp;
     while (*auxv)
@@ -282,7 +282,7 @@ static uint64_t place(struct boot *boot, struct exo_program *program)
         end += 2;
     uint64_t base = program->interp < 0 ? 0 : interp.start;
     set_auxv(auxv, program, &exe, base, boot->path);
-    exo_mm.brk_start = exe.end;
+    exo_mm.brk_start = exe_end;
     if (random != 0)
         exo_mm.brk_start += (random >> 32) % BRK_RANDOM_PAGES * 4096;
     exo_mm.brk_end = exo_mm.brk_start;

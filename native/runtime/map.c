@@ -71,11 +71,22 @@ void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
     struct exo_image *image = exo_image_find(
         KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns, (uint64_t)stat.size, true);
     insert(start, start + ((size + 4095) & ~4095UL), offset, image);
-    if (image != NULL && !(KR->flags & EXO_KR_NO_PATCH)) {
+    if (image != NULL && !(exo_mm.flags & EXO_KR_NO_PATCH)) {
         exo_copy_consider(&maps[map_count - 1]);
         exo_copy_map(&maps[map_count - 1]);
     }
     exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
+}
+
+/* The code that this process has patched is exchanged for copies; we may return to one of its stubs. */
+static void adopt_copies(void)
+{
+    struct exo_regs *regs = &area()->regs;
+    exo_stub_hide(regs);
+    for (uint32_t i = 0; i < map_count; i++)
+        exo_copy_adopt(&maps[i]);
+    regs->rip = exo_return_address(regs->rip);
+    exo_stub_release();
 }
 
 /* A program that forks again and again gets rid of its private pages, which each fork copies. */
@@ -83,9 +94,8 @@ void exo_map_catch_up(void)
 {
     bool alone = load_relaxed(&exo_mm.tasks) <= 1;
     uint32_t times = ++fork_count;
-    for (uint32_t i = 0; i < map_count; i++) {
-        if (alone && times >= 2 && (times & (times - 1)) == 0)
-            exo_copy_adopt(&maps[i]);
+    if (alone && times >= 2 && (times & (times - 1)) == 0)
+        adopt_copies();
+    for (uint32_t i = 0; i < map_count; i++)
         exo_patch_remembered(&maps[i], alone);
-    }
 }

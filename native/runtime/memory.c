@@ -6,7 +6,11 @@
 #include "translate.h"
 
 #define PAGE_UP(x) (((x) + 4095) & ~4095UL)
+#define MREMAP_MAYMOVE_ 1
 #define MREMAP_FIXED_ 2
+#define HINT_ALIGN 0x200000UL
+#define HINT_STEP 0x1000000000UL
+#define HINT_REACH 0x400000000000UL
 
 /* The host would not take our break (no PR_SET_MM_MAP): it is then a mapping that grows. */
 static long own_brk(uint64_t to)
@@ -36,6 +40,31 @@ SYSCALL(brk)
     return result;
 }
 
+/* The host does not know that the window is taken: it finds room there for what is too large for
+ * elsewhere. That goes below the window then. */
+static long map_outside(uint64_t start, uint64_t size, long prot, long flags, long host, long offset)
+{
+    long got = HOST_6(__NR_mmap, start, size, prot, flags, host, offset);
+    for (uint64_t hint = EXO_WINDOW_BASE - PAGE_UP(size);
+         got >= 0 && in_window((uint64_t)got, size); hint -= HINT_STEP) {
+        HOST_2(__NR_munmap, got, size);
+        if (hint > EXO_WINDOW_BASE || hint < EXO_WINDOW_BASE - HINT_REACH)
+            return -ENOMEM;
+        got = HOST_6(__NR_mmap, hint & ~(HINT_ALIGN - 1), size, prot, flags, host, offset);
+    }
+    return got;
+}
+
+/* The same for what mremap(2) has moved. */
+static long move_outside(long at, uint64_t size)
+{
+    if (at < 0 || !in_window((uint64_t)at, size))
+        return at;
+    long room = map_outside(0, size, 0, MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_NORESERVE_, -1, 0);
+    return room < 0 ? room
+                    : HOST_5(__NR_mremap, at, size, size, MREMAP_MAYMOVE_ | MREMAP_FIXED_, room);
+}
+
 static bool known_code(uint64_t start, uint64_t size)
 {
     exo_mm_lock();
@@ -60,11 +89,11 @@ SYSCALL(mmap)
     if ((d & MAP_SHARED_) && (c & PROT_WRITE_))
         exo_robust_guard();
     if (!code && !(fixed && known_code(start, size)))
-        return HOST_6(__NR_mmap, start, size, c, d, host, f);
+        return map_outside(start, size, c, d, host, f);
     exo_mm_lock();
     if (fixed)
         exo_copy_vacate(start, start + PAGE_UP(size));
-    long got = HOST_6(__NR_mmap, start, size, c, d, host, f);
+    long got = map_outside(start, size, c, d, host, f);
     if (got >= 0 && code)
         exo_map_add((uint64_t)got, PAGE_UP(size), (uint64_t)f, host);
     else if (got >= 0)
@@ -123,7 +152,7 @@ SYSCALL(mremap)
     exo_mm_lock();
     if (d & MREMAP_FIXED_)
         exo_copy_vacate((uint64_t)e, (uint64_t)e + PAGE_UP((uint64_t)c));
-    long got = HOST_5(__NR_mremap, a, b, c, d, e);
+    long got = move_outside(HOST_5(__NR_mremap, a, b, c, d, e), PAGE_UP((uint64_t)c));
     if (got >= 0) {
         exo_map_remove((uint64_t)a, PAGE_UP((uint64_t)b));
         exo_map_remove((uint64_t)got, PAGE_UP((uint64_t)c));
@@ -153,5 +182,11 @@ SYSCALL(remap_file_pages)
 SYSCALL(shmat)
 {
     exo_robust_guard();
-    return in_window((uint64_t)b, 1) ? -EINVAL : HOST_3(__NR_shmat, a, b, c);
+    if (in_window((uint64_t)b, 1))
+        return -EINVAL;
+    long got = HOST_3(__NR_shmat, a, b, c);
+    if (got < 0 || !in_window((uint64_t)got, 1))
+        return got;
+    HOST_1(__NR_shmdt, got);
+    return -ENOMEM;
 }

@@ -119,7 +119,7 @@ static enum outcome patch_in(const struct exo_map *map, uint64_t address, uint64
 
 void exo_patch_trapped(uint64_t address, uint64_t nr)
 {
-    if (KR->flags & EXO_KR_NO_PATCH)
+    if (exo_mm.flags & EXO_KR_NO_PATCH)
         return;
     exo_mm_lock();
     struct exo_site known;
@@ -141,7 +141,7 @@ void exo_patch_remembered(struct exo_map *map, bool alone)
 {
     struct exo_image *image = map->image;
     uint32_t seen = map->seen, count = image == NULL ? 0 : load_acquire(&image->site_count);
-    if (count == seen || (KR->flags & EXO_KR_NO_PATCH) ||
+    if (count == seen || (exo_mm.flags & EXO_KR_NO_PATCH) ||
         set_writable(map->start, map->end, true) != 0)
         return;
     const uint32_t *offsets = exo_image_sites(KR, image);

@@ -1,7 +1,7 @@
 /* Stubs, in arenas of 64 KiB within reach of the code they serve, and the table of known sites.
  *
  * Rules: changed under exo_mm.lock only. Signal handlers read arenas and sites without it, so a
- * record is complete before the jump to it is written, and arenas are never unmapped.
+ * record is complete before the jump to it is written, and arenas are unmapped only by a lone thread.
  */
 #include "stub.h"
 
@@ -25,6 +25,7 @@ HOT static uint32_t arena_count;
 static struct exo_site sites[SITE_COUNT]; /* dense: only pages in use are touched */
 static uint16_t site_index[INDEX_SIZE];   /* by hash: place in sites + 1, 0 free */
 HOT static uint32_t site_count;
+HOT static bool seen_outside; /* a guest has an address in a stub: arenas stay */
 
 static uint64_t distance(uint64_t a, uint64_t b)
 {
@@ -213,6 +214,21 @@ void exo_site_forget(uint64_t start, uint64_t end)
     }
 }
 
+/* With the last site gone: no arena is needed, and forked children need not copy these tables. */
+void exo_stub_release(void)
+{
+    if (site_count != 0 || arena_count == 0 || seen_outside)
+        return;
+    uint32_t count = exchange(&arena_count, 0);
+    for (uint32_t i = 0; i < count; i++)
+        HOST_2(__NR_munmap, arenas[i].base, ARENA_SIZE);
+    memset(site_index, 0, sizeof(site_index)); /* what is not whole pages */
+    memset(arenas, 0, count * sizeof(arenas[0]));
+    exo_forget_pages(sites, sizeof(sites));
+    exo_forget_pages(site_index, sizeof(site_index));
+    exo_forget_pages(arenas, sizeof(arenas));
+}
+
 static bool site_of_stub(uint64_t rip, struct exo_site *site)
 {
     struct arena *in = arena_of(rip);
@@ -242,7 +258,8 @@ void exo_stub_hide(struct exo_regs *regs)
             regs->rip = site.address + 2;
         else if (at != (uint64_t)site.tail + site.first || site.first == site.moved)
             regs->rip = site.address + 2 + site.moved;
-        /* else between the two: that place in the guest's code is inside the jump, stay here */
+        else /* between the two: that place in the guest's code is inside the jump, stay here */
+            seen_outside = true;
     }
 }
 

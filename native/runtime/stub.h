@@ -28,6 +28,7 @@ struct exo_site {
 uint64_t exo_stub_allocate(uint64_t site, bool after);
 long exo_stub_open(uint64_t stub);
 void exo_stub_close(void);
+void exo_stub_release(void);
 bool exo_stub_record(const struct exo_site *site);
 struct exo_site *exo_site_find(uint64_t address); /* patched by this process */
 bool exo_site_get(uint64_t address, struct exo_site *site); /* ... or in a copy it maps */
@@ -69,7 +70,7 @@ bool exo_copy_map(struct exo_map *map);
 /* Makes a (newer) copy when that pays. */
 void exo_copy_consider(struct exo_map *map);
 /* Exchanges code that this process has patched for a copy. Nobody else runs it. */
-void exo_copy_adopt(struct exo_map *map);
+bool exo_copy_adopt(struct exo_map *map);
 bool exo_copy_site(uint64_t address, struct exo_site *site);
 bool exo_copy_stub(uint64_t rip, struct exo_site *site);
 void exo_copy_forget(uint64_t start, uint64_t end);

@@ -13,6 +13,7 @@ _HEAD = """\
 #define FIXED EXO_LENGTH_FIXED
 #define NO_CALL {{.tier = EXO_TIER_NONE, .cloexec_arg = -1, .error = {enosys}}}
 """
+_HOT = '__attribute__((section(".rodata.hot")))'  # exo-guest.ld puts it near the code
 _SERVERS = {"pass": "exo_pass", "legacy": "exo_legacy", "none": "exo_none"}
 _RETURNS = {"fd": "EXO_RET_FD", "pid": "EXO_RET_PID"}
 
@@ -30,7 +31,7 @@ def c_source(calls: Sequence[Call]) -> str:
         "};\n\nconst exo_handler exo_handlers[] = {",
         *(f"    [{nr}] = {_handler(rows[nr]) if nr in rows else 'exo_none'}," for nr in numbers),
         "};\n",
-        f"const uint32_t exo_call_limit = {len(numbers)};\n",
+        f"const uint32_t exo_call_limit {_HOT} = {len(numbers)};\n",
     ]
     return "\n".join(parts)
 

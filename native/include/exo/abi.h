@@ -23,6 +23,7 @@
 #define EXO_AREA_BASE 0x7e9030000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
+#define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
 #define EXO_FD_KR 60       /* the kernel region's memfd */
@@ -203,12 +204,12 @@ struct exo_image_sites {
 /* A patched copy of an image's code, in the region's memfd behind everything that is mapped by all:
  * EXO_COPY_EXTRA_SIZE bytes of stubs and struct exo_copy_site[site_count] by ascending offset; then
  * the code. Never changed once published. Code is mapped where the original would
- * be, the extra pages always the same distance below it, as the jumps lead there. */
+ * be, the extra pages always at the same distance from it, as the jumps lead there. */
 struct exo_copy {
     uint64_t at;          /* in the memfd */
     uint64_t text_offset; /* in the file */
     uint64_t text_size;
-    uint64_t below;      /* bytes from the extra pages' start up to the code's */
+    int64_t away;        /* bytes from the code's start to the extra pages' */
     uint32_t site_count; /* patched in it */
     uint32_t seen;       /* sites of the image that were looked at */
     uint64_t reserved[3];
