@@ -88,7 +88,8 @@ class Machine:
         task.fd_table = self.region.table_create()
         for fd, host in self.inherited.items():
             self.region.table_install(task.fd_table, fd, host)
-        kr.procs[slot].nofile_soft, kr.procs[slot].nofile_hard = self.nofile
+        task.nofile_soft, task.nofile_hard = self.nofile
+        task.ignored = self.signals.ignored
         return slot
 
     def _spawn(self, boot: Boot) -> int:
@@ -142,7 +143,7 @@ def inherited_fds() -> dict[int, int]:
     for fd in numbers:
         try:
             if os.get_inheritable(fd):
-                fds[fd] = move_away(fd) if lib.EXO_FD_KR <= fd <= lib.EXO_FD_LOADER else fd
+                fds[fd] = move_away(fd) if lib.EXO_FD_EXE <= fd <= lib.EXO_FD_LOADER else fd
         except OSError:  # it was the directory that we just read
             continue
     return fds

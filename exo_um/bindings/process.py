@@ -16,13 +16,14 @@ class Signals:
     starts with.
     """
 
-    __slots__ = ("_next", "_signals", "fd")
+    __slots__ = ("_next", "_signals", "fd", "ignored")
 
     def __init__(self) -> None:
         self._signals = ffi.new("struct exo_signals *")
         self._next = ffi.new("struct exo_signal *")
         check(lib.exo_host_signals_open(self._signals))
         self.fd: int = self._signals.fd
+        self.ignored: int = self._signals.ignored
 
     def next(self) -> tuple[int, int, int] | None:
         """Return number, si_code and host pid of the sender of a pending signal, or None."""

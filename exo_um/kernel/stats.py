@@ -31,7 +31,7 @@ class Times:
 def collect(instance: Instance, times: Times, exit_status: int) -> dict[str, Any]:
     """Return the report that --stats writes; times in microseconds, memory in KiB."""
     stats = instance.region.kr.stats
-    calls = call_counts(stats)
+    calls = call_counts(instance.region.kr.counts)
     boot_us = {"imported": (times.imported_ns - times.started_ns) // 1000}
     for i, phase in enumerate(PHASES):
         if stats.boot_ns[i]:
@@ -58,20 +58,20 @@ def collect(instance: Instance, times: Times, exit_status: int) -> dict[str, Any
     }
 
 
-def call_counts(stats: Any) -> dict[str, dict[str, Any]]:
+def call_counts(counts: Any) -> dict[str, dict[str, Any]]:
     """Return what was counted for each call that was made, by name."""
     calls: dict[str, dict[str, Any]] = {}
     for nr in range(lib.EXO_CALL_COUNT):
-        if not stats.calls[nr]:
+        if not counts.calls[nr]:
             continue
         row = rows.ROWS.get(nr)
         name, tier = row[:2] if row else (f"call_{nr}", "none")
         calls[name] = {
-            "calls": stats.calls[nr],
+            "calls": counts.calls[nr],
             "tier": tier,
-            "legacy_calls": stats.legacy_calls[nr],
-            "host_calls": stats.host_calls[nr],
-            "trapped": stats.trapped[nr],
+            "legacy_calls": counts.legacy_calls[nr],
+            "host_calls": counts.host_calls[nr],
+            "trapped": counts.trapped[nr],
         }
     return calls
 

@@ -35,8 +35,9 @@ class Tasks:
     def slots(self) -> Iterator[int]:
         """Give the slots in use, without the kernel process's."""
         high: int = self._kr.task_high
-        tids = self._kr.tids
-        return (slot for slot in range(1, high) if tids[slot])
+        ids = self._kr.ids
+        last: int = lib.EXO_TASK_COUNT - 1
+        return (slot for slot in range(1, high) if ids[last - slot].tid)
 
     def leaders(self) -> Iterator[int]:
         """Give the slots of processes, without the kernel process's."""
@@ -89,8 +90,10 @@ class Tasks:
         return bool(lib.exo_alive_test(ffi.addressof(self._kr.tasks, slot)))
 
     def exe(self, leader: int) -> bytes:
-        """Return the path of a process's program, empty for the kernel process."""
-        return self.region.string(self._kr.procs[leader].exe)
+        """Return a path to a process's program on the host, empty for the kernel process."""
+        if leader == KERNEL_SLOT:
+            return b""
+        return b"/proc/%d/fd/%d" % (self.host_pid(leader), lib.EXO_FD_EXE)
 
     def fds(self, slot: int) -> list[tuple[int, int]]:
         """Return the open (guest fd, host fd) pairs of a task's process."""

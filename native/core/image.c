@@ -13,27 +13,40 @@ static bool is_same(const struct exo_image *image, uint64_t device, uint64_t ino
            image->size == size;
 }
 
+struct exo_image *exo_image_at(struct exo_kr *kr, uint32_t index)
+{
+    return index < EXO_NEAR_COUNT ? &kr->near_images[index]
+                                  : &kr->far_images[index - EXO_NEAR_COUNT];
+}
+
+struct exo_copy *exo_copy_at(struct exo_kr *kr, uint32_t index)
+{
+    return index < EXO_NEAR_COUNT ? &kr->near_copies[index]
+                                  : &kr->far_copies[index - EXO_NEAR_COUNT];
+}
+
 struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t inode,
                                  int64_t mtime_ns, uint64_t size, bool create)
 {
     uint32_t count = load_acquire(&kr->image_count);
     for (uint32_t i = 0; i < count; i++)
-        if (is_same(&kr->images[i], device, inode, mtime_ns, size))
-            return &kr->images[i];
+        if (is_same(exo_image_at(kr, i), device, inode, mtime_ns, size))
+            return exo_image_at(kr, i);
     if (!create)
         return NULL;
     struct exo_image *image = NULL;
     exo_lock_acquire(&kr->image_lock);
     uint32_t i = 0;
-    while (i < kr->image_count && !is_same(&kr->images[i], device, inode, mtime_ns, size))
+    while (i < kr->image_count && !is_same(exo_image_at(kr, i), device, inode, mtime_ns, size))
         i++;
     if (i < EXO_IMAGE_COUNT)
-        image = &kr->images[i];
+        image = exo_image_at(kr, i);
     if (image != NULL && i == kr->image_count) {
         image->device = device;
         image->inode = inode;
         image->mtime_ns = mtime_ns;
         image->size = size;
+        image->index = i;
         store_release(&kr->image_count, i + 1);
     }
     exo_lock_release(&kr->image_lock);
@@ -42,7 +55,7 @@ struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t in
 
 uint32_t *exo_image_sites(struct exo_kr *kr, const struct exo_image *image)
 {
-    return kr->image_sites[image - kr->images].offsets;
+    return kr->image_sites[image->index].offsets;
 }
 
 void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_offset)
@@ -78,7 +91,7 @@ bool exo_copy_publish(struct exo_kr *kr, struct exo_image *image, const struct e
     exo_lock_acquire(&kr->image_lock);
     uint32_t i = kr->copy_count;
     if (i < EXO_COPY_COUNT) {
-        kr->copies[i] = *copy;
+        *exo_copy_at(kr, i) = *copy;
         kr->copy_count = i + 1;
         store_release(&image->copy, i + 1);
     }

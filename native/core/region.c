@@ -12,7 +12,7 @@ void exo_kr_init(struct exo_kr *kr, uint64_t size)
     kr->next_tid = 2;
     kr->task_high = 1;
     kr->cpu_count = 1;
-    kr->tids[0] = 1;
+    exo_ids_of(kr, 0)->tid = 1;
     kr->tasks[0].state = EXO_TASK_ALIVE;
     kr->tasks[0].flags = EXO_TASK_LEADER;
     kr->tasks[0].tid = kr->tasks[0].tgid = 1;

@@ -1,8 +1,8 @@
 /* Task slots: taking, freeing, and finding them by exo's or the host's number.
  *
  * Rules: slots are taken and freed under task_lock; finding needs no lock and may race with a task's
- * death, exactly as kill(2) may. The dense arrays tids and host_tids are written last on birth and
- * cleared first on death.
+ * death, exactly as kill(2) may. The dense array ids is written last on birth and cleared first on
+ * death.
  */
 #include <exo/core.h>
 
@@ -11,26 +11,22 @@
 
 #define TID_LAST 4194303 /* as Linux's pid_max on 64-bit */
 
-static uint32_t find_in(const uint32_t *numbers, uint32_t high, uint32_t number)
+uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid)
 {
-    for (uint32_t i = 0; i < high; i++)
-        if (load_relaxed(&numbers[i]) == number)
-            return i;
-    return high;
+    uint32_t high = tid == 0 ? 0 : load_acquire(&kr->task_high);
+    for (uint32_t slot = 0; slot < high; slot++)
+        if (load_relaxed(&exo_ids_of(kr, slot)->tid) == tid)
+            return slot;
+    return 0;
 }
 
-uint32_t exo_task_find(const struct exo_kr *kr, uint32_t tid)
+uint32_t exo_task_find_host(struct exo_kr *kr, uint32_t host_tid)
 {
-    uint32_t high = load_acquire(&kr->task_high);
-    uint32_t slot = tid == 0 ? high : find_in(kr->tids, high, tid);
-    return slot == high ? 0 : slot;
-}
-
-uint32_t exo_task_find_host(const struct exo_kr *kr, uint32_t host_tid)
-{
-    uint32_t high = load_acquire(&kr->task_high);
-    uint32_t slot = host_tid == 0 ? high : find_in(kr->host_tids, high, host_tid);
-    return slot == high ? 0 : slot;
+    uint32_t high = host_tid == 0 ? 0 : load_acquire(&kr->task_high);
+    for (uint32_t slot = 0; slot < high; slot++)
+        if (load_relaxed(&exo_ids_of(kr, slot)->host_tid) == host_tid)
+            return slot;
+    return 0;
 }
 
 /* A number in use as a process group or session must not come back as a pid. */
@@ -89,10 +85,10 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
             thread ? 0
                    : EXO_TASK_LEADER |
                          (kr->tasks[parent->leader_slot].flags &
-                          (EXO_TASK_IGNORES_SIGSYS | EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS));
+                          (EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS));
         task->pgid = kr->tasks[parent->leader_slot].pgid;
         task->sid = kr->tasks[parent->leader_slot].sid;
-        store_release(&kr->tids[slot], task->tid);
+        store_release(&exo_ids_of(kr, slot)->tid, task->tid);
     }
     exo_lock_release(&kr->task_lock);
     return slot;
@@ -100,8 +96,8 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
 
 static void free_locked(struct exo_kr *kr, uint32_t slot)
 {
-    store_relaxed(&kr->tids[slot], 0);
-    store_relaxed(&kr->host_tids[slot], 0);
+    store_relaxed(&exo_ids_of(kr, slot)->tid, 0);
+    store_relaxed(&exo_ids_of(kr, slot)->host_tid, 0);
     kr->tasks[slot].call_posted = 0;
     kr->frames[slot].state = EXO_FRAME_IDLE;
     store_release(&kr->tasks[slot].state, EXO_TASK_FREE);
@@ -199,10 +195,10 @@ void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint
 {
     store_release(&kr->tasks[slot].host_tid, host_tid);
     store_release(&kr->tasks[slot].host_tgid, host_tgid);
-    store_release(&kr->host_tids[slot], host_tid);
+    store_release(&exo_ids_of(kr, slot)->host_tid, host_tid);
 }
 
-uint32_t exo_task_pgid_of_host(const struct exo_kr *kr, uint32_t host_pgid)
+uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid)
 {
     if (host_pgid == kr->kernel_host_pgid || host_pgid == kr->kernel_host_sid)
         return 1;

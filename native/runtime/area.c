@@ -199,6 +199,7 @@ struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)
         if (from != NULL) {
             memcpy(sighands[i].actions, from->actions, sizeof(from->actions));
             sighands[i].known = from->known;
+            sighands[i].inherited = from->inherited;
         }
         return &sighands[i];
     }

@@ -39,7 +39,8 @@ struct exo_regs {
 /* Guest signal dispositions, one set per CLONE_SIGHAND group. */
 struct exo_sighand {
     struct k_sigaction actions[64];
-    uint64_t known; /* bit sig-1: actions[] says what the guest sees; else ask the host */
+    uint64_t known;     /* bit sig-1: actions[] says what the guest sees; else as at exec: */
+    uint64_t inherited; /* ... bit sig-1: ignored */
 };
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */

@@ -87,11 +87,9 @@ static uint32_t prepare_slot(const struct request *want)
     child->host_pgid = mine->leader->host_pgid;
     if (want->flags & CLONE_VM_)
         child->flags |= EXO_TASK_SHARES_VM;
-    struct exo_proc *from = &KR->procs[mine->task->leader_slot], *to = &KR->procs[slot];
-    to->nofile_soft = from->nofile_soft;
-    to->nofile_hard = from->nofile_hard;
-    to->flags = from->flags;
-    memcpy(to->exe, from->exe, strlen(from->exe) + 1);
+    child->nofile_soft = mine->leader->nofile_soft;
+    child->nofile_hard = mine->leader->nofile_hard;
+    child->flags |= mine->leader->flags & EXO_TASK_IN_PROC;
     return slot;
 }
 

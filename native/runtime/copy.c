@@ -18,7 +18,7 @@
 struct entry {
     uint64_t start, end;
     uint64_t text, extra; /* addresses of the copy's code and of its extra pages */
-    uint32_t copy;        /* index in KR->copies */
+    uint32_t copy;        /* exo_copy_at() */
 };
 
 WARM static struct entry entries[ENTRY_COUNT];
@@ -47,7 +47,7 @@ bool exo_copy_site(uint64_t address, struct exo_site *site)
         if (address >= load_acquire(&in->end) || address < in->start)
             continue;
         const struct exo_copy_site *table = table_of(in);
-        uint32_t low = 0, high = KR->copies[in->copy].site_count, offset = (uint32_t)(address - in->text);
+        uint32_t low = 0, high = exo_copy_at(KR, in->copy)->site_count, offset = (uint32_t)(address - in->text);
         while (low < high) {
             uint32_t middle = (low + high) / 2;
             if (table[middle].offset < offset)
@@ -55,7 +55,7 @@ bool exo_copy_site(uint64_t address, struct exo_site *site)
             else
                 high = middle;
         }
-        if (low == KR->copies[in->copy].site_count || table[low].offset != offset)
+        if (low == exo_copy_at(KR, in->copy)->site_count || table[low].offset != offset)
             return false;
         describe(in, &table[low], site);
         return true;
@@ -70,7 +70,7 @@ bool exo_copy_stub(uint64_t rip, struct exo_site *site)
         if (load_acquire(&in->end) == 0 || rip - in->extra >= EXO_COPY_STUB_SIZE)
             continue;
         const struct exo_copy_site *table = table_of(in);
-        for (uint32_t j = 0; j < KR->copies[in->copy].site_count; j++)
+        for (uint32_t j = 0; j < exo_copy_at(KR, in->copy)->site_count; j++)
             if (table[j].slot == (rip - in->extra) / STUB_SIZE) {
                 describe(in, &table[j], site);
                 return true;
@@ -120,7 +120,7 @@ static void restore(const struct entry *in)
     if (HOST_3(__NR_mprotect, in->start, in->end - in->start,
                PROT_READ_ | PROT_WRITE_ | PROT_EXEC_) != 0)
         return;
-    for (uint32_t i = 0; i < KR->copies[in->copy].site_count; i++) {
+    for (uint32_t i = 0; i < exo_copy_at(KR, in->copy)->site_count; i++) {
         struct exo_site site;
         describe(in, &table[i], &site);
         uint64_t at = exo_patch_start(&site);
@@ -188,7 +188,7 @@ bool exo_copy_map(struct exo_map *map)
     uint32_t newest = load_acquire(&map->image->copy);
     if (newest == 0 || newest > EXO_COPY_COUNT)
         return false;
-    const struct exo_copy *copy = &KR->copies[newest - 1];
+    const struct exo_copy *copy = exo_copy_at(KR, newest - 1);
     uint64_t extra = map->start + (uint64_t)copy->away, size = map->end - map->start;
     if (copy->text_offset != map->offset || copy->text_size != size)
         return false;
@@ -349,7 +349,7 @@ void exo_copy_consider(struct exo_map *map)
     struct exo_image *image = map->image;
     uint32_t times = fetch_add(&image->mapped, 1) + 1, copy = load_acquire(&image->copy);
     uint32_t known = load_acquire(&image->site_count);
-    if (copy == 0 ? times >= 2 : (times & (times - 1)) == 0 && KR->copies[copy - 1].seen < known)
+    if (copy == 0 ? times >= 2 : (times & (times - 1)) == 0 && exo_copy_at(KR, copy - 1)->seen < known)
         build(map, known);
 }
 
@@ -366,7 +366,7 @@ bool exo_copy_adopt(struct exo_map *map)
     if (map->image == NULL || (exo_mm.flags & EXO_KR_NO_PATCH) || has_entry(map))
         return false;
     uint32_t copy = load_acquire(&map->image->copy), known = load_acquire(&map->image->site_count);
-    if (copy == 0 || KR->copies[copy - 1].seen < known)
+    if (copy == 0 || exo_copy_at(KR, copy - 1)->seen < known)
         build(map, known);
     if (!exo_copy_map(map))
         return false;

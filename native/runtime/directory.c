@@ -37,6 +37,9 @@ SYSCALL(fstat)
     return error == 0 && unlikely(is_made_directory((int)a)) ? fix_stat((uint64_t)b) : error;
 }
 
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
 /* The *at calls whose path may be empty: the host's arguments for it. */
 static long host_place(struct exo_path *path, int dirfd, uint64_t guest_path, int *host_dirfd,
                        long *host_path)
@@ -49,15 +52,14 @@ static long host_place(struct exo_path *path, int dirfd, uint64_t guest_path, in
     return kind;
 }
 
-/* lstat of a link that we answer ourselves must not follow the path that stands for it. */
-static const char *unfollowed(struct exo_path *path, int flags)
+/* lstat of /proc/PID/exe: that of our fd for it would say other things. */
+static const char *unfollowed(const struct exo_path *path, int flags)
 {
     static const char self_exe[] = "/proc/self/exe";
-    bool exe = path->link != NULL && path->host[0] == '/' && memcmp(path->host, "/proc/", 6) != 0;
-    return exe && (flags & AT_SYMLINK_NOFOLLOW_) ? self_exe : path->host;
+    return path->exe && (flags & AT_SYMLINK_NOFOLLOW_) ? self_exe : path->host;
 }
 
-SYSCALL(newfstatat)
+WITH_PATH static long newfstatat_special(long a, long b, long c, long d)
 {
     struct exo_path path;
     int dirfd;
@@ -72,7 +74,14 @@ SYSCALL(newfstatat)
     return error == 0 && unlikely(by_fd) ? fix_stat((uint64_t)c) : error;
 }
 
-SYSCALL(statx)
+SYSCALL(newfstatat)
+{
+    if ((d & AT_EMPTY_PATH_) || exo_path_may_be_special((int)a, (uint64_t)b))
+        return newfstatat_special(a, b, c, d);
+    return host_wait(__NR_newfstatat, exo_dirfd_host((int)a), b, c, d, 0, 0);
+}
+
+WITH_PATH static long statx_special(long a, long b, long c, long d, long e)
 {
     struct exo_path path;
     int dirfd;
@@ -92,7 +101,14 @@ SYSCALL(statx)
     return error ? error : guest_put((uint64_t)e + STATX_NLINK_OFFSET, &links);
 }
 
-static long do_readlink(int dirfd, uint64_t guest_path, uint64_t to, long size)
+SYSCALL(statx)
+{
+    if ((c & AT_EMPTY_PATH_) || exo_path_may_be_special((int)a, (uint64_t)b))
+        return statx_special(a, b, c, d, e);
+    return host_wait(__NR_statx, exo_dirfd_host((int)a), b, c, d, e, 0);
+}
+
+WITH_PATH static long readlink_special(int dirfd, uint64_t guest_path, uint64_t to, long size)
 {
     struct exo_path path;
     int host_dirfd;
@@ -107,6 +123,24 @@ static long do_readlink(int dirfd, uint64_t guest_path, uint64_t to, long size)
     long link_size = (long)strlen(path.link);
     link_size = link_size < size ? link_size : size;
     return guest_write(to, path.link, (uint64_t)link_size) ? -EFAULT : link_size;
+}
+
+/* Every static program of glibc's asks this at its start. */
+static bool asks_own_exe(uint64_t path)
+{
+    static const char own[] = "/proc/self/exe";
+    char text[sizeof(own)];
+    return guest_read(text, path, sizeof(text)) == 0 && memcmp(text, own, sizeof(own)) == 0;
+}
+
+static long do_readlink(int dirfd, uint64_t path, uint64_t to, long size)
+{
+    if (asks_own_exe(path))
+        return host_wait(__NR_readlinkat, AT_FDCWD_, (long)"/proc/self/fd/" TEXT(EXO_FD_EXE),
+                         (long)to, size, 0, 0);
+    if (exo_path_may_be_special(dirfd, path))
+        return readlink_special(dirfd, path, to, size);
+    return host_wait(__NR_readlinkat, exo_dirfd_host(dirfd), (long)path, (long)to, size, 0, 0);
 }
 
 SYSCALL(readlink)
@@ -182,8 +216,10 @@ SYSCALL(getcwd)
 /* DIFFERS: threads that share a working directory (CLONE_FS) across processes do not share this. */
 static void note_cwd(bool below_proc)
 {
-    struct exo_proc *proc = &KR->procs[area()->task->leader_slot];
-    proc->flags = below_proc ? proc->flags | EXO_PROC_CWD : proc->flags & ~(uint64_t)EXO_PROC_CWD;
+    if (below_proc)
+        fetch_or(&area()->leader->flags, EXO_TASK_IN_PROC);
+    else
+        fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_IN_PROC);
 }
 
 SYSCALL(chdir)

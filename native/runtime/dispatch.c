@@ -16,9 +16,9 @@ static long counted(uint32_t nr, long a, long b, long c, long d, long e, long f)
 {
     struct exo_area *mine = area();
     uint64_t before = mine->host_calls;
-    fetch_add(&KR->stats.calls[nr], 1);
+    fetch_add(&KR->counts.calls[nr], 1);
     long result = exo_handlers[nr](a, b, c, d, e, f);
-    fetch_add(&KR->stats.host_calls[nr], mine->host_calls - before);
+    fetch_add(&KR->counts.host_calls[nr], mine->host_calls - before);
     return result;
 }
 

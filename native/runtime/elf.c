@@ -37,9 +37,9 @@ static long read_at(int fd, void *to, uint64_t size, uint64_t offset)
     return (uint64_t)got == size ? 0 : -EIO;
 }
 
-static long read_interp(struct exo_elf *elf, int fd, const char **why)
+static long find_interp(struct exo_elf *elf, int fd, char *room, const char **why)
 {
-    elf->interp[0] = '\0';
+    elf->interp = NULL;
     for (unsigned i = 0; i < elf->header.e_phnum; i++) {
         const Elf64_Phdr *phdr = &elf->phdrs[i];
         if (phdr->p_type != PT_INTERP)
@@ -47,29 +47,42 @@ static long read_interp(struct exo_elf *elf, int fd, const char **why)
         *why = "an ELF file with a broken interpreter name";
         if (phdr->p_filesz > EXO_PATH_SIZE || phdr->p_filesz < 2)
             return -ENOEXEC;
-        long error = read_at(fd, elf->interp, phdr->p_filesz, phdr->p_offset);
+        uint64_t end = phdr->p_offset + phdr->p_filesz;
+        bool read = end > phdr->p_offset && end <= (uint64_t)elf->got;
+        long error = read ? 0 : read_at(fd, room, phdr->p_filesz, phdr->p_offset);
         if (error != 0)
             return error;
+        elf->interp = read ? (const char *)&elf->header + phdr->p_offset : room;
         return elf->interp[phdr->p_filesz - 1] == '\0' ? 0 : -ENOEXEC;
     }
     return 0;
 }
 
-long exo_elf_read(struct exo_elf *elf, int fd, const char **why)
+long exo_elf_open(struct exo_elf *elf, int fd)
 {
     memset(&elf->header, 0, sizeof(elf->header));
-    long got = HOST_4(__NR_pread64, fd, &elf->header, sizeof(elf->header), 0);
-    if (got < 0)
-        return got;
-    long error = check_header(&elf->header, why);
+    elf->got = HOST_4(__NR_pread64, fd, &elf->header, EXO_ELF_HEAD_SIZE, 0);
+    return elf->got;
+}
+
+long exo_elf_check(struct exo_elf *elf, int fd, char *interp, const char **why)
+{
+    const Elf64_Ehdr *header = &elf->header;
+    if (elf->got < 0)
+        return elf->got;
+    long error = check_header(header, why);
     if (error != 0)
         return error;
     *why = "a truncated file of the x86-64 ELF format";
-    if (got < (long)sizeof(elf->header))
+    if (elf->got < (long)sizeof(*header))
         return -ENOEXEC;
     *why = "an x86-64 ELF file with broken program headers";
-    error = read_at(fd, elf->phdrs, elf->header.e_phnum * sizeof(Elf64_Phdr), elf->header.e_phoff);
-    return error != 0 ? error : read_interp(elf, fd, why);
+    uint64_t size = header->e_phnum * sizeof(Elf64_Phdr);
+    if (header->e_phoff != sizeof(*header) || sizeof(*header) + size > (uint64_t)elf->got) {
+        error = read_at(fd, elf->phdrs, size, header->e_phoff);
+        elf->got = sizeof(*header); /* the rest is overwritten */
+    }
+    return error != 0 ? error : find_interp(elf, fd, interp, why);
 }
 
 bool exo_elf_wants_executable_stack(const struct exo_elf *elf)

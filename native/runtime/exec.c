@@ -12,7 +12,7 @@
 #include "text.h"
 #include "translate.h"
 
-#define SCRATCH_SIZE ((sizeof(struct exo_program) + 4095) & ~4095UL)
+#define STACK_NEEDED 0x5000 /* by the calls that work on it */
 #define ST_NOEXEC_ 8
 
 struct k_statfs {
@@ -20,15 +20,17 @@ struct k_statfs {
         spare[4];
 };
 
+_Static_assert(AREA_ALTSTACK_END + sizeof(struct exo_program) + STACK_NEEDED <= AREA_STRUCT,
+               "exo_program on the runtime's stack");
+
 struct exo_program *exo_program_create(void)
 {
-    long got = HOST_6(__NR_mmap, 0, SCRATCH_SIZE, PROT_READ_ | PROT_WRITE_,
-                      MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
-    if (got < 0)
-        return NULL;
-    struct exo_program *program = (struct exo_program *)got;
+    struct exo_program *program =
+        (struct exo_program *)((uint64_t)area() - AREA_STRUCT + AREA_ALTSTACK_END);
     program->exe = program->interp = -1;
+    program->prefix_count = 0;
     program->why = "";
+    program->path[0] = '\0';
     return program;
 }
 
@@ -44,7 +46,6 @@ static void close_files(struct exo_program *program)
 void exo_program_free(struct exo_program *program)
 {
     close_files(program);
-    HOST_2(__NR_munmap, program, SCRATCH_SIZE);
 }
 
 /* An open file that may be executed: regular, with execute permission, not on a noexec mount. */
@@ -119,14 +120,15 @@ static void put_in_front(struct exo_program *program, char *text)
 
 static long open_interp(struct exo_program *program)
 {
-    if (program->elf.interp[0] == '\0')
+    if (program->elf.interp == NULL)
         return 0;
     long fd = open_executable(AT_FDCWD_, program->elf.interp, 0);
     program->why = "its ELF interpreter is missing";
     if (fd < 0)
         return fd;
     program->interp = (int)fd;
-    long error = exo_elf_read(&program->interp_elf, (int)fd, &program->why);
+    exo_elf_open(&program->interp_elf, (int)fd);
+    long error = exo_elf_check(&program->interp_elf, (int)fd, program->interp_name, &program->why);
     return error == -ENOEXEC ? -ELIBBAD : error;
 }
 
@@ -155,7 +157,6 @@ long exo_program_open(struct exo_program *program, int host_dirfd, int flags)
 {
     char *path = program->path;
     for (int depth = 0;; depth++) {
-        char magic[2] = {0};
         program->why = "";
         const char *name = exo_host_name(&program->found, path);
         long fd =
@@ -164,9 +165,11 @@ long exo_program_open(struct exo_program *program, int host_dirfd, int flags)
             return fd;
         close_files(program);
         program->exe = (int)fd;
-        HOST_4(__NR_pread64, fd, magic, 2, 0);
+        exo_elf_open(&program->elf, (int)fd);
+        const unsigned char *magic = program->elf.header.e_ident;
         if (magic[0] != '#' || magic[1] != '!') {
-            long error = exo_elf_read(&program->elf, (int)fd, &program->why);
+            long error =
+                exo_elf_check(&program->elf, (int)fd, program->interp_name, &program->why);
             return error != 0 ? error : open_interp(program);
         }
         if (depth == EXO_SCRIPT_DEPTH)
@@ -251,34 +254,46 @@ static long build_argv(struct exo_program *program, char *info, uint64_t argv, l
     return 0;
 }
 
+static uint64_t *argument_array(struct exo_program *program, uint64_t count)
+{
+    if (count <= EXO_EXEC_ARGUMENTS)
+        return program->argv;
+    long got = HOST_6(__NR_mmap, 0, (count + 16) * 8, PROT_READ_ | PROT_WRITE_,
+                      MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
+    return got < 0 ? NULL : (uint64_t *)got;
+}
+
+static long execute(const struct exo_program *program, const uint64_t *argv, uint64_t envp)
+{
+    uint64_t none = 0;
+    settle_cloexec();
+    keep_across_exec(program->exe);
+    keep_across_exec(program->interp);
+    exo_actions_before_exec(area()->sighand);
+    swap_tables();
+    exo_robust_release_all();
+    fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_SHARES_MEMORY);
+    long error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", (long)argv,
+                           envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
+    swap_tables();
+    return error;
+}
+
 long exo_program_run(struct exo_program *program, uint64_t argv, uint64_t envp)
 {
     char info[64];
     long argc = count_strings(argv), envc = count_strings(envp);
     if (argc < 0 || envc < 0)
         return argc < 0 ? argc : envc;
-    uint64_t size = ((uint64_t)argc + 16) * 8;
-    long array =
-        HOST_6(__NR_mmap, 0, size, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
-    if (array < 0)
+    uint64_t *array = argument_array(program, (uint64_t)argc);
+    if (array == NULL)
         return -ENOMEM;
     put_info(info, program);
-    long error = build_argv(program, info, argv, argc, (uint64_t *)array);
-    if (error == 0) {
-        uint64_t none = 0;
-        settle_cloexec();
-        keep_across_exec(program->exe);
-        keep_across_exec(program->interp);
-        exo_actions_before_exec(area()->sighand);
-        swap_tables();
-        exo_robust_release_all();
-        fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_SHARES_MEMORY);
-        error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", array,
-                          envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
-        swap_tables();
-        exo_actions_after_failed_exec(area()->sighand);
-    }
-    HOST_2(__NR_munmap, array, size);
+    long error = build_argv(program, info, argv, argc, array);
+    if (error == 0)
+        error = execute(program, array, envp);
+    if (array != program->argv)
+        HOST_2(__NR_munmap, array, ((uint64_t)argc + 16) * 8);
     return error;
 }
 
@@ -287,8 +302,6 @@ static long do_exec(int dirfd, uint64_t path, uint64_t argv, uint64_t envp, int 
     if (flags & ~(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_))
         return -EINVAL;
     struct exo_program *program = exo_program_create();
-    if (program == NULL)
-        return -ENOMEM;
     long error = guest_string(program->path, path, EXO_PATH_SIZE);
     if (error >= 0) {
         bool by_fd = error == 0 && (flags & AT_EMPTY_PATH_);

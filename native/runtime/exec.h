@@ -8,15 +8,19 @@
 #define EXO_SCRIPT_DEPTH 5
 #define EXO_SCRIPT_LINE 256
 
-/* What a path resolves to. Lives in a scratch mapping: too large for the runtime's stack. */
+#define EXO_EXEC_ARGUMENTS 160 /* more than that need a mapping */
+
+/* What a path resolves to. There is one per thread, at the low end of the runtime's stack. */
 struct exo_program {
-    char path[EXO_PATH_SIZE]; /* as the guest gave it: AT_EXECFN */
-    int exe, interp;          /* open host fds; interp -1 for a static program */
-    unsigned prefix_count;    /* arguments that scripts put in front */
+    int exe, interp;       /* open host fds; interp -1 for a static program */
+    unsigned prefix_count; /* arguments that scripts put in front */
     char *prefix[2 * EXO_SCRIPT_DEPTH + 1];
-    char lines[EXO_SCRIPT_DEPTH][EXO_SCRIPT_LINE + 1];
     const char *why; /* for a person: what was wrong */
+    uint64_t argv[EXO_EXEC_ARGUMENTS + 16];
+    char path[EXO_PATH_SIZE]; /* as the guest gave it: AT_EXECFN */
     struct exo_elf elf, interp_elf;
+    char interp_name[EXO_PATH_SIZE];
+    char lines[EXO_SCRIPT_DEPTH][EXO_SCRIPT_LINE + 1];
     struct exo_path found; /* path, where it leads below /proc */
 };
 

@@ -71,16 +71,27 @@ static long open_proc(struct exo_path *path, const struct open_how *how, long ki
     return fd;
 }
 
-static long do_open(int dirfd, uint64_t guest_path, const struct open_how *how, bool how_call)
+static long open_plain(int dirfd, uint64_t path, const struct open_how *how, bool how_call)
+{
+    int host_dirfd = dirfd == AT_FDCWD_ ? dirfd : exo_fd_host(dirfd);
+    return open_host(host_dirfd, (const char *)path, how, how_call);
+}
+
+WITH_PATH static long open_special(int dirfd, uint64_t guest_path, const struct open_how *how,
+                                   bool how_call)
 {
     struct exo_path path;
     long kind = exo_path_resolve(&path, dirfd, guest_path);
     if (kind < 0)
         return kind;
-    if (kind > EXO_PATH_PLAIN)
-        return open_proc(&path, how, kind);
-    int host_dirfd = dirfd == AT_FDCWD_ ? dirfd : exo_fd_host(dirfd);
-    return open_host(host_dirfd, (const char *)guest_path, how, how_call);
+    return kind > EXO_PATH_PLAIN ? open_proc(&path, how, kind)
+                                 : open_plain(dirfd, guest_path, how, how_call);
+}
+
+static long do_open(int dirfd, uint64_t path, const struct open_how *how, bool how_call)
+{
+    return exo_path_may_be_special(dirfd, path) ? open_special(dirfd, path, how, how_call)
+                                                : open_plain(dirfd, path, how, how_call);
 }
 
 SYSCALL(open)

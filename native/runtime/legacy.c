@@ -128,7 +128,7 @@ static void exchange_frame(struct exo_frame *frame)
         post(frame, state);
     }
     if (area()->observe & EXO_OBSERVE_STATS)
-        fetch_add(&KR->stats.legacy_calls[frame->nr], 1);
+        fetch_add(&KR->counts.legacy_calls[frame->nr], 1);
 }
 
 static uint32_t argument_size(const struct exo_arg *arg, const long *args)

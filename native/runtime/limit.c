@@ -37,7 +37,7 @@ static long raise_host(long host_pid, uint64_t hard)
 
 static long limit_files(uint32_t leader, long host_pid, const struct limit *new, struct limit *old)
 {
-    struct exo_proc *proc = &KR->procs[leader];
+    struct exo_task *proc = &KR->tasks[leader];
     struct limit ignored;
     /* Whether the caller may touch that process at all is the host's to say. */
     long error = host_pid == 0 ? 0 : HOST_4(__NR_prlimit64, host_pid, RLIMIT_NOFILE_, 0, &ignored);

@@ -19,6 +19,7 @@
 #define BRK_RANDOM_PAGES 0x2000     /* 32 MiB, as the host */
 #define ADDR_NO_RANDOMIZE 0x0040000
 #define PROT_GROWSDOWN_ 0x01000000
+#define HWCAP2_FSGSBASE 2
 
 extern noreturn void exo_start(uint64_t entry, uint64_t stack);
 noreturn void exo_loader(uint64_t *stack);
@@ -83,15 +84,32 @@ static void map_region(void)
     exo_mm.intercept = KR->intercept;
 }
 
+/* GS base; with an instruction, where the host allows it. */
+static void set_gs(const struct boot *boot, struct exo_area *mine)
+{
+    const uint64_t *auxv = boot->stack + boot->stack[0] + 2;
+    while (*auxv)
+        auxv++;
+    for (auxv++; auxv[0] != AT_NULL; auxv += 2)
+        if (auxv[0] == AT_HWCAP2 && (auxv[1] & HWCAP2_FSGSBASE)) {
+            __asm__ volatile("wrgsbase %0" : : "r"(mine));
+            return;
+        }
+    host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
+}
+
 /* The first thread's area; other threads of the process died at exec, their slots go. */
 static void attach(const struct boot *boot)
 {
     struct exo_area *mine = exo_area_create();
     if (mine == NULL)
         fail("no memory");
-    long tid = host_call_early(__NR_set_tid_address, 0, 0, 0, 0, 0, 0);
-    host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
+    /* Whoever executes becomes its process's first thread. */
+    long tid = boot->first ? host_call_early(__NR_set_tid_address, 0, 0, 0, 0, 0, 0)
+                           : (long)KR->tasks[boot->slot].host_tgid;
+    set_gs(boot, mine);
     mine->sighand = exo_sighand_create(NULL);
+    mine->sighand->inherited = KR->tasks[boot->slot].ignored;
     for (uint32_t i = 1; i < KR->task_high; i++)
         if (i != boot->slot && KR->tasks[i].state != EXO_TASK_FREE &&
             KR->tasks[i].leader_slot == boot->slot)
@@ -153,8 +171,6 @@ static noreturn void refuse(const struct exo_program *program, long error)
 static struct exo_program *find_first(struct boot *boot)
 {
     struct exo_program *program = exo_program_create();
-    if (program == NULL)
-        fail("no memory");
     if (strlen(boot->path) >= EXO_PATH_SIZE)
         refuse(program, -ENAMETOOLONG);
     exo_put_text(program->path, boot->path);
@@ -168,17 +184,21 @@ static struct exo_program *find_first(struct boot *boot)
     return program;
 }
 
+static bool read_again(struct exo_elf *elf, int fd, char *interp)
+{
+    const char *why;
+    exo_elf_open(elf, fd);
+    return exo_elf_check(elf, fd, interp, &why) == 0;
+}
+
 /* The program the parent has opened and checked; what changed since is fatal, as at exec. */
 static struct exo_program *take_opened(const struct boot *boot)
 {
     struct exo_program *program = exo_program_create();
-    if (program == NULL)
-        exo_signal_kill_self(SIGSEGV_);
     program->exe = boot->exe;
     program->interp = boot->interp;
-    const char *why;
-    if (exo_elf_read(&program->elf, boot->exe, &why) != 0 ||
-        (boot->interp >= 0 && exo_elf_read(&program->interp_elf, boot->interp, &why) != 0))
+    if (!read_again(&program->elf, boot->exe, program->interp_name) ||
+        (boot->interp >= 0 && !read_again(&program->interp_elf, boot->interp, program->interp_name)))
         exo_signal_kill_self(SIGSEGV_);
     return program;
 }
@@ -249,15 +269,11 @@ static void set_host_view(const struct boot *boot, const struct exo_image_map *e
 static void set_names(const char *path, int exe)
 {
     const char *base = path;
-    char self[40] = "/proc/self/fd/";
     for (const char *at = path; *at; at++)
         if (*at == '/' && at[1])
             base = at + 1;
     HOST_2(__NR_prctl, PR_SET_NAME, base);
-    exo_put_number(self + strlen(self), (uint64_t)exe);
-    char *to = KR->procs[area()->task->leader_slot].exe;
-    long size = HOST_3(__NR_readlink, self, to, EXO_PATH_SIZE - 1);
-    to[size > 0 ? size : 0] = '\0';
+    HOST_3(__NR_dup3, exe, EXO_FD_EXE, O_CLOEXEC_);
 }
 
 static uint64_t place(struct boot *boot, struct exo_program *program)
@@ -293,8 +309,8 @@ static uint64_t place(struct boot *boot, struct exo_program *program)
 noreturn void exo_loader(uint64_t *stack)
 {
     struct boot boot;
-    uint64_t started = now_ns();
     parse(&boot, stack);
+    uint64_t started = boot.first ? now_ns() : 0;
     map_region();
     if (boot.first)
         KR->stats.boot_ns[EXO_BOOT_LOADER] = started;

@@ -57,12 +57,28 @@ static long make_call(const struct exo_call *call, long nr, const long *args)
     return call->ret == EXO_RET_PID && result > 0 ? (long)exo_tid_of((uint32_t)result) : result;
 }
 
+/* The rare case, apart for its large frame. A call has two paths at most. */
+WITH_PATH static long pass_paths(const struct exo_call *call, long nr, long *args,
+                                 const long *guest_dirfds)
+{
+    char hosts[2][EXO_HOST_PATH_SIZE];
+    for (int i = 0; i < call->argc; i++) {
+        if (call->args[i].kind != EXO_ARG_PATH)
+            continue;
+        long error = pass_path(call, args, i, guest_dirfds[i], hosts[i > 1]);
+        if (error != 0)
+            return error;
+    }
+    return make_call(call, nr, args);
+}
+
 long exo_pass(long a, long b, long c, long d, long e, long f)
 {
     uint64_t nr = area()->regs.nr;
     const struct exo_call *call = &exo_calls[nr];
-    long args[6] = {a, b, c, d, e, f}, guest_dirfd = AT_FDCWD_;
-    char hosts[2][EXO_HOST_PATH_SIZE]; /* a call has two paths at most */
+    long args[6] = {a, b, c, d, e, f}, guest_dirfds[7] = {AT_FDCWD_, AT_FDCWD_, AT_FDCWD_, AT_FDCWD_,
+                                                          AT_FDCWD_, AT_FDCWD_, AT_FDCWD_};
+    bool special = false;
     for (int i = 0; i < call->argc; i++) {
         switch (call->args[i].kind) {
         case EXO_ARG_FD:
@@ -71,23 +87,21 @@ long exo_pass(long a, long b, long c, long d, long e, long f)
                 return -EBADF;
             break;
         case EXO_ARG_DIRFD:
-            guest_dirfd = (int)args[i];
-            args[i] = guest_dirfd < 0 ? guest_dirfd : exo_fd_host((int)guest_dirfd);
+            guest_dirfds[i + 1] = (int)args[i];
+            args[i] = (int)args[i] < 0 ? (int)args[i] : exo_fd_host((int)args[i]);
             break;
         case EXO_ARG_PID:
             args[i] = translate_pid(args[i]);
             if (args[i] == -ESRCH)
                 return -ESRCH;
             break;
-        case EXO_ARG_PATH: {
-            long error = pass_path(call, args, i, guest_dirfd, hosts[i > 1]);
-            if (error != 0)
-                return error;
+        case EXO_ARG_PATH:
+            special |= exo_path_may_be_special((int)guest_dirfds[i], (uint64_t)args[i]);
             break;
-        }
         default:
             break;
         }
     }
-    return make_call(call, (long)nr, args);
+    return special ? pass_paths(call, (long)nr, args, guest_dirfds)
+                   : make_call(call, (long)nr, args);
 }

@@ -10,11 +10,6 @@
 #include "text.h"
 #include "translate.h"
 
-static struct exo_proc *my_proc(void)
-{
-    return &KR->procs[area()->task->leader_slot];
-}
-
 static bool is_end(char c)
 {
     return c == '\0' || c == '/';
@@ -28,7 +23,7 @@ static const char *component(const char *text, const char *name)
 }
 
 /* Cheap look at the guest's string: could it lead to /proc or /dev? */
-static bool may_be_special(int dirfd, uint64_t path)
+bool exo_path_may_be_special(int dirfd, uint64_t path)
 {
     long first = guest_byte(path);
     if (first == '/') {
@@ -38,7 +33,7 @@ static bool may_be_special(int dirfd, uint64_t path)
     if (first < 0)
         return false; /* NULL or bad: the host has the answer */
     if (dirfd == AT_FDCWD_)
-        return my_proc()->flags & EXO_PROC_CWD;
+        return (area()->leader->flags & EXO_TASK_IN_PROC) != 0;
     struct exo_fd *entry = exo_fd_entry(dirfd);
     return entry != NULL && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY));
 }
@@ -152,7 +147,7 @@ static bool link_of_fd(char *to, int host)
 
 bool exo_path_of_cwd(char *to)
 {
-    return (my_proc()->flags & EXO_PROC_CWD) && read_link(to, "/proc/self/cwd");
+    return (area()->leader->flags & EXO_TASK_IN_PROC) && read_link(to, "/proc/self/cwd");
 }
 
 static const char *const owned_names[] = {"/status", "/stat",   "/task",
@@ -168,9 +163,8 @@ static long translate_entry(struct exo_path *path, char *to, const char *rest, u
             return EXO_PATH_OWNED;
         }
     if ((after = component(rest, "/exe")) != NULL) {
-        const char *exe = KR->procs[KR->tasks[slot].leader_slot].exe;
-        path->link = *after == '\0' ? exe : NULL;
-        exo_put_text(exo_put_text(path->host, exe), after);
+        path->exe = *after == '\0';
+        exo_put_text(exo_put_number(exo_put_text(to, "/fd/"), EXO_FD_EXE), after);
         return EXO_PATH_PROC;
     }
     bool info = exo_skip(rest, "/fdinfo/") != NULL;
@@ -263,13 +257,14 @@ static long put_base(struct exo_path *path, int dirfd)
 long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
 {
     char text[EXO_PATH_SIZE];
-    if (likely(!may_be_special(dirfd, guest_path)))
+    if (likely(!exo_path_may_be_special(dirfd, guest_path)))
         return EXO_PATH_PLAIN;
     long size = guest_string(text, guest_path, sizeof(text));
     if (size < 0)
         return size;
     path->guest[0] = '\0';
     path->link = NULL;
+    path->exe = false;
     if (text[0] != '/') {
         long base = put_base(path, dirfd);
         if (base <= 0 || size == 0)
@@ -301,5 +296,6 @@ void exo_name_by_fd(char *path, int fd)
 long exo_path_of_fd(struct exo_path *path, int host)
 {
     path->link = NULL;
+    path->exe = false;
     return link_of_fd(path->guest, host) ? translate(path) : EXO_PATH_PLAIN;
 }

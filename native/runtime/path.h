@@ -16,9 +16,14 @@ struct exo_path {
     char guest[EXO_PATH_SIZE];     /* absolute, normalised, `self` replaced by the pid */
     char host[EXO_HOST_PATH_SIZE]; /* what the host calls it */
     const char *link;              /* what readlink gives, NULL: ask the host */
+    bool exe;                      /* /proc/PID/exe itself */
     char text[EXO_PATH_SIZE];      /* ... where it had to be made */
 };
 
+/* False: the path is certainly EXO_PATH_PLAIN. Callers ask first, before they enter a function with a
+ * struct exo_path, which takes pages of stack that few processes ever need. */
+bool exo_path_may_be_special(int dirfd, uint64_t path);
+#define WITH_PATH __attribute__((noinline))
 /* Looks at a guest's path argument. enum exo_path_kind, or -errno. PLAIN leaves *path alone. */
 long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path);
 /* The host's name of an absolute or relative path in runtime memory (execve's interpreters). */

@@ -60,11 +60,8 @@ void exo_action_to_host(int sig, const struct k_sigaction *action)
 struct k_sigaction exo_action_get(struct exo_sighand *hand, int sig)
 {
     if (!(hand->known & SIG_BIT(sig))) {
-        struct k_sigaction host = {0};
-        host_sigaction(sig, NULL, &host);
-        if (host.handler != SIG_IGN_)
-            host = (struct k_sigaction){0};
-        hand->actions[sig - 1] = host;
+        hand->actions[sig - 1] = (struct k_sigaction){
+            .handler = hand->inherited & SIG_BIT(sig) ? SIG_IGN_ : SIG_DFL_};
         fetch_or(&hand->known, SIG_BIT(sig));
     }
     return hand->actions[sig - 1];
@@ -81,8 +78,6 @@ void exo_signal_init(void)
     }
     struct k_sigaction child = exo_action_get(hand, SIGCHLD_);
     note_reaping(&child);
-    if (area()->leader->flags & EXO_TASK_IGNORES_SIGSYS)
-        hand->actions[SIGSYS_ - 1].handler = SIG_IGN_;
 }
 
 /* CLONE_CLEAR_SIGHAND: handlers back to the default, ignored ones stay ignored. */
@@ -97,26 +92,14 @@ void exo_actions_clear(struct exo_sighand *hand)
     }
 }
 
-/* The host resets handlers at exec; ignoring one of our three would be lost with them. */
+/* The host resets handlers at exec, ours for what the guest ignores too: the next program is told. */
 void exo_actions_before_exec(struct exo_sighand *hand)
 {
-    struct k_sigaction ignore = {.handler = SIG_IGN_};
-    if (hand->actions[SIGSEGV_ - 1].handler == SIG_IGN_)
-        host_sigaction(SIGSEGV_, &ignore, NULL);
-    if (hand->actions[SIGBUS_ - 1].handler == SIG_IGN_)
-        host_sigaction(SIGBUS_, &ignore, NULL);
-    if (hand->actions[SIGSYS_ - 1].handler == SIG_IGN_)
-        area()->leader->flags |= EXO_TASK_IGNORES_SIGSYS;
-    else
-        area()->leader->flags &= ~(uint32_t)EXO_TASK_IGNORES_SIGSYS;
-}
-
-/* The program stays: our three come to the runtime again. */
-void exo_actions_after_failed_exec(struct exo_sighand *hand)
-{
+    uint64_t ignored = hand->inherited & ~hand->known;
     for (int sig = 1; sig <= 64; sig++)
-        if (SIG_UNBLOCKABLE & SIG_BIT(sig))
-            exo_action_to_host(sig, &hand->actions[sig - 1]);
+        if ((hand->known & SIG_BIT(sig)) && hand->actions[sig - 1].handler == SIG_IGN_)
+            ignored |= SIG_BIT(sig);
+    area()->leader->ignored = ignored;
 }
 
 static uint64_t swap_mask(uint64_t mask)

@@ -11,7 +11,6 @@ struct k_sigaction exo_action_get(struct exo_sighand *hand, int sig);
 void exo_action_to_host(int sig, const struct k_sigaction *action);
 void exo_actions_clear(struct exo_sighand *hand);
 void exo_actions_before_exec(struct exo_sighand *hand);
-void exo_actions_after_failed_exec(struct exo_sighand *hand);
 void exo_exit_work(void);
 void exo_signal_give_back(void);
 void exo_raise_unblocked(void);

@@ -62,7 +62,7 @@ int exo_dirfd_host(int fd)
 
 uint64_t exo_fd_limit(void)
 {
-    return KR->procs[area()->task->leader_slot].nofile_soft;
+    return area()->leader->nofile_soft;
 }
 
 int exo_fd_take(uint32_t lowest)

@@ -20,7 +20,7 @@ void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
     regs->rcx = exo_return_address(regs->rip);
     regs->rip = (uint64_t)exo_entry;
     if ((area()->observe & EXO_OBSERVE_STATS) && regs->rax < EXO_CALL_COUNT)
-        fetch_add(&KR->stats.trapped[regs->rax], 1);
+        fetch_add(&KR->counts.trapped[regs->rax], 1);
 }
 
 uint64_t exo_fault_fixup(struct k_ucontext *uc)

@@ -11,7 +11,7 @@ static void test_init(const struct exo_kr *kr)
     CHECK_SAME(kr->next_tid, 2);
     CHECK_SAME(kr->task_high, 1);
     CHECK_SAME(kr->cpu_count, 1);
-    CHECK_SAME(kr->tids[0], 1);
+    CHECK_SAME(exo_ids_of(kr, 0)->tid, 1);
     CHECK_SAME(kr->image_count, 0);
     const struct exo_task *first = &kr->tasks[0];
     CHECK_SAME(first->state, EXO_TASK_ALIVE);

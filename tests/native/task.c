@@ -17,7 +17,7 @@ static void test_family(struct exo_kr *kr)
     CHECK_SAME(tasks[parent].leader_slot, parent);
     CHECK_SAME(tasks[parent].parent_slot, 0);
     tasks[parent].pgid = tasks[parent].sid = 2;
-    tasks[parent].flags |= EXO_TASK_IGNORES_SIGSYS | EXO_TASK_EXECED;
+    tasks[parent].flags |= EXO_TASK_SHARES_MEMORY | EXO_TASK_EXECED;
     uint32_t thread = exo_task_create(kr, parent, true);
     CHECK(tasks[thread].tid == 3 && tasks[thread].tgid == 2 && tasks[thread].ppid == 1);
     CHECK_SAME(tasks[thread].leader_slot, parent);
@@ -27,7 +27,7 @@ static void test_family(struct exo_kr *kr)
     CHECK(tasks[child].pgid == 2 && tasks[child].sid == 2);
     CHECK_SAME(tasks[child].parent_slot, parent);
     CHECK_SAME(tasks[child].leader_slot, child);
-    CHECK_SAME(tasks[child].flags, EXO_TASK_LEADER | EXO_TASK_IGNORES_SIGSYS);
+    CHECK_SAME(tasks[child].flags, EXO_TASK_LEADER | EXO_TASK_SHARES_MEMORY);
     uint32_t grandchild = exo_task_create(kr, child, false);
     CHECK_SAME(tasks[grandchild].parent_slot, child);
 
@@ -241,8 +241,8 @@ static void test_threads(void)
     CHECK(shared.kr->task_high <= THREADS * (HELD + 1) * 2 + 1);
     for (uint32_t i = 1; i < shared.kr->task_high; i++) {
         CHECK_SAME(shared.kr->tasks[i].state, EXO_TASK_FREE);
-        CHECK_SAME(shared.kr->tids[i], 0);
-        CHECK_SAME(shared.kr->host_tids[i], 0);
+        CHECK_SAME(exo_ids_of(shared.kr, i)->tid, 0);
+        CHECK_SAME(exo_ids_of(shared.kr, i)->host_tid, 0);
     }
     CHECK_SAME(shared.kr->next_tid, 2 + THREADS * ROUNDS * 2);
     region_destroy(shared.kr);

@@ -26,16 +26,19 @@
 #define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
+#define EXO_FD_EXE 59      /* the program, what /proc/PID/exe leads to */
 #define EXO_FD_KR 60       /* the kernel region's memfd */
 #define EXO_FD_DOORBELL 61 /* eventfd that wakes the kernel process */
 #define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
 #define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
 
+#define EXO_KR_PADDING 2048  /* so that the ids of the first slots share pages with the rest */
 #define EXO_TASK_COUNT 16384 /* slots, threads included; slot 0 is pid 1, the kernel process */
 #define EXO_CALL_COUNT 512   /* rows that the per-call counters have room for */
 #define EXO_PATH_SIZE 4096
 #define EXO_FRAME_DATA_SIZE 16128
 #define EXO_IMAGE_COUNT 1024
+#define EXO_NEAR_COUNT 192 /* of images and copies: those that share pages with what is always used */
 #define EXO_IMAGE_SITE_COUNT 1024
 #define EXO_FD_BASE_COUNT 256    /* entries of a new fd table */
 #define EXO_FD_MAX_COUNT 1048576 /* the largest table, as Linux's fs.nr_open */
@@ -61,9 +64,9 @@ enum exo_task_flags {
     EXO_TASK_LEADER_EXITED = 2,   /* the first thread has left, others go on */
     EXO_TASK_EXECED = 4,          /* has called execve: setpgid by the parent gives EACCES */
     EXO_TASK_SHARES_VM = 8,       /* vfork or CLONE_VM child, until it execs */
-    EXO_TASK_IGNORES_SIGSYS = 16, /* survives exec, unlike the host's own disposition */
     EXO_TASK_AUTO_REAPS = 64,     /* SIGCHLD ignored: the host reaps its children by itself */
     EXO_TASK_SHARES_MEMORY = 32,  /* has writable shared memory: see runtime/robust.c */
+    EXO_TASK_IN_PROC = 128,       /* the working directory is below /proc */
 };
 
 /* One thread. 128 bytes: two cache lines. */
@@ -86,20 +89,16 @@ struct exo_task {
     uint64_t robust_list; /* what the guest registered, in its own addresses */
     uint32_t call_posted; /* 1 from announcing a legacy call until the kernel took it */
     uint32_t host_pgid;
-    uint32_t reserved[8];
-};
-
-enum exo_proc_flags {
-    EXO_PROC_CWD = 1, /* the working directory is below /proc */
-};
-
-/* What a process keeps beside its first thread's slot. Same index as the slot. */
-struct exo_proc {
-    uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it */
+    uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it; of a process's first thread */
     uint64_t nofile_hard;
-    uint64_t flags; /* enum exo_proc_flags */
-    uint64_t reserved[5];
-    char exe[EXO_PATH_SIZE]; /* what /proc/PID/exe points to, NUL-terminated */
+    uint64_t ignored; /* bit n - 1: signal n, when the program was executed */
+    uint32_t reserved[2];
+};
+
+/* A slot's numbers once more: dense, to be scanned. */
+struct exo_ids {
+    uint32_t tid; /* 0 when free */
+    uint32_t host_tid;
 };
 
 enum exo_fd_flags {
@@ -194,7 +193,8 @@ struct exo_image {
     uint32_t mapped;     /* A, atomic: times its code was mapped */
     uint32_t copy;       /* its newest patched copy: index in copies + 1, published with release */
     uint32_t builder;    /* A, atomic: host tid of who makes the next copy, 0 nobody */
-    uint64_t reserved[2];
+    uint32_t index;      /* in image_sites */
+    uint32_t reserved[3];
 };
 
 struct exo_image_sites {
@@ -228,20 +228,23 @@ struct exo_copy_site {
     uint8_t reserved;
 };
 
-/* Counters kept while stats is set (or always, where they cost nothing). */
 struct exo_stats {
-    uint64_t calls[EXO_CALL_COUNT];        /* served, by call number */
-    uint64_t host_calls[EXO_CALL_COUNT];   /* host calls made for them */
-    uint64_t legacy_calls[EXO_CALL_COUNT]; /* of calls: handed to the kernel process */
-    uint64_t trapped[EXO_CALL_COUNT];      /* of calls: arrived through SIGSYS */
-    uint64_t sites_patched;                /* sites patched after a trap */
-    uint64_t sites_remembered;             /* sites patched in a batch, from exo_image */
-    uint64_t sites_trapping;               /* sites found that no pattern fits */
+    uint64_t sites_patched;    /* sites patched after a trap */
+    uint64_t sites_remembered; /* sites patched in a batch, or found patched in a copy */
+    uint64_t sites_trapping;   /* sites found that no pattern fits */
     uint64_t processes;
     uint64_t threads;
     uint64_t execs;
     uint64_t signals;
     uint64_t boot_ns[8]; /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
+};
+
+/* Kept while stats are asked for, by call number. */
+struct exo_call_counts {
+    uint64_t calls[EXO_CALL_COUNT];        /* served */
+    uint64_t host_calls[EXO_CALL_COUNT];   /* host calls made for them */
+    uint64_t legacy_calls[EXO_CALL_COUNT]; /* of calls: handed to the kernel process */
+    uint64_t trapped[EXO_CALL_COUNT];      /* of calls: arrived through SIGSYS */
 };
 
 enum exo_boot_phase {
@@ -263,7 +266,11 @@ enum exo_kr_flags {
     EXO_KR_DOWN = 4,     /* the kernel process is leaving: legacy calls fail with ESRCH */
 };
 
+/* From the end of ids to the first tasks, all that fork and exec touch is in 64 KiB at a multiple of
+ * that: a host maps so much at one page fault. */
 struct exo_kr {
+    uint8_t padding[EXO_KR_PADDING];
+    struct exo_ids ids[EXO_TASK_COUNT]; /* of the last slot first: exo_ids_of() */
     uint64_t magic;
     uint32_t version;
     uint32_t flags;     /* enum exo_kr_flags, K */
@@ -290,14 +297,14 @@ struct exo_kr {
     uint32_t image_count;                        /* published with release */
     uint32_t copy_count;                         /* A, image_lock */
     uint64_t copy_next;                          /* A, image_lock: first free byte of the memfd */
-    uint32_t tids[EXO_TASK_COUNT];      /* task[i].tid, 0 when free: dense, to be scanned */
-    uint32_t host_tids[EXO_TASK_COUNT]; /* task[i].host_tid, likewise */
     struct exo_stats stats;
+    struct exo_image near_images[EXO_NEAR_COUNT]; /* exo_image_at() */
+    struct exo_copy near_copies[EXO_NEAR_COUNT];  /* exo_copy_at() */
     struct exo_task tasks[EXO_TASK_COUNT];
-    struct exo_image images[EXO_IMAGE_COUNT];
-    struct exo_copy copies[EXO_COPY_COUNT];
+    struct exo_image far_images[EXO_IMAGE_COUNT - EXO_NEAR_COUNT];
+    struct exo_copy far_copies[EXO_COPY_COUNT - EXO_NEAR_COUNT];
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
-    struct exo_proc procs[EXO_TASK_COUNT];
+    struct exo_call_counts counts;
     struct exo_frame frames[EXO_TASK_COUNT];
 };
 

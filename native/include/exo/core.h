@@ -54,11 +54,11 @@ void exo_task_free(struct exo_kr *kr, uint32_t slot);
 void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot);
 /* Frees the slot of a process that nobody is going to wait for, if it is still tid's and dead. */
 bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid);
-uint32_t exo_task_find(const struct exo_kr *kr, uint32_t tid);
-uint32_t exo_task_find_host(const struct exo_kr *kr, uint32_t host_tid);
+uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid);
+uint32_t exo_task_find_host(struct exo_kr *kr, uint32_t host_tid);
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid);
 /* Exo's number for a host process group or session, and the other way round; 0 if there is none. */
-uint32_t exo_task_pgid_of_host(const struct exo_kr *kr, uint32_t host_pgid);
+uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid);
 /* Host pid of the first member found of exo process group pgid; 0 if it has none. */
 uint32_t exo_task_member_of(const struct exo_kr *kr, uint32_t pgid);
 
@@ -74,7 +74,14 @@ int exo_fd_ensure(struct exo_kr *kr, uint64_t table, int fd, uint64_t limit);
 /* The entry, or NULL if fd is out of range; racing with close is the caller's affair, as in Linux. */
 struct exo_fd *exo_fd_at(struct exo_kr *kr, uint64_t table, int fd);
 
+static inline struct exo_ids *exo_ids_of(struct exo_kr *kr, uint32_t slot)
+{
+    return &kr->ids[EXO_TASK_COUNT - 1 - slot];
+}
+
 /* image.c: sites remembered per executable file. */
+struct exo_image *exo_image_at(struct exo_kr *kr, uint32_t index);
+struct exo_copy *exo_copy_at(struct exo_kr *kr, uint32_t index);
 struct exo_image *exo_image_find(struct exo_kr *kr, uint64_t device, uint64_t inode,
                                  int64_t mtime_ns, uint64_t size, bool create);
 void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_offset);

@@ -34,8 +34,6 @@ class World:
         self.server = Server(self.instance, self.port, lambda: HANDLERS, spin=False)
         self.guest = FakeGuest(self.instance, self.port)
         self.guest.alive()
-        self.proc = self.kr.procs[self.guest.slot]
-        self.proc.nofile_soft, self.proc.nofile_hard = 1024, 4096
 
     def call(self, nr: int, *args: int) -> int:
         """Make a call; return its result, or the host call that it asks for, negative."""
