@@ -28,6 +28,15 @@ class Region:
         """Hold pid 1's alive lock until the calling thread dies, however it dies."""
         lib.exo_alive_mark(ffi.addressof(self.kr.tasks, 0), lib.exo_self(), ffi.NULL)
 
+    def code_offset(self, offset: int) -> int | None:
+        """Return the file offset of the code that a copy has at offset in the memfd, if any."""
+        for i in range(self.kr.copy_count):
+            copy = lib.exo_copy_at(self.kr, i)
+            at = offset - copy.at - lib.EXO_COPY_EXTRA_SIZE
+            if 0 <= at < copy.text_size:
+                return int(copy.text_offset) + int(at)
+        return None
+
     def string(self, array: Any) -> bytes:
         """Return the bytes of a char array of the region up to its NUL."""
         return bytes(ffi.string(array))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 
-from exo_um.kernel import proctext
+from exo_um.kernel import procmaps, proctext
 from exo_um.kernel.dirent import DT_DIR, DT_LNK, DT_REG, Entry
 
 TYPE_CHECKING = False
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 FIRST_INODE = 1 << 20  # of made-up directory entries; the host's own are far above
 MAGIC_LINKS = ("cwd", "root", "exe")
-REWRITES = {"status": proctext.status, "stat": proctext.stat, "cmdline": proctext.cmdline}
+REWRITES = {
+    "status": proctext.status,
+    "stat": proctext.stat,
+    "cmdline": proctext.cmdline,
+    "maps": procmaps.maps,
+    "smaps": procmaps.maps,
+}
 
 
 class HostPath:

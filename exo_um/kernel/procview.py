@@ -83,6 +83,13 @@ class InstanceView:
         """Return the host fd behind a task's fd number, or -1."""
         return -1 if slot == KERNEL_SLOT else self._tasks.host_fd(slot, fd)
 
+    def code_offset(self, offset: int) -> int | None:
+        """Return where in its file stands what a copy of code has at offset in the region's memfd.
+
+        None: nothing does, these are stubs.
+        """
+        return self._instance.region.code_offset(offset)
+
     def last_pid(self) -> int:
         """Return the tid that was given out last."""
         return int(self._instance.region.kr.next_tid) - 1

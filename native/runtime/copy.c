@@ -335,7 +335,10 @@ static void build(const struct exo_map *map, uint32_t known)
         return;
     if (begin(map->image)) {
         struct build *new = (struct build *)scratch;
-        new->copy = (struct exo_copy){.text_offset = map->offset, .text_size = size, .seen = known};
+        new->copy = (struct exo_copy){.text_offset = map->offset,
+                                      .text_size = size,
+                                      .seen = known,
+                                      .image = map->image->index};
         make(new, map);
         store_release(&map->image->builder, 0);
     }

@@ -150,8 +150,8 @@ bool exo_path_of_cwd(char *to)
     return (area()->leader->flags & EXO_TASK_IN_PROC) && read_link(to, "/proc/self/cwd");
 }
 
-static const char *const owned_names[] = {"/status", "/stat",   "/task",
-                                          "/fd",     "/fdinfo", "/children"};
+static const char *const owned_names[] = {"/status", "/stat",     "/task", "/fd",
+                                          "/fdinfo", "/children", "/maps", "/smaps"};
 
 /* What stands behind /proc/PID or /proc/PID/task/TID. */
 static long translate_entry(struct exo_path *path, char *to, const char *rest, uint32_t slot)

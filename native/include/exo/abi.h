@@ -212,7 +212,8 @@ struct exo_copy {
     int64_t away;        /* bytes from the code's start to the extra pages' */
     uint32_t site_count; /* patched in it */
     uint32_t seen;       /* sites of the image that were looked at */
-    uint64_t reserved[3];
+    uint32_t image;      /* index */
+    uint32_t reserved[5];
 };
 #define EXO_COPY_COUNT 1024
 #define EXO_COPY_STUB_SIZE 0x10000
