@@ -28,6 +28,8 @@ static void entry_set(struct exo_fd *at, struct exo_fd entry)
 static uint64_t heap_take_locked(struct exo_kr *kr, uint64_t size)
 {
     uint64_t offset = kr->heap_next;
+    if (offset <= EXO_NEAR_HEAP_SIZE && offset + size > EXO_NEAR_HEAP_SIZE)
+        offset = (sizeof(struct exo_kr) + 4095) & ~4095UL;
     if (offset + size > kr->size)
         return 0;
     kr->heap_next = offset + ((size + 63) & ~63UL);

@@ -7,7 +7,7 @@ void exo_kr_init(struct exo_kr *kr, uint64_t size)
 {
     kr->version = EXO_ABI_VERSION;
     kr->size = size;
-    kr->heap_next = (sizeof(struct exo_kr) + 4095) & ~4095UL;
+    kr->heap_next = 64; /* 0 is no offset */
     kr->copy_next = EXO_KR_MAPPED_SIZE;
     kr->next_tid = 2;
     kr->task_high = 1;

@@ -30,8 +30,14 @@ HOT struct exo_mm exo_mm;
 __attribute__((section(".bss.owners"))) struct exo_lock exo_area_owners[EXO_AREA_COUNT];
 static uint8_t area_mapped[EXO_AREA_COUNT];
 HOT static uint32_t area_high; /* none was ever mapped from here on */
-WARM static struct exo_sighand sighands[SIGHAND_COUNT];
+struct exo_warm exo_warm __attribute__((section(".bss.warm"), aligned(4096)));
+static struct exo_sighand more_sighands[SIGHAND_COUNT - 1];
 HOT static uint8_t sighand_users[SIGHAND_COUNT]; /* apart from them: all are looked at after fork */
+
+static struct exo_sighand *sighand_at(int i)
+{
+    return i == 0 ? &exo_warm.sighand : &more_sighands[i - 1];
+}
 
 struct exo_self *exo_self(void)
 {
@@ -179,14 +185,17 @@ void exo_area_keep_only(struct exo_area *mine)
         if (i != mine->index)
             exo_area_owners[i].word = 0;
     for (int i = 0; i < SIGHAND_COUNT; i++)
-        if (&sighands[i] != mine->sighand && sighand_users[i] != 0)
+        if (sighand_at(i) != mine->sighand && sighand_users[i] != 0)
             sighand_users[i] = 0;
 }
 
 void exo_sighand_drop(struct exo_area *old)
 {
     if (old->owns_sighand)
-        store_release(&sighand_users[old->sighand - sighands], 0);
+        store_release(&sighand_users[old->sighand == &exo_warm.sighand
+                                         ? 0
+                                         : old->sighand - more_sighands + 1],
+                      0);
     old->owns_sighand = 0;
 }
 
@@ -196,12 +205,9 @@ struct exo_sighand *exo_sighand_create(const struct exo_sighand *from)
         uint8_t none = 0;
         if (!compare_exchange(&sighand_users[i], &none, 1))
             continue;
-        if (from != NULL) {
-            memcpy(sighands[i].actions, from->actions, sizeof(from->actions));
-            sighands[i].known = from->known;
-            sighands[i].inherited = from->inherited;
-        }
-        return &sighands[i];
+        if (from != NULL)
+            *sighand_at(i) = *from;
+        return sighand_at(i);
     }
     return NULL;
 }

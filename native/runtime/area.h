@@ -38,9 +38,9 @@ struct exo_regs {
 
 /* Guest signal dispositions, one set per CLONE_SIGHAND group. */
 struct exo_sighand {
-    struct k_sigaction actions[64];
     uint64_t known;     /* bit sig-1: actions[] says what the guest sees; else as at exec: */
     uint64_t inherited; /* ... bit sig-1: ignored */
+    struct k_sigaction actions[64];
 };
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
@@ -96,8 +96,6 @@ struct exo_area {
 
 /* Process-wide state that every fork or exec writes to, in the first area's last page. */
 #define HOT __attribute__((section(".bss.hot")))
-/* ... and what every exec writes to. */
-#define WARM __attribute__((section(".bss.warm")))
 
 static inline struct k_stack exo_area_altstack(const struct exo_area *of)
 {

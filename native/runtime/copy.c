@@ -10,26 +10,19 @@
  */
 #include "stub.h"
 
-#define ENTRY_COUNT 96
+#define ENTRY_COUNT EXO_ENTRY_COUNT
 #define TABLE_AT EXO_COPY_STUB_SIZE
 #define FIXED_END 0x40000000UL
 
-/* A copy in this process. Part of the code may have been unmapped: [start, end) is left. */
-struct entry {
-    uint64_t start, end;
-    uint64_t text, extra; /* addresses of the copy's code and of its extra pages */
-    uint32_t copy;        /* exo_copy_at() */
-};
-
-WARM static struct entry entries[ENTRY_COUNT];
+#define entries exo_warm.entries
 HOT static uint32_t entry_high;
 
-static const struct exo_copy_site *table_of(const struct entry *in)
+static const struct exo_copy_site *table_of(const struct exo_copy_entry *in)
 {
     return (const struct exo_copy_site *)(in->extra + TABLE_AT);
 }
 
-static void describe(const struct entry *in, const struct exo_copy_site *from,
+static void describe(const struct exo_copy_entry *in, const struct exo_copy_site *from,
                      struct exo_site *site)
 {
     *site = (struct exo_site){.address = in->text + from->offset,
@@ -43,7 +36,7 @@ static void describe(const struct entry *in, const struct exo_copy_site *from,
 bool exo_copy_site(uint64_t address, struct exo_site *site)
 {
     for (uint32_t i = 0; i < load_acquire(&entry_high); i++) {
-        const struct entry *in = &entries[i];
+        const struct exo_copy_entry *in = &entries[i];
         if (address >= load_acquire(&in->end) || address < in->start)
             continue;
         const struct exo_copy_site *table = table_of(in);
@@ -66,7 +59,7 @@ bool exo_copy_site(uint64_t address, struct exo_site *site)
 bool exo_copy_stub(uint64_t rip, struct exo_site *site)
 {
     for (uint32_t i = 0; i < load_acquire(&entry_high); i++) {
-        const struct entry *in = &entries[i];
+        const struct exo_copy_entry *in = &entries[i];
         if (load_acquire(&in->end) == 0 || rip - in->extra >= EXO_COPY_STUB_SIZE)
             continue;
         const struct exo_copy_site *table = table_of(in);
@@ -79,7 +72,7 @@ bool exo_copy_stub(uint64_t rip, struct exo_site *site)
     return false;
 }
 
-static bool touches(const struct entry *in, uint64_t start, uint64_t end)
+static bool touches(const struct exo_copy_entry *in, uint64_t start, uint64_t end)
 {
     return in->end != 0 && ((in->start < end && in->end > start) ||
                             (in->extra < end && in->extra + EXO_COPY_EXTRA_SIZE > start));
@@ -93,7 +86,7 @@ bool exo_copy_overlaps(uint64_t start, uint64_t end)
     return false;
 }
 
-static struct entry *new_entry(void)
+static struct exo_copy_entry *new_entry(void)
 {
     for (uint32_t i = 0; i < ENTRY_COUNT; i++) {
         if (entries[i].end != 0)
@@ -114,7 +107,7 @@ static bool extra_in_use(uint64_t extra)
 }
 
 /* Puts the file's own bytes back: the stubs are about to go. */
-static void restore(const struct entry *in)
+static void restore(const struct exo_copy_entry *in)
 {
     const struct exo_copy_site *table = table_of(in);
     if (HOST_3(__NR_mprotect, in->start, in->end - in->start,
@@ -131,13 +124,13 @@ static void restore(const struct entry *in)
 }
 
 /* What is left of the entry without [start, end); its stubs go with the last of it. */
-static void cut(struct entry *in, uint64_t start, uint64_t end)
+static void cut(struct exo_copy_entry *in, uint64_t start, uint64_t end)
 {
-    struct entry old = *in;
+    struct exo_copy_entry old = *in;
     store_release(&in->end, 0UL);
     uint64_t sides[2][2] = {{old.start, start}, {end, old.end}};
     for (int i = 0; i < 2; i++) {
-        struct entry *rest = sides[i][0] < sides[i][1] ? new_entry() : NULL;
+        struct exo_copy_entry *rest = sides[i][0] < sides[i][1] ? new_entry() : NULL;
         if (rest == NULL)
             continue;
         rest->start = sides[i][0];
@@ -154,7 +147,7 @@ static void cut(struct entry *in, uint64_t start, uint64_t end)
 void exo_copy_forget(uint64_t start, uint64_t end)
 {
     for (uint32_t i = 0; i < entry_high; i++) {
-        struct entry *in = &entries[i];
+        struct exo_copy_entry *in = &entries[i];
         if (in->start < end && in->end > start)
             cut(in, start, end);
     }
@@ -164,7 +157,7 @@ void exo_copy_forget(uint64_t start, uint64_t end)
 void exo_copy_vacate(uint64_t start, uint64_t end)
 {
     for (uint32_t i = 0; i < entry_high; i++) {
-        struct entry *in = &entries[i];
+        struct exo_copy_entry *in = &entries[i];
         if (in->end == 0 || in->extra >= end || in->extra + EXO_COPY_EXTRA_SIZE <= start)
             continue;
         restore(in);
@@ -183,7 +176,7 @@ static bool map_extra(uint64_t at, uint64_t offset)
     return (uint64_t)got == at;
 }
 
-bool exo_copy_map(struct exo_map *map)
+bool exo_copy_map(struct exo_map *map, int fixed)
 {
     uint32_t newest = load_acquire(&map->image->copy);
     if (newest == 0 || newest > EXO_COPY_COUNT)
@@ -192,11 +185,11 @@ bool exo_copy_map(struct exo_map *map)
     uint64_t extra = map->start + (uint64_t)copy->away, size = map->end - map->start;
     if (copy->text_offset != map->offset || copy->text_size != size)
         return false;
-    struct entry *new = new_entry();
+    struct exo_copy_entry *new = new_entry();
     if (new == NULL || !map_extra(extra, copy->at))
         return false;
     long got = HOST_6(__NR_mmap, map->start, size, PROT_READ_ | PROT_EXEC_,
-                      MAP_PRIVATE_ | MAP_FIXED_, EXO_FD_KR, copy->at + EXO_COPY_EXTRA_SIZE);
+                      MAP_PRIVATE_ | fixed, EXO_FD_KR, copy->at + EXO_COPY_EXTRA_SIZE);
     if (got < 0) {
         HOST_2(__NR_munmap, extra, EXO_COPY_EXTRA_SIZE);
         return false;
@@ -324,9 +317,10 @@ static bool begin(struct exo_image *image)
     return compare_exchange(&image->builder, &other, area()->core.host_tid);
 }
 
-static void build(const struct exo_map *map, uint32_t known)
+void exo_copy_make(const struct exo_map *map)
 {
     uint64_t size = map->end - map->start;
+    uint32_t known = load_acquire(&map->image->site_count);
     if (known == 0 || size > EXO_COPY_TEXT_LIMIT)
         return;
     long scratch = HOST_6(__NR_mmap, 0, sizeof(struct build), PROT_READ_ | PROT_WRITE_,
@@ -347,13 +341,12 @@ static void build(const struct exo_map *map, uint32_t known)
 
 /* The first copy is made for an image's second mapping, a newer one, if more sites are known, each
  * time the number of mappings has doubled. */
-void exo_copy_consider(struct exo_map *map)
+bool exo_copy_wanted(const struct exo_image *image, uint32_t times)
 {
-    struct exo_image *image = map->image;
-    uint32_t times = fetch_add(&image->mapped, 1) + 1, copy = load_acquire(&image->copy);
-    uint32_t known = load_acquire(&image->site_count);
-    if (copy == 0 ? times >= 2 : (times & (times - 1)) == 0 && exo_copy_at(KR, copy - 1)->seen < known)
-        build(map, known);
+    uint32_t copy = load_acquire(&image->copy);
+    return copy == 0 ? times >= 2
+                     : (times & (times - 1)) == 0 &&
+                           exo_copy_at(KR, copy - 1)->seen < load_acquire(&image->site_count);
 }
 
 static bool has_entry(const struct exo_map *map)
@@ -370,8 +363,8 @@ bool exo_copy_adopt(struct exo_map *map)
         return false;
     uint32_t copy = load_acquire(&map->image->copy), known = load_acquire(&map->image->site_count);
     if (copy == 0 || exo_copy_at(KR, copy - 1)->seen < known)
-        build(map, known);
-    if (!exo_copy_map(map))
+        exo_copy_make(map);
+    if (!exo_copy_map(map, MAP_FIXED_))
         return false;
     exo_site_forget(map->start, map->end);
     return true;

@@ -148,6 +148,17 @@ static long zero_tail(uint64_t from, uint64_t to, int prot)
     return guest_write(from, zeros, to - from);
 }
 
+static long map_file(uint64_t start, uint64_t size, int prot, int fixed, int fd, uint64_t offset)
+{
+    bool code = prot == (PROT_READ_ | PROT_EXEC_);
+    if (code && exo_map_copied(start, size, offset, fd, fixed))
+        return 0;
+    long got = HOST_6(__NR_mmap, start, size, prot, MAP_PRIVATE_ | fixed, fd, offset);
+    if (got >= 0 && (prot & PROT_EXEC_))
+        exo_map_add(start, size, offset, fd);
+    return got < 0 ? got : 0;
+}
+
 static long map_segment(const Elf64_Phdr *phdr, int fd, uint64_t bias, int fixed)
 {
     uint64_t start = PAGE_DOWN(phdr->p_vaddr) + bias;
@@ -161,11 +172,9 @@ static long map_segment(const Elf64_Phdr *phdr, int fd, uint64_t bias, int fixed
     if (phdr->p_filesz > 0) {
         uint64_t offset = phdr->p_offset - (phdr->p_vaddr & 4095);
         mapped = PAGE_UP(file_end);
-        long got = HOST_6(__NR_mmap, start, mapped - start, prot, MAP_PRIVATE_ | fixed, fd, offset);
-        if (got < 0)
-            return got;
-        if (phdr->p_flags & PF_X)
-            exo_map_add(start, mapped - start, offset, fd);
+        long error = map_file(start, mapped - start, prot, fixed, fd, offset);
+        if (error != 0)
+            return error;
         if (phdr->p_memsz > phdr->p_filesz && zero_tail(file_end, mapped, prot) != 0)
             return -EFAULT;
     }

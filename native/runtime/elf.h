@@ -11,10 +11,10 @@
 #define EXO_ELF_HEAD_SIZE 1024 /* read at once: in most files it holds all that is asked here */
 
 struct exo_elf {
-    long got;            /* bytes of the file's head that follow */
+    const char *interp; /* NULL if static */
+    long got;           /* bytes of the file's head that follow */
     Elf64_Ehdr header;
     Elf64_Phdr phdrs[EXO_ELF_PHDR_COUNT];
-    const char *interp;  /* NULL if static */
 };
 
 /* Where an image was mapped. */

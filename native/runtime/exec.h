@@ -17,8 +17,9 @@ struct exo_program {
     char *prefix[2 * EXO_SCRIPT_DEPTH + 1];
     const char *why; /* for a person: what was wrong */
     uint64_t argv[EXO_EXEC_ARGUMENTS + 16];
+    struct exo_elf elf;
     char path[EXO_PATH_SIZE]; /* as the guest gave it: AT_EXECFN */
-    struct exo_elf elf, interp_elf;
+    struct exo_elf interp_elf;
     char interp_name[EXO_PATH_SIZE];
     char lines[EXO_SCRIPT_DEPTH][EXO_SCRIPT_LINE + 1];
     struct exo_path found; /* path, where it leads below /proc */

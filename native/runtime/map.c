@@ -5,9 +5,9 @@
  */
 #include "stub.h"
 
-#define MAP_COUNT 512
+#define MAP_COUNT EXO_MAP_COUNT
 
-WARM static struct exo_map maps[MAP_COUNT];
+#define maps exo_warm.maps
 HOT static uint32_t map_count;
 HOT static uint32_t fork_count;
 
@@ -61,19 +61,42 @@ bool exo_map_overlaps(uint64_t start, uint64_t size)
     return exo_site_overlaps(start, start + size) || exo_copy_overlaps(start, start + size);
 }
 
-void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
+static struct exo_image *image_of(int host_fd)
 {
     struct k_stat stat;
+    if (HOST_2(__NR_fstat, host_fd, &stat) != 0 || (stat.mode & S_IFMT_) != S_IFREG_)
+        return NULL;
+    return exo_image_find(KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns,
+                          (uint64_t)stat.size, true);
+}
+
+bool exo_map_copied(uint64_t start, uint64_t size, uint64_t offset, int host_fd, int fixed)
+{
+    if ((exo_mm.flags & EXO_KR_NO_PATCH) || map_count == MAP_COUNT)
+        return false;
+    struct exo_image *image = image_of(host_fd);
+    if (image == NULL || exo_copy_wanted(image, load_relaxed(&image->mapped) + 1))
+        return false;
+    struct exo_map map = {.start = start, .end = start + size, .offset = offset, .image = image};
+    if (!exo_copy_map(&map, fixed))
+        return false;
+    fetch_add(&image->mapped, 1);
+    maps[map_count] = map;
+    exo_patch_remembered(&maps[map_count++], true);
+    return true;
+}
+
+void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
+{
     exo_map_remove(start, size);
-    if (map_count == MAP_COUNT || HOST_2(__NR_fstat, host_fd, &stat) != 0 ||
-        (stat.mode & S_IFMT_) != S_IFREG_)
+    struct exo_image *image = map_count == MAP_COUNT ? NULL : image_of(host_fd);
+    if (image == NULL)
         return;
-    struct exo_image *image = exo_image_find(
-        KR, stat.dev, stat.ino, stat.mtime * 1000000000 + stat.mtime_ns, (uint64_t)stat.size, true);
     insert(start, start + ((size + 4095) & ~4095UL), offset, image);
-    if (image != NULL && !(exo_mm.flags & EXO_KR_NO_PATCH)) {
-        exo_copy_consider(&maps[map_count - 1]);
-        exo_copy_map(&maps[map_count - 1]);
+    if (!(exo_mm.flags & EXO_KR_NO_PATCH)) {
+        if (exo_copy_wanted(image, fetch_add(&image->mapped, 1) + 1))
+            exo_copy_make(&maps[map_count - 1]);
+        exo_copy_map(&maps[map_count - 1], MAP_FIXED_);
     }
     exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
 }

@@ -65,10 +65,11 @@ uint64_t exo_stub_slot(const uint64_t *taken, uint64_t count, uint64_t base, uin
 
 /* copy.c: code patched once and mapped by every process. Under exo_mm.lock, but for the lookups. */
 struct exo_map;
-/* Replaces a fresh mapping of a file by its patched copy; true if there is one for it. */
-bool exo_copy_map(struct exo_map *map);
-/* Makes a (newer) copy when that pays. */
-void exo_copy_consider(struct exo_map *map);
+/* Maps a file's patched copy where its code is, or is to be; true if there is one. fixed: how. */
+bool exo_copy_map(struct exo_map *map, int fixed);
+/* Whether a (newer) copy pays at an image's mapping number times. */
+bool exo_copy_wanted(const struct exo_image *image, uint32_t times);
+void exo_copy_make(const struct exo_map *map);
 /* Exchanges code that this process has patched for a copy. Nobody else runs it. */
 bool exo_copy_adopt(struct exo_map *map);
 bool exo_copy_site(uint64_t address, struct exo_site *site);
@@ -84,9 +85,29 @@ struct exo_map {
     struct exo_image *image;
     uint32_t seen; /* sites of image that were looked at */
 };
+/* A copy of code in this process (copy.c). Part of it may have been unmapped: [start, end) is left. */
+struct exo_copy_entry {
+    uint64_t start, end;
+    uint64_t text, extra; /* addresses of the copy's code and of its extra pages */
+    uint32_t copy;        /* exo_copy_at() */
+};
+
+#define EXO_ENTRY_COUNT 48
+#define EXO_MAP_COUNT 512
+
+/* What every exec writes to, in one page as far as most need it. */
+struct exo_warm {
+    struct exo_sighand sighand; /* of the first thread */
+    struct exo_copy_entry entries[EXO_ENTRY_COUNT];
+    struct exo_map maps[EXO_MAP_COUNT];
+};
+extern struct exo_warm exo_warm;
+
 /* Patches what other processes have found since in files that we have mapped too. */
 void exo_map_catch_up(void);
 void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd);
+/* Maps code from its copy, in place of the file; false if there is none that fits. */
+bool exo_map_copied(uint64_t start, uint64_t size, uint64_t offset, int host_fd, int fixed);
 void exo_map_remove(uint64_t start, uint64_t size);
 void exo_map_freeze(uint64_t start, uint64_t size);
 bool exo_map_overlaps(uint64_t start, uint64_t size);

@@ -32,7 +32,7 @@
 #define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
 #define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
 
-#define EXO_KR_PADDING 2048  /* so that the ids of the first slots share pages with the rest */
+#define EXO_NEAR_HEAP_SIZE 0x160800 /* the ids of the first slots then share pages with the rest */
 #define EXO_TASK_COUNT 16384 /* slots, threads included; slot 0 is pid 1, the kernel process */
 #define EXO_CALL_COUNT 512   /* rows that the per-call counters have room for */
 #define EXO_PATH_SIZE 4096
@@ -267,10 +267,11 @@ enum exo_kr_flags {
     EXO_KR_DOWN = 4,     /* the kernel process is leaving: legacy calls fail with ESRCH */
 };
 
-/* From the end of ids to the first tasks, all that fork and exec touch is in 64 KiB at a multiple of
- * that: a host maps so much at one page fault. */
+/* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
+ * a host maps so much at one page fault. The first fd tables are in the same 2 MiB, for which one
+ * page table will do. */
 struct exo_kr {
-    uint8_t padding[EXO_KR_PADDING];
+    uint8_t near_heap[EXO_NEAR_HEAP_SIZE];
     struct exo_ids ids[EXO_TASK_COUNT]; /* of the last slot first: exo_ids_of() */
     uint64_t magic;
     uint32_t version;
