@@ -95,6 +95,20 @@ uint64_t exo_fd_table_create(struct exo_kr *kr)
     return table_create(kr, 0);
 }
 
+/* Both have the same size; to is nobody else's. */
+static void copy_entries(struct exo_kr *kr, struct exo_fd_table *to, const struct exo_fd_table *from)
+{
+    const struct exo_fd *source = exo_kr_at(kr, from->entries);
+    struct exo_fd *target = exo_kr_at(kr, to->entries);
+    uint32_t used = from->used > to->used ? from->used : to->used;
+    for (uint32_t i = 0; i < used; i++)
+        target[i] = i < from->used && source[i].host >= 0
+                        ? source[i]
+                        : (struct exo_fd){.host = EXO_FD_HOST_FREE};
+    to->used = from->used;
+    to->first_free = 0;
+}
+
 uint64_t exo_fd_table_clone(struct exo_kr *kr, uint64_t table)
 {
     struct exo_fd_table *from = table_at(kr, table);
@@ -110,15 +124,26 @@ uint64_t exo_fd_table_clone(struct exo_kr *kr, uint64_t table)
         exo_lock_release(&from->lock); /* grew in between: once more */
         exo_fd_table_release(kr, offset);
     }
-    struct exo_fd_table *to = table_at(kr, offset);
-    struct exo_fd *source = exo_kr_at(kr, from->entries);
-    struct exo_fd *target = exo_kr_at(kr, to->entries);
-    for (uint32_t i = 0; i < from->used; i++)
-        if (source[i].host >= 0)
-            target[i] = source[i];
-    to->used = from->used;
+    copy_entries(kr, table_at(kr, offset), from);
     exo_lock_release(&from->lock);
     return offset;
+}
+
+bool exo_fd_table_copy_begin(struct exo_kr *kr, uint64_t to, uint64_t from)
+{
+    struct exo_fd_table *source = table_at(kr, from), *target = table_at(kr, to);
+    exo_lock_acquire(&source->lock);
+    if (source->class_ != target->class_) {
+        exo_lock_release(&source->lock);
+        return false;
+    }
+    copy_entries(kr, target, source);
+    return true;
+}
+
+void exo_fd_table_copy_end(struct exo_kr *kr, uint64_t from, struct exo_self *owner)
+{
+    exo_lock_release_for(&table_at(kr, from)->lock, owner);
 }
 
 void exo_fd_table_release(struct exo_kr *kr, uint64_t offset)

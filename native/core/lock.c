@@ -62,7 +62,11 @@ void exo_lock_acquire(struct exo_lock *lock)
  * or the one we wake, are killed in between; it goes when there was nobody to wake. */
 void exo_lock_release(struct exo_lock *lock)
 {
-    struct exo_self *self = exo_self();
+    exo_lock_release_for(lock, exo_self());
+}
+
+void exo_lock_release_for(struct exo_lock *lock, struct exo_self *self)
+{
     uint32_t word = fetch_and(&lock->word, FUTEX_WAITERS);
     if (word & FUTEX_WAITERS) {
         uint32_t marked = FUTEX_WAITERS;

@@ -55,6 +55,8 @@ struct exo_child {
     uint64_t flags;
     uint64_t child_tid;
     uint32_t slot;
+    bool racing; /* files were opened and closed when the host copied its fds */
+    struct exo_area *parent;
 };
 
 struct exo_area {

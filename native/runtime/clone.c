@@ -22,6 +22,7 @@
 #define ARGS_SIZE_0 64
 
 struct request {
+    bool racing; /* other threads may open and close files meanwhile */
     uint64_t flags;
     uint64_t exit_signal;
     uint64_t stack;                        /* the child's stack pointer, 0: the parent's */
@@ -106,6 +107,8 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     if (want->flags & CLONE_CLEAR_SIGHAND_)
         exo_actions_clear(mine->sighand);
     store_release(&task->state, EXO_TASK_ALIVE);
+    if (want->racing)
+        exo_fd_close_strangers();
     exo_mask_set(mine->saved_mask);
     if (want->flags & CLONE_CHILD_SETTID_)
         guest_put(want->child_tid, &mine->tid);
@@ -116,7 +119,10 @@ void exo_child_begin(void)
 {
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
-    struct request want = {.flags = birth->flags, .child_tid = birth->child_tid};
+    struct request want = {
+        .flags = birth->flags, .child_tid = birth->child_tid, .racing = birth->racing};
+    if (birth->racing && (birth->flags & CLONE_VFORK_)) /* our parent waits for us */
+        exo_fd_table_copy_end(KR, birth->parent->task->fd_table, &birth->parent->core);
     struct k_stack stack = exo_area_altstack(mine);
     HOST_2(__NR_sigaltstack, &stack, 0);
     child_attach(mine, &want, birth->slot);
@@ -140,22 +146,50 @@ static long host_flags(const struct request *want)
     return (long)(want->flags & CLONE_PIDFD_ ? flags | CLONE_PIDFD_ : flags);
 }
 
+/* The host copies its fds when it makes the child: no thread may change ours between that and our
+ * own copy. One the host has and the table has not, being opened or closed right now, the child
+ * closes. */
+static bool lock_files(struct request *want, uint32_t slot)
+{
+    uint64_t from = area()->task->fd_table;
+    struct exo_task *child = &KR->tasks[slot];
+    if (!want->racing)
+        return true;
+    while (!exo_fd_table_copy_begin(KR, child->fd_table, from)) {
+        uint64_t larger = exo_fd_table_clone(KR, from);
+        if (larger == 0)
+            return want->racing = false;
+        exo_fd_table_release(KR, exchange(&child->fd_table, larger));
+    }
+    return true;
+}
+
+/* A vfork child has done it for us (exo_child_begin), if there was one. */
+static void unlock_files(const struct request *want, long host_tid)
+{
+    if (want->racing && (host_tid < 0 || !(want->flags & CLONE_VFORK_)))
+        exo_fd_table_copy_end(KR, area()->task->fd_table, &area()->core);
+}
+
 /* Own memory: the host copies this very stack, and both sides return from here. */
-static long make_process(const struct request *want, uint32_t slot, int *pidfd)
+static long make_process(struct request *want, uint32_t slot, int *pidfd)
 {
     exo_mm_lock();      /* nobody may hold it in the copy */
     exo_map_catch_up(); /* what an earlier child trapped on, the next one will not */
-    long host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls);
+    long host_tid = lock_files(want, slot)
+                        ? HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls)
+                        : -EAGAIN;
     if (host_tid == 0) {
         fork_child(want, slot);
         return 0;
     }
+    unlock_files(want, host_tid);
     exo_mm_unlock();
     return host_tid;
 }
 
 /* Shared memory: the child gets an area, and later its own way to the guest. */
-static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
+static long make_thread(struct request *want, uint32_t slot, int *pidfd)
 {
     struct exo_area *mine = area();
     struct exo_area *child = exo_area_create();
@@ -171,7 +205,8 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
     if (want->flags & CLONE_VFORK_)
         child->altstack = mine->altstack;
     child->birth =
-        (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid};
+        (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid,
+                           .racing = want->racing, .parent = mine};
     child->sighand =
         want->flags & CLONE_SIGHAND_ ? mine->sighand : exo_sighand_create(mine->sighand);
     child->owns_sighand = !(want->flags & CLONE_SIGHAND_);
@@ -180,8 +215,10 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
         return -EAGAIN;
     }
     fetch_add(&exo_mm.tasks, 1);
-    long host_tid =
-        host_clone_vm((uint64_t)host_flags(want), child->stack, pidfd, NULL, want->tls, child);
+    long host_tid = lock_files(want, slot) ? host_clone_vm((uint64_t)host_flags(want), child->stack,
+                                                           pidfd, NULL, want->tls, child)
+                                           : -EAGAIN;
+    unlock_files(want, host_tid);
     if (host_tid < 0)
         exo_area_abandon(child);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_)) { /* not, or no longer, in our memory */
@@ -191,6 +228,13 @@ static long make_thread(const struct request *want, uint32_t slot, int *pidfd)
     if (!(want->flags & CLONE_SIGHAND_) && (host_tid < 0 || (want->flags & CLONE_VFORK_)))
         exo_sighand_drop(child);
     return host_tid;
+}
+
+static long make(struct request *want, uint32_t slot, int *pidfd)
+{
+    want->racing = !(want->flags & CLONE_FILES_) && load_relaxed(&exo_mm.tasks) > 1;
+    return want->flags & CLONE_VM_ ? make_thread(want, slot, pidfd)
+                                   : make_process(want, slot, pidfd);
 }
 
 static void undo(uint32_t slot)
@@ -223,7 +267,7 @@ static long parent_side(const struct request *want, uint32_t slot, uint32_t tid,
     return (long)tid;
 }
 
-static long do_clone(const struct request *want)
+static long do_clone(struct request *want)
 {
     struct exo_area *mine = area();
     int pidfd = -1;
@@ -242,8 +286,7 @@ static long do_clone(const struct request *want)
         return error;
     }
     count_task(want);
-    long host_tid = want->flags & CLONE_VM_ ? make_thread(want, slot, &pidfd)
-                                            : make_process(want, slot, &pidfd);
+    long host_tid = make(want, slot, &pidfd);
     if (host_tid == 0)
         return 0; /* the forked child */
     exo_mask_set(mine->saved_mask);

@@ -30,7 +30,6 @@ struct exo_program *exo_program_create(void)
     program->exe = program->interp = -1;
     program->prefix_count = 0;
     program->why = "";
-    program->path[0] = '\0';
     return program;
 }
 
@@ -266,6 +265,8 @@ static uint64_t *argument_array(struct exo_program *program, uint64_t count)
 static long execute(const struct exo_program *program, const uint64_t *argv, uint64_t envp)
 {
     uint64_t none = 0;
+    if (load_relaxed(&exo_mm.tasks) > 1) /* others may be opening files this very moment */
+        fetch_or(&area()->leader->flags, EXO_TASK_STRANGERS);
     settle_cloexec();
     keep_across_exec(program->exe);
     keep_across_exec(program->interp);

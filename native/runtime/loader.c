@@ -321,6 +321,10 @@ noreturn void exo_loader(uint64_t *stack)
     uint64_t entry = place(&boot, program);
     note_phase(&boot, EXO_BOOT_LOADED);
     set_names(boot.path, program->exe);
+    if (fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_STRANGERS) & EXO_TASK_STRANGERS) {
+        exo_program_free(program); /* not in the table */
+        exo_fd_close_strangers();
+    }
     if (exo_elf_wants_executable_stack(&program->elf))
         HOST_3(__NR_mprotect, (uint64_t)boot.stack & ~4095UL, 4096,
                PROT_READ_ | PROT_WRITE_ | PROT_EXEC_ | PROT_GROWSDOWN_);

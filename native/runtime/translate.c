@@ -93,3 +93,44 @@ long exo_fd_made(long host, bool cloexec)
     }
     return exo_fd_give(fd, (int)host, cloexec);
 }
+
+#define CHUNK 4096
+
+static void mark(uint64_t *bits, uint32_t low, uint32_t number)
+{
+    if (number - low < CHUNK)
+        bits[(number - low) / 64] |= 1UL << (number - low) % 64;
+}
+
+/* Closes those of [low, low + CHUNK) that are not marked. */
+static void close_unmarked(const uint64_t *bits, uint32_t low)
+{
+    for (uint32_t i = 0, start = 0; i <= CHUNK; i++) {
+        if (i < CHUNK && !(bits[i / 64] >> i % 64 & 1))
+            continue;
+        if (i > start)
+            HOST_3(__NR_close_range, low + start, low + i - 1, 0);
+        start = i + 1;
+    }
+}
+
+void exo_fd_close_strangers(void)
+{
+    uint64_t offset = area()->task->fd_table;
+    const struct exo_fd_table *table = exo_kr_at(KR, offset);
+    uint32_t high = EXO_FD_LOADER, low = 0;
+    for (; low <= high; low += CHUNK) {
+        uint64_t bits[CHUNK / 64] = {0};
+        for (uint32_t fd = EXO_FD_EXE; fd <= EXO_FD_LOADER; fd++)
+            mark(bits, low, fd);
+        for (uint32_t i = 0; i < table->used; i++) {
+            int32_t host = exo_fd_at(KR, offset, (int)i)->host;
+            if (host < 0)
+                continue;
+            mark(bits, low, (uint32_t)host);
+            high = (uint32_t)host > high ? (uint32_t)host : high;
+        }
+        close_unmarked(bits, low);
+    }
+    HOST_3(__NR_close_range, low, ~0U, 0);
+}

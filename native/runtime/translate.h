@@ -24,6 +24,8 @@ uint64_t exo_fd_limit(void);
 int exo_fd_take(uint32_t lowest);
 int exo_fd_give(int fd, int host, bool cloexec);
 void exo_fd_untake(int fd);
+/* Closes the host fds that are not in the fd table, nor the runtime's own. */
+void exo_fd_close_strangers(void);
 /* Makes a host call that returns an fd, interruptibly, and installs that. */
 long exo_fd_made(long host, bool cloexec);
 

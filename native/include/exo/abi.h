@@ -67,6 +67,7 @@ enum exo_task_flags {
     EXO_TASK_AUTO_REAPS = 64,     /* SIGCHLD ignored: the host reaps its children by itself */
     EXO_TASK_SHARES_MEMORY = 32,  /* has writable shared memory: see runtime/robust.c */
     EXO_TASK_IN_PROC = 128,       /* the working directory is below /proc */
+    EXO_TASK_STRANGERS = 256,     /* exec: host fds may be open that nobody knows of */
 };
 
 /* One thread. 128 bytes: two cache lines. */

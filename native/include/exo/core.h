@@ -33,6 +33,8 @@ long exo_host_call(long nr, long a, long b, long c, long d, long e, long f);
 /* lock.c: one lock at a time per thread; a dead owner's lock is taken over. */
 void exo_lock_acquire(struct exo_lock *lock);
 void exo_lock_release(struct exo_lock *lock);
+/* For a thread that waits, in the same memory, for the caller: its lock. */
+void exo_lock_release_for(struct exo_lock *lock, struct exo_self *owner);
 /* Marks a thread alive until it dies: the words are released by the host, never by us. with is one
  * more lock to be marked at its death, or NULL. */
 void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with);
@@ -65,6 +67,10 @@ uint32_t exo_task_member_of(const struct exo_kr *kr, uint32_t pgid);
 /* fdtable.c: offsets of struct exo_fd_table; functions that return fds give -errno. */
 uint64_t exo_fd_table_create(struct exo_kr *kr);
 uint64_t exo_fd_table_clone(struct exo_kr *kr, uint64_t table);
+/* Copies from's entries once more and keeps its lock: until copy_end nobody opens or closes a file
+ * there. False, and no lock: from has outgrown to. */
+bool exo_fd_table_copy_begin(struct exo_kr *kr, uint64_t to, uint64_t from);
+void exo_fd_table_copy_end(struct exo_kr *kr, uint64_t from, struct exo_self *owner);
 void exo_fd_table_release(struct exo_kr *kr, uint64_t table);
 int exo_fd_reserve(struct exo_kr *kr, uint64_t table, uint32_t lowest, uint64_t limit);
 void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags);
