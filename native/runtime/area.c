@@ -27,6 +27,7 @@ _Static_assert(EXO_KR_BASE + EXO_KR_MAPPED_SIZE <= EXO_AREA_BASE, "areas follow 
 static char first_area[AREA_STRUCT_END - AREA_ALTSTACK_START]
     __attribute__((section(".bss.area"), aligned(4096)));
 HOT struct exo_mm exo_mm;
+HOT bool exo_has_fsgsbase;
 __attribute__((section(".bss.owners"))) struct exo_lock exo_area_owners[EXO_AREA_COUNT];
 static uint8_t area_mapped[EXO_AREA_COUNT];
 HOT static uint32_t area_high; /* none was ever mapped from here on */

@@ -54,6 +54,7 @@ enum exo_observe {
 struct exo_child {
     uint64_t flags;
     uint64_t child_tid;
+    uint32_t host_tid; /* 0: not known yet */
     uint32_t slot;
     bool racing; /* files were opened and closed when the host copied its fds */
     struct exo_area *parent;
@@ -114,6 +115,8 @@ static inline struct exo_area *area(void)
     __asm__("mov %%gs:0, %0" : "=r"(pointer));
     return pointer;
 }
+
+extern bool exo_has_fsgsbase; /* wrgsbase works */
 
 /* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
 struct exo_mm {

@@ -98,7 +98,10 @@ static uint32_t prepare_slot(const struct request *want)
 static void child_attach(struct exo_area *mine, const struct request *want, uint32_t slot)
 {
     mine->clear_child_tid = want->flags & CLONE_CHILD_CLEARTID_ ? want->child_tid : 0;
-    uint32_t host_tid = (uint32_t)HOST_1(__NR_set_tid_address, mine->clear_child_tid);
+    uint32_t host_tid = mine->birth.host_tid; /* from the host's clone, which was told the address */
+    if (host_tid == 0)
+        host_tid = (uint32_t)HOST_1(__NR_set_tid_address, mine->clear_child_tid);
+    mine->birth.host_tid = 0;
     struct exo_task *task = &KR->tasks[slot];
     bool leader = task->flags & EXO_TASK_LEADER;
     exo_area_attach(mine, slot, host_tid);
@@ -214,9 +217,20 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         exo_area_abandon(child);
         return -EAGAIN;
     }
+    if (load_relaxed(&exo_mm.tasks) <= 1) {
+        exo_mm_lock();
+        exo_map_alone();
+        exo_mm_unlock();
+    }
     fetch_add(&exo_mm.tasks, 1);
-    long host_tid = lock_files(want, slot) ? host_clone_vm((uint64_t)host_flags(want), child->stack,
-                                                           pidfd, NULL, want->tls, child)
+    uint64_t flags = (uint64_t)host_flags(want) | (want->flags & CLONE_CHILD_CLEARTID_);
+    void *tid_at = pidfd; /* one or the other */
+    if (!(want->flags & CLONE_PIDFD_)) {
+        flags |= CLONE_PARENT_SETTID_;
+        tid_at = &child->birth.host_tid;
+    }
+    long host_tid = lock_files(want, slot) ? host_clone_vm(flags, child->stack, tid_at,
+                                                           (void *)want->child_tid, want->tls, child)
                                            : -EAGAIN;
     unlock_files(want, host_tid);
     if (host_tid < 0)

@@ -91,11 +91,12 @@ static void set_gs(const struct boot *boot, struct exo_area *mine)
     while (*auxv)
         auxv++;
     for (auxv++; auxv[0] != AT_NULL; auxv += 2)
-        if (auxv[0] == AT_HWCAP2 && (auxv[1] & HWCAP2_FSGSBASE)) {
-            __asm__ volatile("wrgsbase %0" : : "r"(mine));
-            return;
-        }
-    host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
+        if (auxv[0] == AT_HWCAP2)
+            exo_has_fsgsbase = (auxv[1] & HWCAP2_FSGSBASE) != 0;
+    if (exo_has_fsgsbase)
+        __asm__ volatile("wrgsbase %0" : : "r"(mine));
+    else
+        host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
 }
 
 /* The first thread's area; other threads of the process died at exec, their slots go. */

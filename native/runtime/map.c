@@ -112,6 +112,12 @@ static void adopt_copies(void)
     exo_stub_release();
 }
 
+void exo_map_alone(void)
+{
+    for (uint32_t i = 0; i < map_count; i++)
+        exo_patch_remembered(&maps[i], true);
+}
+
 /* A program that forks again and again gets rid of its private pages, which each fork copies. */
 void exo_map_catch_up(void)
 {

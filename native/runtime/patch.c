@@ -58,18 +58,20 @@ static void write_jump(uint64_t at, const uint8_t jump[5], bool alone, unsigned 
     barrier();
 }
 
-static void decline(uint64_t address)
+static void decline(uint64_t address, uint8_t kind)
 {
-    struct exo_site site = {.address = address, .kind = EXO_PATCH_NONE};
+    struct exo_site site = {.address = address, .kind = kind};
     exo_stub_record(&site);
-    fetch_add(&KR->stats.sites_trapping, 1);
+    if (kind == EXO_PATCH_NONE)
+        fetch_add(&KR->stats.sites_trapping, 1);
 }
 
 /* Two bytes that must change together are in different cache lines, or two instructions move. */
 static bool needs_solitude(const struct exo_site *site)
 {
-    return site->kind == EXO_PATCH_AFTER &&
-           ((site->address & 63) == 63 || site->first != site->moved);
+    return site->kind == EXO_PATCH_AROUND ||
+           (site->kind == EXO_PATCH_AFTER &&
+            ((site->address & 63) == 63 || site->first != site->moved));
 }
 
 enum outcome { DECLINED, POSTPONED, PATCHED };
@@ -129,7 +131,7 @@ void exo_patch_trapped(uint64_t address, uint64_t nr)
         if (outcome == PATCHED)
             fetch_add(&KR->stats.sites_patched, 1);
         else
-            decline(address);
+            decline(address, outcome == POSTPONED ? EXO_PATCH_LATER : EXO_PATCH_NONE);
         if (outcome != DECLINED && map->image != NULL)
             exo_image_add(KR, map->image, (uint32_t)(address - map->start + map->offset));
     }
@@ -152,7 +154,8 @@ void exo_patch_remembered(struct exo_map *map, bool alone)
         if (offsets[i] < map->offset || address - WINDOW_BEFORE < map->start ||
             address - WINDOW_BEFORE + WINDOW_SIZE > map->end)
             continue;
-        if (!exo_site_get(address, &known) && patch_locked(address, ~0UL, alone) == PATCHED)
+        bool open = !exo_site_get(address, &known) || (known.kind == EXO_PATCH_LATER && alone);
+        if (open && patch_locked(address, ~0UL, alone) == PATCHED)
             fetch_add(&KR->stats.sites_remembered, 1);
     }
     set_writable(map->start, map->end, false);
@@ -164,7 +167,7 @@ static const struct exo_site *site_of_jump(uint64_t at)
 {
     for (uint64_t size = 0; size <= 7; size++) {
         const struct exo_site *site = exo_site_find(at + size);
-        if (site != NULL && site->kind != EXO_PATCH_NONE && exo_patch_start(site) == at)
+        if (site != NULL && exo_is_patched(site->kind) && exo_patch_start(site) == at)
             return site;
     }
     return NULL;
@@ -189,7 +192,7 @@ void exo_patch_repair(void)
 uint64_t exo_return_address(uint64_t rip)
 {
     struct exo_site site;
-    if (exo_site_get(rip - 2, &site) && site.kind == EXO_PATCH_AFTER)
-        return site.stub + site.tail;
-    return rip;
+    bool inside = exo_site_get(rip - 2, &site) &&
+                  (site.kind == EXO_PATCH_AFTER || site.kind == EXO_PATCH_AROUND);
+    return inside ? site.stub + site.tail : rip;
 }

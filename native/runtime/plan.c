@@ -104,6 +104,15 @@ static bool choose_after(struct exo_site *site, const uint8_t *window, const uin
            !exo_insn_leads_to(window, EXO_WINDOW_SIZE, (int)(next + 2 - window));
 }
 
+/* How a thread ends in glibc: a loop around exit(2), of three instructions of two bytes each. */
+static bool is_loop(const uint8_t *window, const uint8_t *code)
+{
+    int at = (int)(code - window);
+    return code[-2] == 0x89 && (code[-1] & 0xc7) == 0xc0 && code[2] == 0xeb &&
+           !exo_insn_leads_to(window, EXO_WINDOW_SIZE, at) &&
+           !exo_insn_leads_to(window, EXO_WINDOW_SIZE, at + 2);
+}
+
 static bool choose(struct exo_site *site, const uint8_t *window, uint64_t nr)
 {
     const uint8_t *code = window + WINDOW_BEFORE; /* the syscall instruction */
@@ -116,7 +125,11 @@ static bool choose(struct exo_site *site, const uint8_t *window, uint64_t nr)
     }
     site->moved = size_of_before(code, loads_nr);
     site->kind = site->moved > 0 ? EXO_PATCH_BEFORE : EXO_PATCH_AFTER;
-    return site->moved > 0 || choose_after(site, window, code);
+    if (site->moved > 0 || choose_after(site, window, code))
+        return true;
+    site->kind = EXO_PATCH_AROUND;
+    site->moved = 2;
+    return is_loop(window, code);
 }
 
 /* The moved instructions, at their new address; a short branch becomes a near one. */
@@ -146,6 +159,13 @@ static void build(struct code *code, struct exo_site *site, const uint8_t *sysca
         emit(code, syscall - site->moved, site->moved);
         emit_entry(code, site->stub, after);
         break;
+    case EXO_PATCH_AROUND:
+        emit(code, syscall - 2, 2);
+        emit_entry(code, site->stub, site->stub + code->size + ENTRY_SIZE);
+        site->tail = (uint8_t)code->size;
+        emit_byte(code, 0xe9);
+        emit_relative(code, site->stub, after + 2 + (uint64_t)(int64_t)(int8_t)syscall[3]);
+        break;
     default:
         emit_entry(code, site->stub, site->stub + code->size + ENTRY_SIZE);
         site->tail = (uint8_t)code->size;
@@ -163,9 +183,10 @@ bool exo_patch_plan(struct exo_site *site, const uint8_t *window, uint64_t nr)
 
 uint64_t exo_patch_start(const struct exo_site *site)
 {
-    return site->kind == EXO_PATCH_MOV      ? site->address - 5
-           : site->kind == EXO_PATCH_BEFORE ? site->address - site->moved
-                                            : site->address;
+    bool moves = site->kind == EXO_PATCH_BEFORE || site->kind == EXO_PATCH_AROUND;
+    return site->kind == EXO_PATCH_MOV ? site->address - 5
+           : moves                     ? site->address - site->moved
+                                       : site->address;
 }
 
 void exo_patch_build(uint8_t *stub, struct exo_site *site, const uint8_t *window)

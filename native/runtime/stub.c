@@ -143,6 +143,11 @@ static void index_site(uint32_t at)
 /* False when the table is full. */
 bool exo_stub_record(const struct exo_site *site)
 {
+    struct exo_site *old = exo_site_find(site->address);
+    if (old != NULL) { /* was postponed */
+        *old = *site;
+        return true;
+    }
     if (site_count == SITE_COUNT)
         return false;
     sites[site_count] = *site;
@@ -191,7 +196,7 @@ void exo_site_restore(uint8_t *copy, uint64_t start, uint64_t end)
 {
     for (uint32_t i = 0; i < site_count; i++) {
         const struct exo_site *site = &sites[i];
-        if (site->address >= start && site->address < end && site->kind != EXO_PATCH_NONE)
+        if (site->address >= start && site->address < end && exo_is_patched(site->kind))
             memcpy(copy + (exo_patch_start(site) - start), site->original, 5);
     }
 }
@@ -251,6 +256,11 @@ void exo_stub_hide(struct exo_regs *regs)
     case EXO_PATCH_BEFORE:
         regs->rip = at == 0 ? site.address - site.moved : site.address;
         break;
+    case EXO_PATCH_AROUND:
+        regs->rip = at == 0          ? site.address - site.moved
+                    : at < site.tail ? site.address
+                                     : site.address + 2;
+        break;
     default:
         if (at < site.tail)
             regs->rip = site.address;
@@ -266,10 +276,10 @@ void exo_stub_hide(struct exo_regs *regs)
 /* Whether rip is where a jump was just being written over what comes before a system call. */
 static bool met_first_byte(uint64_t rip)
 {
-    for (uint64_t before = 5; before <= 7; before++) {
+    for (uint64_t before = 2; before <= 7; before++) {
         struct exo_site site;
         if (exo_site_get(rip + before, &site) && site.kind != EXO_PATCH_AFTER &&
-            site.kind != EXO_PATCH_NONE && exo_patch_start(&site) == rip)
+            exo_is_patched(site.kind) && exo_patch_start(&site) == rip)
             return true;
     }
     return false;

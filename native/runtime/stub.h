@@ -8,10 +8,17 @@
 
 enum exo_patch_kind {
     EXO_PATCH_NONE = 0,   /* no pattern fits: keeps trapping */
+    EXO_PATCH_AROUND = 5, /* mov %reg,%eax; syscall; jmp back: the jump replaces all, as in AFTER */
+    EXO_PATCH_LATER = 4,  /* not while other threads run: traps until then */
     EXO_PATCH_MOV = 1,    /* mov $nr,%eax; syscall: the jump replaces the mov */
     EXO_PATCH_AFTER = 2,  /* syscall; one or two insns: the jump replaces all, the stub does them */
     EXO_PATCH_BEFORE = 3, /* insn of 5 bytes or more; syscall: the jump replaces insn */
 };
+
+static inline bool exo_is_patched(uint8_t kind)
+{
+    return kind != EXO_PATCH_NONE && kind != EXO_PATCH_LATER;
+}
 
 /* A site, by the address of its syscall instruction. */
 struct exo_site {
@@ -105,6 +112,8 @@ extern struct exo_warm exo_warm;
 
 /* Patches what other processes have found since in files that we have mapped too. */
 void exo_map_catch_up(void);
+/* The same, for a lone thread that is about to have company: what only that may patch. */
+void exo_map_alone(void);
 void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd);
 /* Maps code from its copy, in place of the file; false if there is none that fits. */
 bool exo_map_copied(uint64_t start, uint64_t size, uint64_t offset, int host_fd, int fixed);

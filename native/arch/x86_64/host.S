@@ -72,11 +72,15 @@ host_clone_vm:
     pop %rbx
     ret
 1:  xor %ebp, %ebp
-    mov $158, %eax              /* arch_prctl(ARCH_SET_GS, area) */
+    cmpb $0, exo_has_fsgsbase(%rip)
+    je 2f
+    wrgsbase %rbx
+    jmp 3f
+2:  mov $158, %eax              /* arch_prctl(ARCH_SET_GS, area) */
     mov $0x1001, %edi
     mov %rbx, %rsi
     syscall
-    call exo_child_begin
+3:  call exo_child_begin
     jmp exo_resume
 
 /* void host_sigreturn(struct k_ucontext *): the host restores everything from there. A signal that
