@@ -79,7 +79,8 @@ uint64_t exo_copy_reserve(struct exo_kr *kr, uint64_t size)
 {
     exo_lock_acquire(&kr->image_lock);
     uint64_t at = kr->copy_next;
-    bool fits = size <= EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE - at && kr->copy_count < EXO_COPY_COUNT;
+    bool fits =
+        size <= EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE - at && kr->copy_count < EXO_COPY_COUNT;
     if (fits)
         kr->copy_next = at + size;
     exo_lock_release(&kr->image_lock);

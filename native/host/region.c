@@ -12,8 +12,8 @@ static int region_map(int fd, struct exo_kr **kr)
     uint64_t size = EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE;
     if (ftruncate(fd, (off_t)size) < 0)
         return -errno;
-    void *map = mmap(NULL, EXO_KR_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                     fd, 0);
+    void *map =
+        mmap(NULL, EXO_KR_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
     *kr = map;

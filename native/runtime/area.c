@@ -113,10 +113,10 @@ static bool map_area(uint32_t index)
 {
     if (area_mapped[index])
         return true;
-    long got = host_call_early(__NR_mmap, (long)(area_base(index) + AREA_ALTSTACK_START),
-                               EXO_AREA_SIZE - AREA_ALTSTACK_START, PROT_READ_ | PROT_WRITE_,
-                               MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_ | MAP_NORESERVE_, -1,
-                               0);
+    long got = host_call_early(
+        __NR_mmap, (long)(area_base(index) + AREA_ALTSTACK_START),
+        EXO_AREA_SIZE - AREA_ALTSTACK_START, PROT_READ_ | PROT_WRITE_,
+        MAP_PRIVATE_ | MAP_ANONYMOUS_ | MAP_FIXED_NOREPLACE_ | MAP_NORESERVE_, -1, 0);
     area_mapped[index] = got >= 0;
     return got >= 0;
 }
@@ -150,7 +150,7 @@ struct exo_area *exo_area_create(void)
     memset(new, 0, sizeof(*new));
     new->self = new;
     new->index = index;
-    new->stack = (uint64_t)new;
+    new->stack = (uint64_t) new;
     new->altstack.flags = SS_DISABLE_;
     return new;
 }
@@ -165,7 +165,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->leader = &KR->tasks[task->leader_slot];
     new->tid = task->tid;
     new->tgid = task->tgid;
-    new->observe = exo_mm.flags & EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
+    new->observe = exo_mm.flags &EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
     new->core.host_tid = host_tid;
     store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);
@@ -193,10 +193,10 @@ void exo_area_keep_only(struct exo_area *mine)
 void exo_sighand_drop(struct exo_area *old)
 {
     if (old->owns_sighand)
-        store_release(&sighand_users[old->sighand == &exo_warm.sighand
-                                         ? 0
-                                         : old->sighand - more_sighands + 1],
-                      0);
+        store_release(
+            &sighand_users[old->sighand == &exo_warm.sighand ? 0
+                                                             : old->sighand - more_sighands + 1],
+            0);
     old->owns_sighand = 0;
 }
 

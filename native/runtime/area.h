@@ -124,8 +124,8 @@ struct exo_mm {
     uint32_t tasks; /* threads and CLONE_VM children that may run beside us */
     uint64_t brk_start, brk_end;
     uint64_t image_end; /* of the program: where the break may begin */
-    uint32_t own_brk; /* the host would not move its break: we map it ourselves */
-    uint32_t flags;   /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
+    uint32_t own_brk;   /* the host would not move its break: we map it ourselves */
+    uint32_t flags;     /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
     uint32_t intercept;
 };
 extern struct exo_mm exo_mm;

@@ -98,7 +98,8 @@ static uint32_t prepare_slot(const struct request *want)
 static void child_attach(struct exo_area *mine, const struct request *want, uint32_t slot)
 {
     mine->clear_child_tid = want->flags & CLONE_CHILD_CLEARTID_ ? want->child_tid : 0;
-    uint32_t host_tid = mine->birth.host_tid; /* from the host's clone, which was told the address */
+    uint32_t host_tid =
+        mine->birth.host_tid; /* from the host's clone, which was told the address */
     if (host_tid == 0)
         host_tid = (uint32_t)HOST_1(__NR_set_tid_address, mine->clear_child_tid);
     mine->birth.host_tid = 0;
@@ -207,9 +208,11 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
     child->unblockable_blocked = mine->unblockable_blocked;
     if (want->flags & CLONE_VFORK_)
         child->altstack = mine->altstack;
-    child->birth =
-        (struct exo_child){.flags = want->flags, .slot = slot, .child_tid = want->child_tid,
-                           .racing = want->racing, .parent = mine};
+    child->birth = (struct exo_child){.flags = want->flags,
+                                      .slot = slot,
+                                      .child_tid = want->child_tid,
+                                      .racing = want->racing,
+                                      .parent = mine};
     child->sighand =
         want->flags & CLONE_SIGHAND_ ? mine->sighand : exo_sighand_create(mine->sighand);
     child->owns_sighand = !(want->flags & CLONE_SIGHAND_);
@@ -229,9 +232,10 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         flags |= CLONE_PARENT_SETTID_;
         tid_at = &child->birth.host_tid;
     }
-    long host_tid = lock_files(want, slot) ? host_clone_vm(flags, child->stack, tid_at,
-                                                           (void *)want->child_tid, want->tls, child)
-                                           : -EAGAIN;
+    long host_tid =
+        lock_files(want, slot)
+            ? host_clone_vm(flags, child->stack, tid_at, (void *)want->child_tid, want->tls, child)
+            : -EAGAIN;
     unlock_files(want, host_tid);
     if (host_tid < 0)
         exo_area_abandon(child);

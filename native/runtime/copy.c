@@ -40,7 +40,8 @@ bool exo_copy_site(uint64_t address, struct exo_site *site)
         if (address >= load_acquire(&in->end) || address < in->start)
             continue;
         const struct exo_copy_site *table = table_of(in);
-        uint32_t low = 0, high = exo_copy_at(KR, in->copy)->site_count, offset = (uint32_t)(address - in->text);
+        uint32_t low = 0, high = exo_copy_at(KR, in->copy)->site_count,
+                 offset = (uint32_t)(address - in->text);
         while (low < high) {
             uint32_t middle = (low + high) / 2;
             if (table[middle].offset < offset)
@@ -188,8 +189,8 @@ bool exo_copy_map(struct exo_map *map, int fixed)
     struct exo_copy_entry *new = new_entry();
     if (new == NULL || !map_extra(extra, copy->at))
         return false;
-    long got = HOST_6(__NR_mmap, map->start, size, PROT_READ_ | PROT_EXEC_,
-                      MAP_PRIVATE_ | fixed, EXO_FD_KR, copy->at + EXO_COPY_EXTRA_SIZE);
+    long got = HOST_6(__NR_mmap, map->start, size, PROT_READ_ | PROT_EXEC_, MAP_PRIVATE_ | fixed,
+                      EXO_FD_KR, copy->at + EXO_COPY_EXTRA_SIZE);
     if (got < 0) {
         HOST_2(__NR_munmap, extra, EXO_COPY_EXTRA_SIZE);
         return false;
@@ -209,7 +210,7 @@ bool exo_copy_map(struct exo_map *map, int fixed)
 
 struct build {
     struct exo_copy copy;
-    uint64_t extra, text;  /* where both will be, as the process that makes it has them */
+    uint64_t extra, text;        /* where both will be, as the process that makes it has them */
     uint8_t *extra_at, *text_at; /* where they can be written */
     uint64_t taken[EXO_COPY_STUB_SIZE / STUB_SIZE];
 };
@@ -248,13 +249,13 @@ static void put_site(struct build *new, uint32_t offset)
         !exo_patch_plan(&site, window, ~0UL))
         return;
     uint64_t count = EXO_COPY_STUB_SIZE / STUB_SIZE;
-    uint64_t slot = exo_stub_slot(new->taken, count, new->extra, site.address,
-                                  site.kind == EXO_PATCH_AFTER);
+    uint64_t slot =
+        exo_stub_slot(new->taken, count, new->extra, site.address, site.kind == EXO_PATCH_AFTER);
     if (slot == count)
         return;
     new->taken[slot] = 1;
-    site.stub = new->extra + slot * STUB_SIZE;
-    exo_patch_build(new->extra_at + slot * STUB_SIZE, &site, window);
+    site.stub = new->extra + slot *STUB_SIZE;
+    exo_patch_build(new->extra_at + slot *STUB_SIZE, &site, window);
     uint8_t *at = new->text_at + (exo_patch_start(&site) - new->text);
     struct exo_copy_site *to =
         (struct exo_copy_site *)(new->extra_at + TABLE_AT) + new->copy.site_count++;

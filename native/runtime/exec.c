@@ -167,8 +167,7 @@ long exo_program_open(struct exo_program *program, int host_dirfd, int flags)
         exo_elf_open(&program->elf, (int)fd);
         const unsigned char *magic = program->elf.header.e_ident;
         if (magic[0] != '#' || magic[1] != '!') {
-            long error =
-                exo_elf_check(&program->elf, (int)fd, program->interp_name, &program->why);
+            long error = exo_elf_check(&program->elf, (int)fd, program->interp_name, &program->why);
             return error != 0 ? error : open_interp(program);
         }
         if (depth == EXO_SCRIPT_DEPTH)

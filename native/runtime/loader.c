@@ -199,7 +199,8 @@ static struct exo_program *take_opened(const struct boot *boot)
     program->exe = boot->exe;
     program->interp = boot->interp;
     if (!read_again(&program->elf, boot->exe, program->interp_name) ||
-        (boot->interp >= 0 && !read_again(&program->interp_elf, boot->interp, program->interp_name)))
+        (boot->interp >= 0 &&
+         !read_again(&program->interp_elf, boot->interp, program->interp_name)))
         exo_signal_kill_self(SIGSEGV_);
     return program;
 }
@@ -287,8 +288,7 @@ static uint64_t place(struct boot *boot, struct exo_program *program)
     if (exo_elf_map(&exe, &program->elf, program->exe, hint) != 0)
         exo_signal_kill_self(SIGSEGV_);
     uint64_t exe_end = exo_mm.image_end; /* with its stubs, if they went there */
-    if (program->interp >= 0 &&
-        exo_elf_map(&interp, &program->interp_elf, program->interp, 0) != 0)
+    if (program->interp >= 0 && exo_elf_map(&interp, &program->interp_elf, program->interp, 0) != 0)
         exo_signal_kill_self(SIGSEGV_);
     uint64_t *envp = boot->stack + boot->stack[0] + 2, *auxv = envp;
     while (*auxv)

@@ -101,6 +101,15 @@ void exo_map_add(uint64_t start, uint64_t size, uint64_t offset, int host_fd)
     exo_patch_remembered(&maps[map_count - 1], true); /* new: its code has not run */
 }
 
+/* What lies below our own frame, and the signal stack: nothing is on them. */
+static void forget_stacks(void)
+{
+    char *low = (char *)area() - AREA_STRUCT + AREA_ALTSTACK_START;
+    char *high = (char *)__builtin_frame_address(0) - 4096;
+    if (high > low)
+        exo_forget_pages(low, (uint64_t)(high - low));
+}
+
 /* The code that this process has patched is exchanged for copies; we may return to one of its stubs. */
 static void adopt_copies(void)
 {
@@ -110,6 +119,7 @@ static void adopt_copies(void)
         exo_copy_adopt(&maps[i]);
     regs->rip = exo_return_address(regs->rip);
     exo_stub_release();
+    forget_stacks();
 }
 
 void exo_map_alone(void)

@@ -42,7 +42,8 @@ SYSCALL(brk)
 
 /* The host does not know that the window is taken: it finds room there for what is too large for
  * elsewhere. That goes below the window then. */
-static long map_outside(uint64_t start, uint64_t size, long prot, long flags, long host, long offset)
+static long map_outside(uint64_t start, uint64_t size, long prot, long flags, long host,
+                        long offset)
 {
     long got = HOST_6(__NR_mmap, start, size, prot, flags, host, offset);
     for (uint64_t hint = EXO_WINDOW_BASE - PAGE_UP(size);

@@ -76,8 +76,9 @@ long exo_pass(long a, long b, long c, long d, long e, long f)
 {
     uint64_t nr = area()->regs.nr;
     const struct exo_call *call = &exo_calls[nr];
-    long args[6] = {a, b, c, d, e, f}, guest_dirfds[7] = {AT_FDCWD_, AT_FDCWD_, AT_FDCWD_, AT_FDCWD_,
-                                                          AT_FDCWD_, AT_FDCWD_, AT_FDCWD_};
+    long args[6] = {a, b, c, d, e, f},
+         guest_dirfds[7] = {AT_FDCWD_, AT_FDCWD_, AT_FDCWD_, AT_FDCWD_,
+                            AT_FDCWD_, AT_FDCWD_, AT_FDCWD_};
     bool special = false;
     for (int i = 0; i < call->argc; i++) {
         switch (call->args[i].kind) {

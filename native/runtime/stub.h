@@ -23,11 +23,11 @@ static inline bool exo_is_patched(uint8_t kind)
 /* A site, by the address of its syscall instruction. */
 struct exo_site {
     uint64_t address;
-    uint64_t stub; /* 0 for EXO_PATCH_NONE */
-    uint8_t kind;  /* enum exo_patch_kind */
-    uint8_t moved; /* bytes of the instructions the stub does */
-    uint8_t first; /* EXO_PATCH_AFTER: bytes of the first of them */
-    uint8_t tail;  /* ... and where it stands in the stub */
+    uint64_t stub;       /* 0 for EXO_PATCH_NONE */
+    uint8_t kind;        /* enum exo_patch_kind */
+    uint8_t moved;       /* bytes of the instructions the stub does */
+    uint8_t first;       /* EXO_PATCH_AFTER: bytes of the first of them */
+    uint8_t tail;        /* ... and where it stands in the stub */
     uint8_t original[5]; /* what the jump replaced */
 };
 
@@ -37,7 +37,7 @@ long exo_stub_open(uint64_t stub);
 void exo_stub_close(void);
 void exo_stub_release(void);
 bool exo_stub_record(const struct exo_site *site);
-struct exo_site *exo_site_find(uint64_t address); /* patched by this process */
+struct exo_site *exo_site_find(uint64_t address);           /* patched by this process */
 bool exo_site_get(uint64_t address, struct exo_site *site); /* ... or in a copy it maps */
 void exo_site_forget(uint64_t start, uint64_t end);
 bool exo_site_overlaps(uint64_t start, uint64_t end);

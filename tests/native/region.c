@@ -6,8 +6,8 @@ static void test_init(const struct exo_kr *kr)
     CHECK(kr->magic == EXO_ABI_MAGIC);
     CHECK_SAME(kr->version, EXO_ABI_VERSION);
     CHECK_SAME(kr->size, REGION_SIZE);
-    CHECK(kr->heap_next >= sizeof(struct exo_kr));
-    CHECK_SAME(kr->heap_next % 4096, 0);
+    CHECK(kr->heap_next > 0 && kr->heap_next % 64 == 0);
+    CHECK_SAME(offsetof(struct exo_kr, magic) % 65536, 2048); /* the slots' ids are in front */
     CHECK_SAME(kr->next_tid, 2);
     CHECK_SAME(kr->task_high, 1);
     CHECK_SAME(kr->cpu_count, 1);
@@ -25,7 +25,7 @@ int main(void)
     begin(30);
     struct exo_kr *kr = region_create();
     test_init(kr);
-    CHECK_SAME(*(char *)exo_kr_at(kr, offsetof(struct exo_kr, tids)), 1);
+    CHECK_SAME(*(uint32_t *)exo_kr_at(kr, offsetof(struct exo_kr, version)), EXO_ABI_VERSION);
     region_destroy(kr);
     return 0;
 }

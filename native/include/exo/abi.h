@@ -38,7 +38,8 @@
 #define EXO_PATH_SIZE 4096
 #define EXO_FRAME_DATA_SIZE 16128
 #define EXO_IMAGE_COUNT 1024
-#define EXO_NEAR_COUNT 192 /* of images and copies: those that share pages with what is always used */
+#define EXO_NEAR_COUNT                                                                             \
+    192 /* of images and copies: those that share pages with what is always used */
 #define EXO_IMAGE_SITE_COUNT 1024
 #define EXO_FD_BASE_COUNT 256    /* entries of a new fd table */
 #define EXO_FD_MAX_COUNT 1048576 /* the largest table, as Linux's fs.nr_open */
@@ -60,14 +61,14 @@ enum exo_task_state {
 };
 
 enum exo_task_flags {
-    EXO_TASK_LEADER = 1,          /* a process, tid == tgid */
-    EXO_TASK_LEADER_EXITED = 2,   /* the first thread has left, others go on */
-    EXO_TASK_EXECED = 4,          /* has called execve: setpgid by the parent gives EACCES */
-    EXO_TASK_SHARES_VM = 8,       /* vfork or CLONE_VM child, until it execs */
-    EXO_TASK_AUTO_REAPS = 64,     /* SIGCHLD ignored: the host reaps its children by itself */
-    EXO_TASK_SHARES_MEMORY = 32,  /* has writable shared memory: see runtime/robust.c */
-    EXO_TASK_IN_PROC = 128,       /* the working directory is below /proc */
-    EXO_TASK_STRANGERS = 256,     /* exec: host fds may be open that nobody knows of */
+    EXO_TASK_LEADER = 1,         /* a process, tid == tgid */
+    EXO_TASK_LEADER_EXITED = 2,  /* the first thread has left, others go on */
+    EXO_TASK_EXECED = 4,         /* has called execve: setpgid by the parent gives EACCES */
+    EXO_TASK_SHARES_VM = 8,      /* vfork or CLONE_VM child, until it execs */
+    EXO_TASK_AUTO_REAPS = 64,    /* SIGCHLD ignored: the host reaps its children by itself */
+    EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
+    EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
+    EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
 };
 
 /* One thread. 128 bytes: two cache lines. */
