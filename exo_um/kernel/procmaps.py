@@ -38,9 +38,9 @@ def maps(text: bytes, view: View, slot: int) -> bytes:  # noqa: ARG001 - one sig
         offset = view.code_offset(int(fields[OFFSET], 16))
         if offset is None:
             continue  # stubs
-        original = neighbour(mappings, i)
-        fields = [fields[PERMISSIONS], b"%08x" % offset, *original[:2]]
-        shown.append(line(start, end, fields, original[2]) + rest)
+        device, inode, original = neighbour(mappings, i)
+        shown_as = [fields[PERMISSIONS], b"%08x" % offset, device, inode]
+        shown.append(line(start, end, shown_as, original) + rest)
     return b"".join(shown)
 
 
@@ -71,5 +71,5 @@ def touches(one: Mapping, other: Mapping) -> bool:
 
 def line(start: int, end: int, fields: list[bytes], path: bytes) -> bytes:
     """Return a mapping's line, its path in the column where Linux puts it."""
-    head = b"%08x-%08x %s %s %s %s " % (start, end, *fields)
+    head = b"%08x-%08x " % (start, end) + b" ".join(fields) + b" "
     return (head.ljust(PATH_COLUMN) + path if path else head) + b"\n"

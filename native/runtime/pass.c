@@ -58,10 +58,12 @@ static long make_call(const struct exo_call *call, long nr, const long *args)
 }
 
 /* The rare case, apart for its large frame. A call has two paths at most. */
-WITH_PATH static long pass_paths(const struct exo_call *call, long nr, long *args,
+WITH_PATH static long pass_paths(const struct exo_call *call, long nr, const long *guest_args,
                                  const long *guest_dirfds)
 {
     char hosts[2][EXO_HOST_PATH_SIZE];
+    long args[6];
+    memcpy(args, guest_args, sizeof(args));
     for (int i = 0; i < call->argc; i++) {
         if (call->args[i].kind != EXO_ARG_PATH)
             continue;
