@@ -10,13 +10,23 @@ if TYPE_CHECKING:
     from exo_um.kernel.procview import InstanceView as View
 
 LOADER_MARK = b"exo1:"
+NO_NEW_PRIVS, STRICT = 1, 2  # enum exo_task_security
+SECCOMP_STRICT, SECCOMP_FILTER = 1, 2  # as in seccomp(2)
 STATE, PPID, PGRP, SESSION, TTY, TPGID = 0, 1, 2, 3, 4, 5
 
 
 def status(text: bytes, view: View, slot: int) -> bytes:
-    """Translate the ids of /proc/PID/status; exo's are the only namespace shown."""
+    """Translate the ids of /proc/PID/status, and say what guests restrict themselves to.
+
+    exo's are the only namespace and the only filters shown.
+    """
     task = view.task(slot)
+    filters = view.filter_count(slot)
+    strict = bool(task.security & STRICT)
     ids = {
+        b"NoNewPrivs": int(bool(task.security & NO_NEW_PRIVS)),
+        b"Seccomp": SECCOMP_STRICT if strict else SECCOMP_FILTER if filters else 0,
+        b"Seccomp_filters": filters,
         b"Tgid": task.tgid,
         b"Pid": task.tid,
         b"PPid": task.ppid,

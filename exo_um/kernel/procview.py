@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ppid: int
         pgid: int
         sid: int
+        security: int
 
 
 class InstanceView:
@@ -28,6 +29,7 @@ class InstanceView:
         "_tasks",
         "caller",
         "exe",
+        "filter_count",
         "find",
         "host_tid",
         "opening",
@@ -46,6 +48,7 @@ class InstanceView:
         self.pid_of_host = instance.tasks.pid_of_host
         self.pgid_of_host = instance.tasks.pgid_of_host
         self.exe = instance.tasks.exe
+        self.filter_count = instance.tasks.filter_count
 
     def task(self, slot: int) -> TaskView:
         """Return the struct exo_task of a slot."""

@@ -95,6 +95,10 @@ class Tasks:
             return b""
         return b"/proc/%d/fd/%d" % (self.host_pid(leader), lib.EXO_FD_EXE)
 
+    def filter_count(self, slot: int) -> int:
+        """Return how many seccomp filters a task has."""
+        return int(self._kr.filters[self._kr.tasks[slot].filter].depth)
+
     def fds(self, slot: int) -> list[tuple[int, int]]:
         """Return the open (guest fd, host fd) pairs of a task's process."""
         table: int = self._kr.tasks[slot].fd_table

@@ -165,7 +165,11 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->leader = &KR->tasks[task->leader_slot];
     new->tid = task->tid;
     new->tgid = task->tgid;
+    new->dispatch = (struct exo_dispatch){0};
     new->observe = exo_mm.flags &EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
+    full_fence(); /* against exo_area_observe_siblings() */
+    if (load_acquire(&task->filter) != 0 || (task->security & EXO_SECURITY_STRICT))
+        fetch_or(&new->observe, EXO_OBSERVE_FILTER);
     new->core.host_tid = host_tid;
     store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);
@@ -188,6 +192,19 @@ void exo_area_keep_only(struct exo_area *mine)
     for (int i = 0; i < SIGHAND_COUNT; i++)
         if (sighand_at(i) != mine->sighand && sighand_users[i] != 0)
             sighand_users[i] = 0;
+}
+
+/* The process's threads have been given filters in their slots: their calls are to be looked at. */
+void exo_area_observe_siblings(void)
+{
+    uint32_t high = load_acquire(&area_high), leader = area()->task->leader_slot;
+    full_fence();
+    for (uint32_t i = 0; i < high; i++) {
+        struct exo_area *other = (struct exo_area *)(area_base(i) + AREA_STRUCT);
+        if ((i == 0 || load_acquire(&area_mapped[i])) &&
+            KR->tasks[other->slot].leader_slot == leader)
+            fetch_or(&other->observe, EXO_OBSERVE_FILTER);
+    }
 }
 
 void exo_sighand_drop(struct exo_area *old)

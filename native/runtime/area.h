@@ -45,9 +45,16 @@ struct exo_sighand {
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
 enum exo_observe {
-    EXO_OBSERVE_STATS = 1,  /* calls are counted */
-    EXO_OBSERVE_FILTER = 2, /* the guest has installed seccomp filters */
-    EXO_OBSERVE_TRACE = 4,  /* a guest traces this thread's system calls */
+    EXO_OBSERVE_STATS = 1,    /* calls are counted */
+    EXO_OBSERVE_FILTER = 2,   /* the guest has installed seccomp filters */
+    EXO_OBSERVE_TRACE = 4,    /* a guest traces this thread's system calls */
+    EXO_OBSERVE_DISPATCH = 8, /* the guest uses Syscall User Dispatch itself */
+};
+
+/* The guest's own Syscall User Dispatch, prctl(2): calls from elsewhere than [start, start + size)
+ * are the guest's affair, unless the byte at selector, if there is one, says otherwise. */
+struct exo_dispatch {
+    uint64_t start, size, selector;
 };
 
 /* What a CLONE_VM child is told by its parent. */
@@ -87,6 +94,7 @@ struct exo_area {
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
     uint32_t index; /* in exo_area_owners */
+    struct exo_dispatch dispatch;
 };
 
 /* Within EXO_AREA_SIZE: an unmapped page, the stack on which the host delivers signals (room for
@@ -165,6 +173,7 @@ struct exo_area *exo_area_create(void);
 void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid);
 void exo_area_abandon(struct exo_area *new);
 void exo_area_keep_only(struct exo_area *mine);
+void exo_area_observe_siblings(void);
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);
 void exo_mm_lock(void);
 void exo_mm_unlock(void);

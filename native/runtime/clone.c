@@ -79,6 +79,7 @@ static uint32_t prepare_slot(const struct request *want)
         return 0;
     }
     child->fd_table = table;
+    exo_filter_inherit(KR, slot, mine->slot);
     if (thread)
         return slot;
     if (want->flags & CLONE_PARENT_) {

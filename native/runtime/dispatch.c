@@ -7,7 +7,7 @@
  *   - a result, or -errno; -EXO_ERESTART has the call done again after the signal's handler;
  *   - the thread runs on the runtime stack of its area: nothing large on it.
  */
-#include "area.h"
+#include "verdict.h"
 
 long exo_observe(long a, long b, long c, long d, long e, long f);
 long exo_none(long a, long b, long c, long d, long e, long f);
@@ -25,10 +25,15 @@ static long counted(uint32_t nr, long a, long b, long c, long d, long e, long f)
 /* The slower way in, while the observer slot is set. */
 long exo_observe(long a, long b, long c, long d, long e, long f)
 {
-    uint32_t nr = (uint32_t)area()->regs.nr;
+    uint32_t nr = (uint32_t)area()->regs.nr, why = area()->observe;
+    long result;
+    if ((why & EXO_OBSERVE_DISPATCH) && exo_dispatch_takes(&result))
+        return result;
+    if ((why & EXO_OBSERVE_FILTER) && exo_seccomp_takes(&result))
+        return result;
     if (nr >= exo_call_limit)
         return -ENOSYS;
-    if (area()->observe & EXO_OBSERVE_STATS)
+    if (why & EXO_OBSERVE_STATS)
         return counted(nr, a, b, c, d, e, f);
     return exo_handlers[nr](a, b, c, d, e, f);
 }

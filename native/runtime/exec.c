@@ -209,11 +209,12 @@ static void settle_cloexec(void)
     }
 }
 
-/* The caller's fd table becomes the process's, should it have one of its own; again: back. */
-static void swap_tables(void)
+/* The caller's fd table and filters become the process's, should it have its own; again: back. */
+static void swap_own(void)
 {
     struct exo_task *mine = area()->task, *leader = area()->leader;
     mine->fd_table = exchange(&leader->fd_table, mine->fd_table);
+    exo_filter_swap(KR, area()->slot, mine->leader_slot);
 }
 
 static void keep_across_exec(int fd)
@@ -270,12 +271,12 @@ static long execute(const struct exo_program *program, const uint64_t *argv, uin
     keep_across_exec(program->exe);
     keep_across_exec(program->interp);
     exo_actions_before_exec(area()->sighand);
-    swap_tables();
+    swap_own();
     exo_robust_release_all();
     fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_SHARES_MEMORY);
     long error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", (long)argv,
                            envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
-    swap_tables();
+    swap_own();
     return error;
 }
 

@@ -2,7 +2,7 @@
 #include "robust.h"
 #include "signal.h"
 
-SYSCALL(exit)
+void exo_thread_leave(void)
 {
     struct exo_area *mine = area();
     exo_mask_block_all();
@@ -15,6 +15,11 @@ SYSCALL(exit)
         exo_task_free(KR, mine->slot);
         fetch_add(&exo_mm.tasks, (uint32_t)-1);
     }
+}
+
+SYSCALL(exit)
+{
+    exo_thread_leave();
     HOST_1(__NR_exit, a);
     __builtin_trap();
 }

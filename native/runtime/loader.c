@@ -331,6 +331,8 @@ noreturn void exo_loader(uint64_t *stack)
                PROT_READ_ | PROT_WRITE_ | PROT_EXEC_ | PROT_GROWSDOWN_);
     exo_program_free(program);
     fetch_add(&KR->stats.execs, 1);
+    if (boot.first && HOST_5(__NR_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+        area()->task->security |= EXO_SECURITY_NO_NEW_PRIVS;
     if (boot.first && exo_intercept_init() != 0)
         fail("the host refuses a seccomp filter");
     exo_intercept_arm();

@@ -14,5 +14,7 @@ void exo_robust_guard(void);
 /* Whether the default action of sig goes through the runtime. */
 bool exo_robust_guards(int sig);
 long exo_robust_kill(const struct exo_task *leader);
+/* exit.c: everything of the calling thread's end but the host's part. */
+void exo_thread_leave(void);
 
 #endif

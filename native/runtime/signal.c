@@ -243,14 +243,16 @@ static bool wait_unblocked(int sig, const struct k_siginfo *info)
 
 void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
 {
-    if (sig == SIGSYS_ && (info->code == SYS_SECCOMP_ || info->code == SYS_USER_DISPATCH_)) {
+    bool inside = in_runtime(uc->mcontext.rip);
+    /* The runtime's own calls never trap: inside, this is one that exo_sigsys_force() has sent. */
+    if (sig == SIGSYS_ && !inside &&
+        (info->code == SYS_SECCOMP_ || info->code == SYS_USER_DISPATCH_)) {
         exo_trap(info, uc);
         return;
     }
     if (sig == SIGSYS_ && info->code == EXO_SI_DIE)
         exo_signal_kill_self(SIGKILL_);
     remember_xstate(uc);
-    bool inside = in_runtime(uc->mcontext.rip);
     if (is_fault(sig, info)) {
         uint64_t go_on = inside ? exo_fault_fixup(uc) : exo_stub_fault(uc->mcontext.rip);
         if (go_on != 0) {
@@ -306,6 +308,8 @@ void exo_exit_work(void)
     int sig = info.signo;
     clear_stash();
     exo_stub_hide(regs);
+    regs->rcx = regs->rip; /* as the instruction leaves them */
+    regs->r11 = mine->flags;
     settle_call(regs);
     struct k_sigaction action = take_action(sig);
     uint64_t blocked = mine->unblockable_blocked;

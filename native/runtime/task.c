@@ -1,11 +1,12 @@
 /* A task's own settings: prctl(2), arch_prctl(2), and calls about tasks that exo limits: futex(2),
- * capget(2), ptrace(2), seccomp(2), unshare(2), setns(2).
+ * capget(2), ptrace(2), unshare(2), setns(2).
  */
 #include <linux/futex.h>
 #include <linux/prctl.h>
 
 #include "file.h"
 #include "translate.h"
+#include "verdict.h"
 
 #define ARCH_SET_GS_ 0x1001
 #define ARCH_GET_GS_ 0x1004
@@ -40,15 +41,32 @@ static long set_ptracer(long pid, long d, long e, long f)
     return HOST_5(__NR_prctl, PR_SET_PTRACER, pid > 0 ? (long)host : pid, d, e, f);
 }
 
+/* The host's too, for what it asks itself, such as landlock_restrict_self(2). */
+static long set_no_new_privs(long b, long c, long d, long e)
+{
+    long error = HOST_5(__NR_prctl, PR_SET_NO_NEW_PRIVS, b, c, d, e);
+    if (error == 0)
+        fetch_or(&area()->task->security, EXO_SECURITY_NO_NEW_PRIVS);
+    return error;
+}
+
 SYSCALL(prctl)
 {
     switch ((int)a) {
-    case PR_SET_SYSCALL_USER_DISPATCH: /* DIFFERS: taken by the runtime, not yet emulated: EINVAL */
-    case PR_SET_SECCOMP:               /* DIFFERS: filters are not yet emulated: EINVAL */
-    case PR_SET_MDWE_:                 /* DIFFERS: would stop the patching of sites: EINVAL */
+    case PR_SET_SYSCALL_USER_DISPATCH:
+        return exo_dispatch_set((uint64_t)b, (uint64_t)c, (uint64_t)d, (uint64_t)e);
+    case PR_SET_SECCOMP:
+        return exo_seccomp_set_mode((uint64_t)b, (uint64_t)c);
+    case PR_GET_SECCOMP:
+        return exo_seccomp_mode();
+    case PR_SET_NO_NEW_PRIVS:
+        return set_no_new_privs(b, c, d, e);
+    case PR_GET_NO_NEW_PRIVS:
+        return (b | c | d | e) != 0 ? -EINVAL
+                                    : (long)(area()->task->security & EXO_SECURITY_NO_NEW_PRIVS);
+    case PR_SET_MDWE_: /* DIFFERS: would stop the patching of sites: EINVAL */
     case PR_SCHED_CORE_:
         return -EINVAL;
-    case PR_GET_SECCOMP:
     case PR_GET_MDWE_:
         return 0;
     case PR_SET_MM: /* DIFFERS: the memory map's description is the loader's: EPERM */
@@ -113,12 +131,6 @@ SYSCALL(capset)
 SYSCALL(ptrace)
 {
     return -EPERM;
-}
-
-/* DIFFERS: the guest's own filters are not yet emulated: EINVAL, as on hosts without them. */
-SYSCALL(seccomp)
-{
-    return -EINVAL;
 }
 
 /* DIFFERS: no namespaces of the guest's own yet: EPERM; files and fs are really unshared. */

@@ -44,6 +44,10 @@
 #define EXO_FD_BASE_COUNT 256    /* entries of a new fd table */
 #define EXO_FD_MAX_COUNT 1048576 /* the largest table, as Linux's fs.nr_open */
 #define EXO_TABLE_CLASS_COUNT 13 /* table sizes 256 << class entries */
+#define EXO_FILTER_COUNT 16384   /* seccomp filters that guests have installed */
+#define EXO_FILTER_UNIT 8        /* instructions per unit of the pool */
+#define EXO_FILTER_UNIT_COUNT 262144
+#define EXO_FILTER_LENGTH_LIMIT 4096 /* instructions of one filter, as BPF_MAXINSNS */
 
 /* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
  * owner's host robust list points at node while it is held. word holds the owner's host tid. */
@@ -71,6 +75,11 @@ enum exo_task_flags {
     EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
 };
 
+enum exo_task_security {
+    EXO_SECURITY_NO_NEW_PRIVS = 1, /* prctl(2), PR_SET_NO_NEW_PRIVS */
+    EXO_SECURITY_STRICT = 2,       /* seccomp(2), SECCOMP_SET_MODE_STRICT */
+};
+
 /* One thread. 128 bytes: two cache lines. */
 struct exo_task {
     struct exo_lock alive; /* held from birth to death: a free or died word means a dead task */
@@ -94,7 +103,10 @@ struct exo_task {
     uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it; of a process's first thread */
     uint64_t nofile_hard;
     uint64_t ignored; /* bit n - 1: signal n, when the program was executed */
-    uint32_t reserved[2];
+    uint16_t filter;  /* A, filter_lock: its newest seccomp filter, 0 none */
+    uint8_t security; /* A, filter_lock: enum exo_task_security */
+    uint8_t reserved;
+    uint32_t reserved2;
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
@@ -184,6 +196,26 @@ struct exo_frame {
     uint8_t data[EXO_FRAME_DATA_SIZE];
 };
 #define EXO_FRAME_WAITING 0x80000000 /* or'ed into state while the other side sleeps on it */
+
+/* One instruction of classic BPF, as struct sock_filter. */
+struct exo_bpf {
+    uint16_t code;
+    uint8_t if_true, if_false; /* instructions to skip */
+    uint32_t value;
+};
+
+/* A seccomp filter of a guest's. It lives as long as a task slot names it, itself or through newer
+ * filters; nobody counts, whoever adds a filter looks (core/filter.c). All under filter_lock, but
+ * reading what one's own task names. */
+struct exo_filter {
+    uint32_t older;   /* the filter installed before it, 0 none */
+    uint32_t first;   /* its first unit of the pool */
+    uint32_t count;   /* instructions */
+    uint32_t depth;   /* filters from here to the oldest */
+    uint32_t weight;  /* instructions of all these as Linux counts them */
+    uint32_t is_used; /* found so at the last look */
+    uint32_t reserved[2];
+};
 
 /* An executable file with sites that trapped and were found good to patch. */
 struct exo_image {
@@ -290,11 +322,12 @@ struct exo_kr {
     uint32_t cpu_count;       /* K: CPUs the instance may use; 1 means never spin */
     uint32_t task_low;        /* A, task_lock: no free slot below, 0 counts as 1 */
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
-    uint32_t reserved;
+    uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     struct exo_lock task_lock;    /* taking and freeing slots */
     struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;   /* adding images and sites */
     struct exo_lock channel_lock; /* one hand-over of an fd at a time */
+    struct exo_lock filter_lock;  /* adding seccomp filters, and giving them to tasks */
     uint64_t heap_next;           /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -310,6 +343,9 @@ struct exo_kr {
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_call_counts counts;
     struct exo_frame frames[EXO_TASK_COUNT];
+    uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
+    struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
+    struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
 };
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */

@@ -80,6 +80,32 @@ int exo_fd_ensure(struct exo_kr *kr, uint64_t table, int fd, uint64_t limit);
 /* The entry, or NULL if fd is out of range; racing with close is the caller's affair, as in Linux. */
 struct exo_fd *exo_fd_at(struct exo_kr *kr, uint64_t table, int fd);
 
+/* bpf.c: classic BPF as seccomp(2) has it. */
+struct exo_bpf_data { /* struct seccomp_data */
+    int32_t nr;
+    uint32_t arch;
+    uint64_t instruction_pointer;
+    uint64_t args[6];
+};
+/* 0, or -EINVAL where Linux would refuse the program. scratch has room for count words. */
+int exo_bpf_check(const struct exo_bpf *code, uint32_t count, uint16_t *scratch);
+/* What a checked program returns for one system call. */
+uint32_t exo_bpf_run(const struct exo_bpf *code, uint32_t count, const struct exo_bpf_data *data);
+/* Instructions of a checked program after Linux's translation, by which it limits a task's sum. */
+uint32_t exo_bpf_weight(const struct exo_bpf *code, uint32_t count);
+
+/* filter.c: seccomp filters of tasks. */
+/* Puts a checked program in front of the filters of task slot, and with sync gives the result to
+ * all threads of its process. 0, -ENOMEM, or with sync the tid of a thread that is in the way. */
+long exo_filter_add(struct exo_kr *kr, uint32_t slot, const struct exo_bpf *code, uint32_t count,
+                    bool sync);
+/* A new task's filters and privileges are its maker's. */
+void exo_filter_inherit(struct exo_kr *kr, uint32_t slot, uint32_t from);
+/* Exchanges those of two tasks. */
+void exo_filter_swap(struct exo_kr *kr, uint32_t slot, uint32_t other);
+/* The strictest answer of filter and all older ones, the newest of equals. */
+uint32_t exo_filter_run(const struct exo_kr *kr, uint32_t filter, const struct exo_bpf_data *data);
+
 static inline struct exo_ids *exo_ids_of(struct exo_kr *kr, uint32_t slot)
 {
     return &kr->ids[EXO_TASK_COUNT - 1 - slot];

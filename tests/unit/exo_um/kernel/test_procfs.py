@@ -14,7 +14,7 @@ KERNEL, SHELL, WORKER, THREAD = 0, 1, 2, 3
 
 
 def task(tid: int, tgid: int, ppid: int) -> SimpleNamespace:
-    return SimpleNamespace(tid=tid, tgid=tgid, ppid=ppid, pgid=1, sid=1)
+    return SimpleNamespace(tid=tid, tgid=tgid, ppid=ppid, pgid=1, sid=1, security=0)
 
 
 TASKS = {KERNEL: task(1, 1, 0), SHELL: task(2, 2, 1), WORKER: task(3, 3, 2), THREAD: task(4, 3, 2)}
@@ -60,6 +60,9 @@ class FakeView:
 
     def exe(self, leader: int) -> bytes:
         return b"" if leader == KERNEL else b"/bin/busybox"
+
+    def filter_count(self, slot: int) -> int:
+        return 2 if slot == THREAD else 0
 
     def last_pid(self) -> int:
         return 4
@@ -165,10 +168,12 @@ def test_status() -> None:
     host = (
         b"Name:\ta\nTgid:\t1003\nNgid:\t0\nPid:\t1004\nPPid:\t1002\nTracerPid:\t1002\n"
         b"NStgid:\t1003\t7\nNSpid:\t1004\t8\nNSpgid:\t5\nNSsid:\t6\nThreads:\t2\n"
+        b"NoNewPrivs:\t1\nSeccomp:\t0\nSeccomp_filters:\t0\n"
     )
     assert rewritten("/proc/3/task/4/status", "/proc/1003/task/1004/status", host) == (
         b"Name:\ta\nTgid:\t3\nNgid:\t0\nPid:\t4\nPPid:\t2\nTracerPid:\t2\n"
         b"NStgid:\t3\nNSpid:\t4\nNSpgid:\t1\nNSsid:\t1\nThreads:\t2\n"
+        b"NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t2\n"
     )
 
 
