@@ -164,6 +164,8 @@ long guest_write(uint64_t to, const void *from, uint64_t size);
 long guest_string(char *to, uint64_t from, uint64_t size);
 /* The byte there, or -EFAULT. */
 long guest_byte(uint64_t from);
+/* Atomically replaces the word there if it is *expected: 0. Else 1, and *expected is what it is. */
+long guest_exchange(uint64_t at, uint32_t *expected, uint32_t new);
 
 #define guest_get(to, from) guest_read((to), (uint64_t)(from), sizeof(*(to)))
 #define guest_put(to, from) guest_write((uint64_t)(to), (from), sizeof(*(from)))

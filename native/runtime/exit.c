@@ -1,4 +1,5 @@
 /* The end of a thread or process: exit(2), exit_group(2). */
+#include "futex.h"
 #include "robust.h"
 #include "signal.h"
 
@@ -10,6 +11,7 @@ void exo_thread_leave(void)
     if (mine->task == mine->leader)
         fetch_or(&mine->task->flags, EXO_TASK_LEADER_EXITED);
     else {
+        exo_pi_leave();
         /* The slot is given away now: the host must not find it on our robust list. */
         store_release(&exo_area_owners[mine->index].node, (uint64_t)&mine->core.robust.list);
         exo_task_free(KR, mine->slot);

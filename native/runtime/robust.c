@@ -31,9 +31,11 @@ static void release_futex(uint64_t address, uint32_t tid, bool pending)
     if ((word & FUTEX_TID_MASK) != tid)
         return;
     /* A guest's word: a plain store would lose a waiter that marks itself meanwhile. */
-    uint32_t died = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-    while (!compare_exchange((uint32_t *)address, &word, died))
-        died = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    long error;
+    while ((error = guest_exchange(address, &word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED)) > 0)
+        ;
+    if (error < 0)
+        return;
     if (word & FUTEX_WAITERS)
         HOST_3(__NR_futex, address, FUTEX_WAKE, 1);
 }

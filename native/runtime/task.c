@@ -1,7 +1,6 @@
-/* A task's own settings: prctl(2), arch_prctl(2), and calls about tasks that exo limits: futex(2),
- * capget(2), ptrace(2), unshare(2), setns(2).
+/* A task's own settings: prctl(2), arch_prctl(2), and calls about tasks that exo limits: capget(2),
+ * ptrace(2), unshare(2), setns(2).
  */
-#include <linux/futex.h>
 #include <linux/prctl.h>
 
 #include "file.h"
@@ -77,22 +76,6 @@ SYSCALL(prctl)
         return set_ptracer(b, c, d, e);
     default:
         return host_wait(__NR_prctl, a, b, c, d, e, 0);
-    }
-}
-
-/* DIFFERS: priority inheritance needs the host's tid in the futex word: ENOSYS, as on hosts without. */
-SYSCALL(futex)
-{
-    switch ((int)b & FUTEX_CMD_MASK) {
-    case FUTEX_LOCK_PI:
-    case FUTEX_UNLOCK_PI:
-    case FUTEX_TRYLOCK_PI:
-    case FUTEX_WAIT_REQUEUE_PI:
-    case FUTEX_CMP_REQUEUE_PI:
-    case FUTEX_LOCK_PI2:
-        return -ENOSYS;
-    default:
-        return host_wait(__NR_futex, a, b, c, d, e, f);
     }
 }
 

@@ -50,7 +50,7 @@ static void outcome(const char *name, pid_t pid)
     do {                                                                                           \
         pid_t child_pid = fork();                                                                  \
         if (child_pid == 0) {                                                                      \
-            __VA_ARGS__;                                                                             \
+            __VA_ARGS__;                                                                           \
             _exit(failures);                                                                       \
         }                                                                                          \
         outcome(name, child_pid);                                                                  \
@@ -59,7 +59,8 @@ static void outcome(const char *name, pid_t pid)
 static void errors(void)
 {
     struct sock_filter allow[] = {RETURN(SECCOMP_RET_ALLOW)};
-    struct sock_fprog none = {0, allow}, null = {1, NULL}, bad = {1, (void *)8}, far = {4097, allow};
+    struct sock_fprog none = {0, allow}, null = {1, NULL}, bad = {1, (void *)8},
+                      far = {4097, allow};
     unsigned action;
     no_new_privs();
     FAILS(syscall(SYS_seccomp, 99, 0, NULL));

@@ -129,6 +129,18 @@ guest_byte_insn:
     movzbl (%rdi), %eax
     ret
 
+/* long guest_exchange(at, uint32_t *expected, uint32_t new): 0 if done, 1 if the word is another;
+ * *expected is what was there. -EFAULT where it cannot be written. */
+    .globl guest_exchange, guest_exchange_insn
+guest_exchange:
+    mov (%rsi), %eax
+guest_exchange_insn:
+    lock cmpxchg %edx, (%rdi)
+    mov %eax, (%rsi)
+    setne %al
+    movzbl %al, %eax
+    ret
+
 /* long exo_xsave(to, features): 0 or -EFAULT; long exo_xrstor(from, features) */
     .globl exo_xsave, exo_xsave_insn, exo_xrstor
 exo_xsave:
