@@ -29,7 +29,6 @@ def status(text: bytes, view: View, slot: int) -> bytes:
         b"Seccomp_filters": filters,
         b"Tgid": task.tgid,
         b"Pid": task.tid,
-        b"PPid": task.ppid,
         b"NStgid": task.tgid,
         b"NSpid": task.tid,
         b"NSpgid": task.pgid,
@@ -38,7 +37,7 @@ def status(text: bytes, view: View, slot: int) -> bytes:
     lines = []
     for line in text.split(b"\n"):
         key, colon, value = line.partition(b":")
-        if key == b"TracerPid":
+        if key in (b"TracerPid", b"PPid"):  # the host knows who has an orphan
             ids[key] = view.pid_of_host(int(value))
         if key == b"State" and slot == view.caller:
             lines.append(b"State:\tR (running)")  # on the host it sleeps, waiting for us
@@ -57,7 +56,7 @@ def stat(text: bytes, view: View, slot: int) -> bytes:
     tpgid = int(fields[TPGID])
     if slot == view.caller:
         fields[STATE] = b"R"  # on the host it sleeps, waiting for us
-    fields[PPID] = b"%d" % task.ppid
+    fields[PPID] = b"%d" % view.pid_of_host(int(fields[PPID]))
     fields[PGRP] = b"%d" % task.pgid
     fields[SESSION] = b"%d" % task.sid
     fields[TPGID] = b"%d" % (view.pgid_of_host(tpgid) if tpgid > 0 else tpgid)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
         tid: int
         tgid: int
-        ppid: int
         pgid: int
         sid: int
         security: int

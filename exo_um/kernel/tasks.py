@@ -7,6 +7,7 @@ Slots name tasks here; slot 0 is pid 1, the kernel process itself, so finders an
 from __future__ import annotations
 
 from exo_um.bindings import ffi, lib
+from exo_um.kernel.hostproc import parent_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,14 @@ class Tasks:
     def children(self, leader: int) -> list[int]:
         """Return the slots of a process's children."""
         tgid = self._kr.tasks[leader].tgid
-        return [slot for slot in self.leaders() if self._kr.tasks[slot].ppid == tgid]
+        return [slot for slot in self.leaders() if self.ppid(slot) == tgid]
+
+    def ppid(self, slot: int) -> int:
+        """Return the pid of a process's parent; whose an orphan is, the host knows."""
+        task = self._kr.tasks[slot]
+        if task.parent_slot != KERNEL_SLOT and self._kr.tasks[task.parent_slot].tid == task.ppid:
+            return int(task.ppid)
+        return self.pid_of_host(parent_of(self.host_pid(slot)))
 
     def find(self, tid: int) -> int | None:
         """Return the slot of the task that guests know by this tid."""

@@ -7,6 +7,7 @@
  */
 #include "clone.h"
 #include "intercept.h"
+#include "mdwe.h"
 #include "signal.h"
 #include "stub.h"
 #include "translate.h"
@@ -91,7 +92,8 @@ static uint32_t prepare_slot(const struct request *want)
         child->flags |= EXO_TASK_SHARES_VM;
     child->nofile_soft = mine->leader->nofile_soft;
     child->nofile_hard = mine->leader->nofile_hard;
-    child->flags |= mine->leader->flags & EXO_TASK_IN_PROC;
+    uint32_t flags = mine->leader->flags & (EXO_TASK_IN_PROC | EXO_TASK_MDWE_BOTH);
+    child->flags |= want->flags & CLONE_VM_ ? flags : exo_mdwe_inherit(flags);
     return slot;
 }
 

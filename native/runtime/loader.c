@@ -10,6 +10,7 @@
 
 #include "exec.h"
 #include "intercept.h"
+#include "mdwe.h"
 #include "signal.h"
 #include "text.h"
 #include "translate.h"
@@ -121,6 +122,7 @@ static void attach(const struct boot *boot)
     task->flags &= ~(uint32_t)(EXO_TASK_SHARES_VM | EXO_TASK_LEADER_EXITED);
     if (!boot->first)
         task->flags |= EXO_TASK_EXECED;
+    task->flags = exo_mdwe_inherit(task->flags);
     task->robust_list = 0;
     store_release(&task->state, EXO_TASK_ALIVE);
     exo_mm.tasks = 1;

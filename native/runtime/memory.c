@@ -1,6 +1,7 @@
 /* Memory maps: the host's, kept out of the runtime's window, with executable files noted for
  * patching. brk(2), mmap(2), munmap(2), mprotect(2), mremap(2) and kin.
  */
+#include "mdwe.h"
 #include "robust.h"
 #include "stub.h"
 #include "translate.h"
@@ -8,6 +9,8 @@
 #define PAGE_UP(x) (((x) + 4095) & ~4095UL)
 #define MREMAP_MAYMOVE_ 1
 #define MREMAP_FIXED_ 2
+#define SHM_RDONLY_ 010000
+#define SHM_EXEC_ 0100000
 #define HINT_ALIGN 0x200000UL
 #define HINT_STEP 0x1000000000UL
 #define HINT_REACH 0x400000000000UL
@@ -81,6 +84,8 @@ SYSCALL(mmap)
     int host = -1;
     if (file && (host = exo_fd_host((int)e)) < 0)
         return -EBADF;
+    if (exo_mdwe_refuses_map(c) && size != 0)
+        return -EACCES;
     if (in_window(start, size)) {
         if (fixed)
             return d & MAP_FIXED_NOREPLACE_ ? -EEXIST : -ENOMEM;
@@ -129,6 +134,8 @@ static long protect(long nr, long a, long b, long c, long d)
 {
     if (in_window((uint64_t)a, (uint64_t)b))
         return -ENOMEM;
+    if (exo_mdwe_refuses_change((uint64_t)a, PAGE_UP((uint64_t)b), c))
+        return -EACCES;
     if (c & PROT_WRITE_)
         freeze((uint64_t)a, (uint64_t)b);
     return HOST_4(nr, a, b, c, d);
@@ -182,6 +189,8 @@ SYSCALL(remap_file_pages)
 
 SYSCALL(shmat)
 {
+    if ((c & SHM_EXEC_) && exo_mdwe_refuses_map(c & SHM_RDONLY_ ? 0 : PROT_WRITE_ | PROT_EXEC_))
+        return -EACCES;
     exo_robust_guard();
     if (in_window((uint64_t)b, 1))
         return -EINVAL;

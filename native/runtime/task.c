@@ -1,19 +1,13 @@
-/* A task's own settings: prctl(2), arch_prctl(2), and calls about tasks that exo limits: capget(2),
- * ptrace(2), unshare(2), setns(2).
+/* A task's own settings: arch_prctl(2), and calls about tasks that exo limits: capget(2), ptrace(2),
+ * unshare(2), setns(2).
  */
-#include <linux/prctl.h>
-
 #include "file.h"
 #include "translate.h"
-#include "verdict.h"
 
 #define ARCH_SET_GS_ 0x1001
 #define ARCH_GET_GS_ 0x1004
 #define ARCH_SHSTK_FIRST 0x5001
 #define ARCH_SHSTK_LAST 0x5005
-#define PR_SET_MDWE_ 65
-#define PR_GET_MDWE_ 66
-#define PR_SCHED_CORE_ 62
 
 SYSCALL(arch_prctl)
 {
@@ -25,58 +19,6 @@ SYSCALL(arch_prctl)
     if (a >= ARCH_SHSTK_FIRST && a <= ARCH_SHSTK_LAST) /* DIFFERS: no shadow stacks: EOPNOTSUPP */
         return -EOPNOTSUPP;
     return HOST_2(__NR_arch_prctl, a, b);
-}
-
-static long get_tid_address(uint64_t to)
-{
-    return guest_put(to, &area()->clear_child_tid);
-}
-
-static long set_ptracer(long pid, long d, long e, long f)
-{
-    uint32_t host = pid <= 0 ? 0 : exo_host_of((uint32_t)pid);
-    if (pid > 0 && host == 0)
-        return -EINVAL;
-    return HOST_5(__NR_prctl, PR_SET_PTRACER, pid > 0 ? (long)host : pid, d, e, f);
-}
-
-/* The host's too, for what it asks itself, such as landlock_restrict_self(2). */
-static long set_no_new_privs(long b, long c, long d, long e)
-{
-    long error = HOST_5(__NR_prctl, PR_SET_NO_NEW_PRIVS, b, c, d, e);
-    if (error == 0)
-        fetch_or(&area()->task->security, EXO_SECURITY_NO_NEW_PRIVS);
-    return error;
-}
-
-SYSCALL(prctl)
-{
-    switch ((int)a) {
-    case PR_SET_SYSCALL_USER_DISPATCH:
-        return exo_dispatch_set((uint64_t)b, (uint64_t)c, (uint64_t)d, (uint64_t)e);
-    case PR_SET_SECCOMP:
-        return exo_seccomp_set_mode((uint64_t)b, (uint64_t)c);
-    case PR_GET_SECCOMP:
-        return exo_seccomp_mode();
-    case PR_SET_NO_NEW_PRIVS:
-        return set_no_new_privs(b, c, d, e);
-    case PR_GET_NO_NEW_PRIVS:
-        return (b | c | d | e) != 0 ? -EINVAL
-                                    : (long)(area()->task->security & EXO_SECURITY_NO_NEW_PRIVS);
-    case PR_SET_MDWE_: /* DIFFERS: would stop the patching of sites: EINVAL */
-    case PR_SCHED_CORE_:
-        return -EINVAL;
-    case PR_GET_MDWE_:
-        return 0;
-    case PR_SET_MM: /* DIFFERS: the memory map's description is the loader's: EPERM */
-        return -EPERM;
-    case PR_GET_TID_ADDRESS:
-        return get_tid_address((uint64_t)b);
-    case PR_SET_PTRACER:
-        return set_ptracer(b, c, d, e);
-    default:
-        return host_wait(__NR_prctl, a, b, c, d, e, 0);
-    }
 }
 
 /* The header of capget(2) and capset(2) names a thread. */

@@ -6,6 +6,7 @@ import errno
 
 from exo_um.kernel.call import HostCall
 from exo_um.kernel.credentials import CAP_SYS_ADMIN, require
+from exo_um.kernel.instance import numeric_release
 from posix_x.table.rows import SIZES
 
 TYPE_CHECKING = False
@@ -16,22 +17,33 @@ UTS_FIELD_SIZE = 65
 UTS_NAME_MAX = 64
 SYSINFO_NR = 99
 SYSINFO_PROCS_OFFSET = 80
-MACHINE = b"x86_64"
+MACHINE, MACHINE_32 = b"x86_64", b"i686"
+PERSONALITY_NR = 135
+ASK = 0xFFFFFFFF
+UNAME26 = 0x0020000
+PER_MASK, PER_LINUX32 = 0xFF, 8
 
 
-def sys_uname(call: Call) -> int:
-    """Answer with the instance's own names. Source: uname(2)."""
+def sys_uname(call: Call) -> IntSteps:
+    """Answer with the instance's own names. Source: uname(2), personality(2)."""
     instance = call.instance
+    personality = yield HostCall(PERSONALITY_NR, ASK)
     fields = (
         b"Linux",
         instance.hostname,
-        instance.release,
+        release_26(instance.release) if personality & UNAME26 else instance.release,
         instance.version,
-        MACHINE,
+        MACHINE_32 if personality & PER_MASK == PER_LINUX32 else MACHINE,
         instance.domainname,
     )
     call.write(0, b"".join(field[:UTS_NAME_MAX].ljust(UTS_FIELD_SIZE, b"\0") for field in fields))
     return 0
+
+
+def release_26(release: bytes) -> bytes:
+    """Return what a program is told that knows no Linux but 2.6: 6.18.44-x is 2.6.78-x."""
+    numbers = release[: len(numeric_release(release.decode()))].split(b".")[:3]
+    return b"2.6.%d%s" % (60 + int(numbers[1]), release[len(b".".join(numbers)) :])
 
 
 def sys_sysinfo(call: Call) -> IntSteps:

@@ -73,6 +73,8 @@ enum exo_task_flags {
     EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
     EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
     EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
+    EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
+    EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
 };
 
 enum exo_task_security {
@@ -102,11 +104,11 @@ struct exo_task {
     uint32_t host_pgid;
     uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it; of a process's first thread */
     uint64_t nofile_hard;
-    uint64_t ignored; /* bit n - 1: signal n, when the program was executed */
-    uint16_t filter;  /* A, filter_lock: its newest seccomp filter, 0 none */
-    uint8_t security; /* A, filter_lock: enum exo_task_security */
-    uint8_t reserved;
-    uint32_t reserved2;
+    uint64_t ignored;     /* bit n - 1: signal n, when the program was executed */
+    uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
+    uint8_t security;     /* A, filter_lock: enum exo_task_security */
+    uint8_t death_signal; /* T: PR_SET_PDEATHSIG, of the instance's first guest only */
+    uint32_t reserved;
 };
 
 /* A slot's numbers once more: dense, to be scanned. */

@@ -17,9 +17,10 @@ from exo_um.bindings.region import Region
 from exo_um.kernel.instance import Instance, numeric_release
 from exo_um.kernel.serve import Server
 from posix_x.syscalls import HANDLERS
+from posix_x.syscalls.system import release_26
 
 OPENAT = 257
-UNAME, SYSINFO, SETHOSTNAME = 63, 99, 170
+UNAME, SYSINFO, PERSONALITY, SETHOSTNAME = 63, 99, 135, 170
 AT_FDCWD = -100
 
 
@@ -75,17 +76,34 @@ def world() -> World:
     return World()
 
 
-def test_uname(world: World) -> None:
+def uname(world: World, personality: int) -> list[str]:
     world.guest.stage(0, 0, bytes(390))
-    assert world.call(UNAME, 1) == 0
-    fields = [
-        field.rstrip(b"\0").decode() for field in struct.unpack("65s" * 6, world.guest.out(0))
-    ]
+    assert world.call(UNAME, 1) == -PERSONALITY - 10000
+    assert world.answer(personality) == 0
+    return [field.rstrip(b"\0").decode() for field in struct.unpack("65s" * 6, world.guest.out(0))]
+
+
+def test_uname(world: World) -> None:
+    fields = uname(world, personality=0)
     assert fields[0] == "Linux"
     assert fields[1] == os.uname().nodename
     assert fields[2].endswith("-exo-um")
     assert fields[3].startswith("exo-um ")
     assert fields[4:] == ["x86_64", "(none)"]
+
+
+def test_uname_by_personality(world: World) -> None:
+    assert uname(world, personality=8)[4] == "i686"
+    major, minor = os.uname().release.split(".")[:2]
+    assert int(major) >= 3
+    assert uname(world, personality=0x20000)[2] == f"2.6.{60 + int(minor)}-exo-um"
+
+
+def test_release_26() -> None:
+    assert release_26(b"6.18.44-fc-v595") == b"2.6.78-fc-v595"
+    assert release_26(b"5.10.0+") == b"2.6.70+"
+    assert release_26(b"6.1.0.2-x") == b"2.6.61.2-x"
+    assert release_26(b"6.1") == b"2.6.61"
 
 
 def test_numeric_release() -> None:
@@ -114,7 +132,8 @@ def test_sysinfo_counts_the_instances_tasks(world: World) -> None:
 
 
 def test_null_pointers(world: World) -> None:
-    assert world.call(UNAME, 0) == -errno.EFAULT
+    assert world.call(UNAME, 0) == -PERSONALITY - 10000
+    assert world.answer(0) == -errno.EFAULT
 
 
 def test_open_status(world: World) -> None:
