@@ -5,13 +5,16 @@
  * what is refused; bpf_convert_filter() for the weight.
  */
 #include <asm-generic/errno.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 
 #include <exo/core.h>
 
 #include "mem.h"
 
 #define ALL_CELLS 0xffff
+#define ARCH_AT 4 /* in struct exo_bpf_data; before it only the call's number */
 
 _Static_assert(sizeof(struct exo_bpf) == sizeof(struct sock_filter), "struct sock_filter");
 _Static_assert(sizeof(struct exo_bpf_data) == 64, "struct seccomp_data");
@@ -231,6 +234,25 @@ uint32_t exo_bpf_run(const struct exo_bpf *code, uint32_t count, const struct ex
         }
     }
     return 0;
+}
+
+bool exo_bpf_always_allows(const struct exo_bpf *code, uint32_t count, uint32_t nr)
+{
+    uint32_t a = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct exo_bpf *insn = &code[i];
+        if (insn->code == (BPF_LD | BPF_W | BPF_ABS) && insn->value <= ARCH_AT)
+            a = insn->value == ARCH_AT ? AUDIT_ARCH_X86_64 : nr;
+        else if (insn->code == (BPF_ALU | BPF_AND | BPF_K))
+            a &= insn->value;
+        else if (insn->code == (BPF_JMP | BPF_JA))
+            i += insn->value;
+        else if (is_conditional(insn->code) && BPF_SRC(insn->code) == BPF_K)
+            i += compare(insn->code, a, insn->value) ? insn->if_true : insn->if_false;
+        else
+            return insn->code == (BPF_RET | BPF_K) && insn->value == SECCOMP_RET_ALLOW;
+    }
+    return false;
 }
 
 /* A comparison whose two ways both jump takes one more, but for a few that can be turned round; a

@@ -187,6 +187,8 @@ static void run_one(void)
     struct exo_bpf_data data = {.nr = PROBE, .arch = AUDIT_ARCH_X86_64};
     CHECK_SAME(exo_bpf_check(code, count, scratch), 0);
     CHECK_SAME(host_check(code, count), 0);
+    CHECK(!exo_bpf_always_allows(code, count, PROBE));
+    CHECK(exo_bpf_always_allows(code, count, PROBE + 1));
     for (int round = 0; round < 20; round++) {
         uint64_t *args = data.args;
         for (int i = 0; i < 6; i++)
@@ -211,6 +213,28 @@ static void test_division(void)
     CHECK_SAME(exo_bpf_run(by_argument, 5, &data), 14);
     data.args[0] = 0;
     CHECK_SAME(exo_bpf_run(by_argument, 5, &data), SECCOMP_RET_KILL_THREAD);
+}
+
+static bool allows(uint16_t opcode, uint32_t value, uint32_t nr)
+{
+    struct exo_bpf four[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                             {opcode, 0, 1, value},
+                             {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+                             {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_LOG}};
+    CHECK_SAME(exo_bpf_check(four, 4, scratch), 0);
+    return exo_bpf_always_allows(four, 4, nr);
+}
+
+/* Only what depends on nothing but number and architecture. */
+static void test_always(void)
+{
+    CHECK(allows(BPF_JMP | BPF_JEQ | BPF_K, 5, 5) && !allows(BPF_JMP | BPF_JEQ | BPF_K, 5, 6));
+    CHECK(allows(BPF_JMP | BPF_JGT | BPF_K, 5, 6) && !allows(BPF_JMP | BPF_JGT | BPF_K, 5, 5));
+    CHECK(allows(BPF_JMP | BPF_JGE | BPF_K, 5, 5) && !allows(BPF_JMP | BPF_JGE | BPF_K, 5, 4));
+    CHECK(allows(BPF_JMP | BPF_JSET | BPF_K, 4, 5) && !allows(BPF_JMP | BPF_JSET | BPF_K, 2, 5));
+    CHECK(!allows(BPF_JMP | BPF_JEQ | BPF_X, 5, 5) && !allows(BPF_LD | BPF_IMM, 5, 5));
+    CHECK(allows(BPF_LD | BPF_W | BPF_ABS, 4, 5) && !allows(BPF_LD | BPF_W | BPF_ABS, 8, 5));
+    CHECK(allows(BPF_JMP | BPF_JA, 0, 5) && !allows(BPF_JMP | BPF_JA, 1, 5));
 }
 
 /* How many of one program the host takes in a row is how many its weight allows. */
@@ -272,6 +296,7 @@ int main(void)
     in_child(check_operands);
     in_child(check_cells);
     test_division();
+    test_always();
     for (seed_of_run = 1; seed_of_run <= 300; seed_of_run++)
         in_child(run_one);
     for (seed_of_run = 1; seed_of_run <= 20; seed_of_run++)

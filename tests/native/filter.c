@@ -1,12 +1,13 @@
 /* Seccomp filters in the region: stacking, threads in step, inheritance, reuse when nobody is left.
  */
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
 #include "setup.h"
 
-static const struct exo_bpf_data call = {.nr = 1};
+static const struct exo_bpf_data call = {.nr = 1, .arch = AUDIT_ARCH_X86_64};
 
 static long add(struct exo_kr *kr, uint32_t slot, uint32_t answer, bool sync)
 {

@@ -217,6 +217,7 @@ struct exo_filter {
     uint32_t weight;  /* instructions of all these as Linux counts them */
     uint32_t is_used; /* found so at the last look */
     uint32_t reserved[2];
+    uint64_t allowed[EXO_CALL_COUNT / 64]; /* calls that all of these allow, whatever arguments */
 };
 
 /* An executable file with sites that trapped and were found good to patch. */

@@ -91,6 +91,9 @@ struct exo_bpf_data { /* struct seccomp_data */
 int exo_bpf_check(const struct exo_bpf *code, uint32_t count, uint16_t *scratch);
 /* What a checked program returns for one system call. */
 uint32_t exo_bpf_run(const struct exo_bpf *code, uint32_t count, const struct exo_bpf_data *data);
+/* Whether a checked program allows a call whatever its arguments and wherever it is made; false if
+ * that is not easily seen. */
+bool exo_bpf_always_allows(const struct exo_bpf *code, uint32_t count, uint32_t nr);
 /* Instructions of a checked program after Linux's translation, by which it limits a task's sum. */
 uint32_t exo_bpf_weight(const struct exo_bpf *code, uint32_t count);
 
