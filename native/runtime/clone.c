@@ -71,14 +71,15 @@ static uint32_t prepare_slot(const struct request *want)
     struct exo_task *child = &KR->tasks[slot];
     uint64_t table = mine->task->fd_table;
     if (want->flags & CLONE_FILES_)
-        fetch_add(&((struct exo_fd_table *)exo_kr_at(KR, table))->users, 1);
+        exo_fd_table_share(KR, slot, table);
     else
         table = exo_fd_table_clone(KR, table);
     if (table == 0) {
         exo_task_free(KR, slot);
         return 0;
     }
-    child->fd_table = table;
+    if (!(want->flags & CLONE_FILES_))
+        exo_fd_table_give(KR, slot, table);
     if (thread)
         return slot;
     if (want->flags & CLONE_PARENT_) {

@@ -212,8 +212,8 @@ static void settle_cloexec(void)
 /* The caller's fd table becomes the process's, should it have one of its own; again: back. */
 static void swap_tables(void)
 {
-    struct exo_task *mine = area()->task, *leader = area()->leader;
-    mine->fd_table = exchange(&leader->fd_table, mine->fd_table);
+    if (area()->task != area()->leader)
+        exo_fd_table_swap(KR, area()->slot, area()->task->leader_slot);
 }
 
 static void keep_across_exec(int fd)
