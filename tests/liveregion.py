@@ -6,6 +6,7 @@ Not a test. What it knows of the layout comes from native/include/exo/abi.h thro
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import fcntl
 import mmap
@@ -28,8 +29,9 @@ SYS_PIDFD_GETFD = 438
 def region_file(kernel_pid: int) -> str:
     """Return the path of the region's memfd."""
     for entry in Path(f"/proc/{kernel_pid}/fd").iterdir():
-        if os.readlink(entry).startswith("/memfd:exo-kr"):
-            return str(entry)
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            if os.readlink(entry).startswith("/memfd:exo-kr"):
+                return str(entry)
     raise ProcessLookupError(kernel_pid)
 
 
@@ -160,8 +162,6 @@ def kernel_fds(kernel_pid: int) -> list[str]:
     """What the fds of the kernel process stand for, sorted."""
     found = []
     for entry in Path(f"/proc/{kernel_pid}/fd").iterdir():
-        try:
+        with contextlib.suppress(FileNotFoundError):
             found.append(os.readlink(entry))
-        except OSError:  # gone since it was listed
-            continue
     return sorted(found)

@@ -50,11 +50,16 @@ class Reaper:
                 self._reaped(pid, status)
         if self._watch and not self._watch.pid:
             self._watch.restart()
-        if self._tasks.region.take_left_behind():
-            self._unknown_died = True
-            self._tasks.region.collect()
-        if self._unknown_died or time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS:
+        region = self._tasks.region
+        left_behind = region.take_left_behind()
+        if (
+            left_behind
+            or self._unknown_died
+            or time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS
+        ):
             self.sweep()
+        if region.take_left_behind() or left_behind:
+            region.collect()
 
     def _reaped(self, host_pid: int, status: int) -> None:
         if self._watch and host_pid == self._watch.pid:

@@ -210,6 +210,16 @@ void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint
     store_release(&exo_ids_of(kr, slot)->host_tid, host_tid);
 }
 
+void exo_task_name(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid,
+                   uint32_t host_tgid)
+{
+    struct exo_task *task = &kr->tasks[slot];
+    exo_lock_acquire(&kr->task_lock);
+    if (task->state != EXO_TASK_FREE && task->tid == tid && task->host_tid == 0)
+        exo_task_set_host(kr, slot, host_tid, host_tgid);
+    exo_lock_release(&kr->task_lock);
+}
+
 uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid)
 {
     if (host_pgid == kr->kernel_host_pgid || host_pgid == kr->kernel_host_sid)

@@ -167,19 +167,18 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->tgid = task->tgid;
     new->observe = exo_mm.flags &EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
     new->core.host_tid = host_tid;
-    store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);
-    HOST_2(__NR_set_robust_list, &new->core.robust, sizeof(new->core.robust));
     /* Who ends the instance looks for us after the kernel's end: one of us sees the other. */
     full_fence();
     if (!exo_alive_test(&KR->tasks[0]))
         exo_end_with_kernel();
 }
 
-/* Gives back an area whose thread never came to be. */
+/* Gives back an area whose thread never came to be, or was killed before it was its own. */
 void exo_area_abandon(struct exo_area *new)
 {
-    store_release(&exo_area_owners[new->index].word, 0);
+    uint32_t taken = TAKEN;
+    compare_exchange(&exo_area_owners[new->index].word, &taken, 0);
 }
 
 /* After fork: the other threads' areas have no thread in this process. */

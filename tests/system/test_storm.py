@@ -163,8 +163,7 @@ def step_and_kill(
     """Kill a fresh victim after n instructions; return where it was, empty if it was too late."""
     mode, _, who, _ = place
     host_pid = one.region.host_tid(one.start(mode))
-    hits = "1" if mode == "exec" else "3"
-    argv = [str(programs["stepkill"]), str(host_pid), f"{address:x}", hits, str(n)]
+    argv = [str(programs["stepkill"]), str(host_pid), f"{address:x}", "3", str(n)]
     stepped = subprocess.run(
         argv + ([who] if who == "follow" else []), capture_output=True, text=True, timeout=30
     )

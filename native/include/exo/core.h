@@ -36,7 +36,7 @@ void exo_lock_release(struct exo_lock *lock);
 /* For a thread that waits, in the same memory, for the caller: its lock. */
 void exo_lock_release_for(struct exo_lock *lock, struct exo_self *owner);
 /* Marks a thread alive until it dies: the words are released by the host, never by us. with is one
- * more lock to be marked at its death, or NULL. */
+ * more lock to be marked at its death, or NULL. Registers the robust list with the host. */
 void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with);
 bool exo_alive_test(const struct exo_task *task);
 
@@ -60,6 +60,9 @@ bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid);
 uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid);
 uint32_t exo_task_find_host(struct exo_kr *kr, uint32_t host_tid);
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid);
+/* The same by its parent, unless the task has done it itself or is gone, and maybe its slot too. */
+void exo_task_name(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid,
+                   uint32_t host_tgid);
 /* Exo's number for a host process group or session, and the other way round; 0 if there is none. */
 uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid);
 /* Host pid of the first member found of exo process group pgid; 0 if it has none. */

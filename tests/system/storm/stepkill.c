@@ -88,10 +88,17 @@ int main(int argc, char **argv)
     if (address != 0) {
         set_debug(pid, 0, address);
         set_debug(pid, 7, 1);
-        for (int i = 0; i < atoi(argv[3]); i++)
-            while (EVENT(next_stop(pid, PTRACE_CONT)) != 0)
-                ;
+        ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACEEXEC);
+        for (int hits = 0; hits < atoi(argv[3]);) {
+            int event = EVENT(next_stop(pid, PTRACE_CONT));
+            if (event == PTRACE_EVENT_EXEC) { /* which cleared them */
+                set_debug(pid, 0, address);
+                set_debug(pid, 7, 1);
+            }
+            hits += event == 0;
+        }
         set_debug(pid, 7, 0);
+        ptrace(PTRACE_SETOPTIONS, pid, 0, 0);
     }
     if (options != 0 && ptrace(PTRACE_SETOPTIONS, pid, 0, options) == 0)
         pid = follow(pid);
