@@ -48,6 +48,11 @@ class LiveRegion:
         self.kr: Any = ffi.cast("struct exo_kr *", self._bytes)
         self.heap_start = (ffi.sizeof("struct exo_kr") + PAGE - 1) // PAGE * PAGE
 
+    @property
+    def slot_count(self) -> int:
+        """How many slots there are, the kernel process's included."""
+        return int(lib.EXO_TASK_COUNT)
+
     def host_tid(self, tid: int) -> int:
         """Return the host's number of an exo task, 0 while it has none."""
         return next((self.kr.tasks[i].host_tid for i in self.slots() if self._ids(i).tid == tid), 0)
