@@ -30,7 +30,7 @@ def region_file(kernel_pid: int) -> str:
     """Return the path of the region's memfd."""
     for entry in Path(f"/proc/{kernel_pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-            if os.readlink(entry).startswith("/memfd:exo-kr"):
+            if str(entry.readlink()).startswith("/memfd:exo-kr"):
                 return str(entry)
     raise ProcessLookupError(kernel_pid)
 
@@ -46,7 +46,7 @@ class LiveRegion:
         os.close(fd)
         self._bytes = ffi.from_buffer(self._map)
         self.kr: Any = ffi.cast("struct exo_kr *", self._bytes)
-        self.heap_start = (ffi.sizeof("struct exo_kr") + PAGE - 1) // PAGE * PAGE
+        self.far_heap = (ffi.sizeof("struct exo_kr") + PAGE - 1) // PAGE * PAGE
 
     @property
     def slot_count(self) -> int:
@@ -138,8 +138,10 @@ class LiveRegion:
             for offset, count in users.items()
             if self._table(offset).users != count
         ]
-        end = self.heap_start
+        end = UNIT
         for at, size, what in sorted(self._blocks(users)):
+            if at >= self.far_heap > end:
+                end = self.far_heap  # the near part's rest was too small for what was wanted
             if at != end:
                 how = "lost" if at > end else "in use twice"
                 found.append(f"heap: {at - end} bytes {how} before the {what} at {at:#x}")
@@ -168,5 +170,5 @@ def kernel_fds(kernel_pid: int) -> list[str]:
     found = []
     for entry in Path(f"/proc/{kernel_pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(entry))
+            found.append(str(entry.readlink()))
     return sorted(found)

@@ -45,7 +45,8 @@ class Region:
 
     def collect(self) -> int:
         """Free what killed tasks held of the heap; return how many bytes."""
-        return max(0, lib.exo_host_collect(self.kr))
+        freed: int = lib.exo_host_collect(self.kr)
+        return max(0, freed)
 
     def string(self, array: Any) -> bytes:
         """Return the bytes of a char array of the region up to its NUL."""

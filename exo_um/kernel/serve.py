@@ -87,7 +87,7 @@ class Server:
             self._begin(Call(self._instance, slot))
 
     def forget_dead(self) -> None:
-        """Let go of what was kept for callers that were killed: half-done calls, an fd on its way."""
+        """Let go of what was kept for callers that were killed: half-done calls, a sent fd."""
         self._port.channel_idle()
         dead = [slot for slot, (call, _) in self._waiting.items() if not call.is_awaited()]
         for slot in dead:

@@ -70,7 +70,7 @@ static bool has_region(const char *pid, const struct stat *region)
 
 static bool kill_holder(const char *name, const struct stat *region)
 {
-    pid_t pid = (pid_t)atoi(name);
+    pid_t pid = (pid_t)strtol(name, NULL, 10);
     if (pid <= 1 || pid == getpid() || !has_region(name, region))
         return false;
     int pidfd = pidfd_of(pid);

@@ -94,7 +94,9 @@ def test_signals_end_all(launcher: Launcher, number: signal.Signals) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_are_the_guests(launcher: Launcher, number: signal.Signals) -> None:
     """A guest that handles a signal to exo-um goes on, as it would natively."""
-    script = f"trap 'echo caught; exit 5' {number.name[3:]}; echo ready; while :; do sleep 0.01; done"
+    script = (
+        f"trap 'echo caught; exit 5' {number.name[3:]}; echo ready; while :; do sleep 0.01; done"
+    )
     process = start(launcher, launcher.exo_command(["sh", "-c", script]))
     process.send_signal(number)
     assert process.stdout
@@ -167,9 +169,7 @@ def test_fork_bomb_up_to_the_users_limit(launcher: Launcher, both: Callable[...,
     assert not (difference := pair.difference()), difference
 
 
-def test_no_slot_left(
-    launcher: Launcher, require: Callable[[str], None]
-) -> None:
+def test_no_slot_left(launcher: Launcher, require: Callable[[str], None]) -> None:
     """With all task slots taken a thread gives EAGAIN; then the instance goes on, empty again."""
     require("gcc")
     launcher.fresh()
