@@ -41,6 +41,32 @@ static void once_vfork(void)
     wait_for(pid);
 }
 
+static void *thread_asleep(void *unused)
+{
+    pause();
+    return unused;
+}
+
+/* With a second thread, the files are locked while the child is made. */
+static void accompanied(void (*once)(void))
+{
+    static int started;
+    pthread_t thread;
+    if (!started++)
+        pthread_create(&thread, NULL, thread_asleep, NULL);
+    once();
+}
+
+static void once_racefork(void)
+{
+    accompanied(once_fork);
+}
+
+static void once_racevfork(void)
+{
+    accompanied(once_vfork);
+}
+
 /* A table of its own that outgrows its first array, then a copy of that. */
 static void once_grow(void)
 {
@@ -141,7 +167,8 @@ static void once_run(void)
 static const struct mode {
     const char *name;
     void (*once)(void);
-} modes[] = {{"fork", once_fork},       {"vfork", once_vfork},   {"grow", once_grow},
+} modes[] = {{"racefork", once_racefork}, {"racevfork", once_racevfork},
+             {"fork", once_fork},       {"vfork", once_vfork},   {"grow", once_grow},
              {"thread", once_thread},   {"unshare", once_unshare}, {"legacy", once_legacy},
              {"files", once_files},     {"spawn", once_spawn},   {"orphan", once_orphan},
              {"exec", once_exec},       {"run", once_run}};
@@ -158,6 +185,7 @@ static void drive(void)
 {
     char line[64];
     pid_t victim = 0;
+    once_legacy(); /* the kernel process has then loaded all that it needs */
     while (fgets(line, sizeof line, stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (find(line) != NULL) {
