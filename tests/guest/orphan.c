@@ -92,6 +92,32 @@ static void test_zombie_orphans(void)
     prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
+/* A parent's death is no signal to us before we ask for it, and then the one we asked for. */
+static void test_death_signal(void)
+{
+    int number = -1;
+    CHECK(prctl(PR_GET_PDEATHSIG, &number) == 0 && number == 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    pid_t parent = fork();
+    if (parent == 0) {
+        int ready[2];
+        char byte;
+        if (pipe(ready) != 0)
+            _exit(1);
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGUSR1);
+            if (write(ready[1], "", 1) == 1)
+                pause();
+            _exit(1);
+        }
+        _exit(read(ready[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    CHECK(reap(parent) == 0);
+    int status;
+    CHECK(wait(&status) > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
 /* Children nobody waits for: the kernel does, when SIGCHLD is ignored. */
 static void test_cycles(bool ignored)
 {
@@ -116,6 +142,7 @@ int main(void)
     CHECK(pipe(ends) == 0);
     test_subreaper();
     test_zombie_orphans();
+    test_death_signal();
     test_cycles(false);
     test_cycles(true);
     return finish();
