@@ -31,7 +31,7 @@ class Reaper:
         self._first_pid = first_pid
         self._watch = watch
         self._swept_ns = time.monotonic_ns()
-        self._unknown_died = False
+        self._sweep_due = False
         self.status: int | None = None
 
     def reap(self) -> None:
@@ -54,7 +54,7 @@ class Reaper:
         left_behind = region.take_left_behind()
         if (
             left_behind
-            or self._unknown_died
+            or self._sweep_due
             or time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS
         ):
             self.sweep()
@@ -69,7 +69,7 @@ class Reaper:
         if slot:
             self._tasks.free(slot)
         else:
-            self._unknown_died = True
+            self._sweep_due = True
         if host_pid == self._first_pid:
             self.status = status
 
@@ -89,13 +89,14 @@ class Reaper:
         born: then the parent was killed first.
         """
         self._swept_ns = time.monotonic_ns()
-        self._unknown_died = False
+        self._sweep_due = False
         for slot in self._tasks.occupied():
             task = self._tasks[slot]
             tid = task.tid
             if self._tasks.alive(slot) or stat_fields(task.host_tid):
                 continue
             if task.state == lib.EXO_TASK_EMBRYO and self._has_newborn():
+                self._sweep_due = True
                 continue
             self._tasks.reclaim(slot, tid)
 
