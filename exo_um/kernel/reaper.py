@@ -52,11 +52,7 @@ class Reaper:
             self._watch.restart()
         region = self._tasks.region
         left_behind = region.take_left_behind()
-        if (
-            left_behind
-            or self._sweep_due
-            or time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS
-        ):
+        if left_behind or self._sweep_due or time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS:
             self.sweep()
         if region.take_left_behind() or left_behind:
             region.collect()

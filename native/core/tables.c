@@ -127,7 +127,8 @@ uint64_t exo_fd_table_create(struct exo_kr *kr)
 }
 
 /* Both have the same size; to is nobody else's. */
-static void copy_entries(struct exo_kr *kr, struct exo_fd_table *to, const struct exo_fd_table *from)
+static void copy_entries(struct exo_kr *kr, struct exo_fd_table *to,
+                         const struct exo_fd_table *from)
 {
     const struct exo_fd *source = exo_kr_at(kr, from->entries);
     struct exo_fd *target = exo_kr_at(kr, to->entries);

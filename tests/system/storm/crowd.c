@@ -27,7 +27,8 @@ int main(void)
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_mutex_lock(&gate);
-    while (count < LIMIT && (error = pthread_create(&threads[count], &attributes, stand, NULL)) == 0)
+    while (count < LIMIT &&
+           (error = pthread_create(&threads[count], &attributes, stand, NULL)) == 0)
         count++;
     printf("%d %s\n", count, strerror(error));
     fflush(stdout);

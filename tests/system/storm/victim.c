@@ -167,11 +167,19 @@ static void once_run(void)
 static const struct mode {
     const char *name;
     void (*once)(void);
-} modes[] = {{"racefork", once_racefork}, {"racevfork", once_racevfork},
-             {"fork", once_fork},       {"vfork", once_vfork},   {"grow", once_grow},
-             {"thread", once_thread},   {"unshare", once_unshare}, {"legacy", once_legacy},
-             {"files", once_files},     {"spawn", once_spawn},   {"orphan", once_orphan},
-             {"exec", once_exec},       {"run", once_run}};
+} modes[] = {{"racefork", once_racefork},
+             {"racevfork", once_racevfork},
+             {"fork", once_fork},
+             {"vfork", once_vfork},
+             {"grow", once_grow},
+             {"thread", once_thread},
+             {"unshare", once_unshare},
+             {"legacy", once_legacy},
+             {"files", once_files},
+             {"spawn", once_spawn},
+             {"orphan", once_orphan},
+             {"exec", once_exec},
+             {"run", once_run}};
 
 static const struct mode *find(const char *name)
 {
