@@ -50,12 +50,20 @@ class Reaper:
                 self._reaped(pid, status)
         if self._watch and not self._watch.pid:
             self._watch.restart()
+        self._look_for_left_behind()
+
+    def _look_for_left_behind(self) -> None:
+        """Sweep and collect if there is reason to, and again if more was left meanwhile."""
         region = self._tasks.region
         left_behind = region.take_left_behind()
-        if left_behind or self._sweep_due or time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS:
-            self.sweep()
-        if region.take_left_behind() or left_behind:
+        stale = time.monotonic_ns() - self._swept_ns > SWEEP_PAUSE_NS
+        if not (left_behind or self._sweep_due or stale):
+            return
+        self.sweep()
+        while left_behind or region.take_left_behind():
+            left_behind = False
             region.collect()
+            self.sweep()
 
     def _reaped(self, host_pid: int, status: int) -> None:
         if self._watch and host_pid == self._watch.pid:
