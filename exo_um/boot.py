@@ -17,6 +17,7 @@ from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
 from exo_um.kernel.serve import Server
 from exo_um.kernel.terminal import Terminal, is_for_guest
+from exo_um.kernel.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGE = __file__.rpartition("/")[0]
 LOADER = f"{PACKAGE}/_native/exo-guest"
+WATCH = f"{PACKAGE}/_native/exo-watch"
 SIGCHLD = 17
 # Long enough for a program that prints a line and ends never to pay for the handlers.
 IDLE_NS = 10_000_000
@@ -58,9 +60,10 @@ class Machine:
         self.region = self.instance.region
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
+        self.watch = Watch(WATCH, self.region)
         self.first_slot = self._create_first()
         self.first_pid = self._spawn(boot)
-        self.reaper = Reaper(self.instance.tasks, self.first_pid)
+        self.reaper = Reaper(self.instance.tasks, self.first_pid, self.watch)
         self._close_inherited()
 
     def _set_facts(self, boot: Boot) -> None:
@@ -117,8 +120,8 @@ class Machine:
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
         server.run(self._on_signals, IDLE_NS)
-        self.region.kr.flags |= lib.EXO_KR_DOWN
         self.reaper.kill_all()
+        self.watch.stop()
         self.terminal.give_back()
         code = os.waitstatus_to_exitcode(self.reaper.status or 0)
         return code if code >= 0 else 128 - code

@@ -45,6 +45,11 @@ class Signals:
         return check(lib.exo_host_spawn(spawn))
 
 
+def start_watch(path: str, region: Region) -> int:
+    """Start exo-watch, which kills every guest should this process die; return its host pid."""
+    return check(lib.exo_host_watch(path.encode(), region.fd))
+
+
 def stop_self(number: int) -> None:
     """Stop this process by a stop signal; return when it has been continued."""
     check(lib.exo_host_stop_self(number))

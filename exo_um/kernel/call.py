@@ -93,6 +93,12 @@ class Call:
         for i in range(6):
             self._frame.out_size[i] = 0
 
+    def is_awaited(self) -> bool:
+        """Whether the caller still waits for the answer; else it was killed."""
+        tasks = self.instance.tasks
+        same = tasks[self.slot].tid == self.tid and self._frame.sequence == self.sequence
+        return same and tasks.alive(self.slot)
+
     @property
     def leader(self) -> int:
         """The slot of the caller's process."""

@@ -43,12 +43,19 @@ struct exo_spawn {
 /* Starts the loader as a child; returns its host pid. */
 int exo_host_spawn(const struct exo_spawn *spawn);
 
+/* watch.c: starts the program at path with the region's fd; returns its host pid. */
+int exo_host_watch(const char *path, int region);
+
 /* process.c */
 int exo_host_subreaper_set(void);
 /* RLIMIT_NOFILE of this process: soft, hard. */
 int exo_host_nofile_get(uint64_t limits[2]);
 /* Kills the process of a task that is alive, and never one that merely got its number. */
 int exo_host_task_kill(struct exo_kr *kr, uint32_t slot);
+
+/* collect.c: frees what killed tasks held of the region's heap; how many bytes. -EINVAL when the
+ * region is not as it should be, and nothing was freed. */
+int64_t exo_host_collect(struct exo_kr *kr);
 
 /* wait.c */
 enum exo_wake {
@@ -79,7 +86,8 @@ int exo_host_ask(struct exo_kr *kr, uint32_t slot, uint32_t sequence);
 /* channel.c: ends[0] sends (the kernel's), ends[1] receives (every guest's). */
 int exo_host_channel_open(int ends[2]);
 int exo_host_channel_send(const int ends[2], int fd, uint32_t slot, uint32_t sequence);
-/* Whether the receiver of the last message has taken it, or never will. */
-int exo_host_channel_idle(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t sequence);
+/* Whether the receiver of the last message has taken it, or never will: then the fd is closed. */
+int exo_host_channel_idle(struct exo_kr *kr, const int ends[2], uint32_t slot, uint32_t tid,
+                          uint32_t sequence);
 
 #endif

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -70,7 +69,6 @@ static void child_run(const struct exo_spawn *spawn)
 {
     if (fds_place(spawn->fds) < 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* without its kernel it could only hang */
     limits_raise();
     signals_restore(spawn->signals);
     syscall(SYS_execveat, EXO_FD_LOADER, "", spawn->argv, spawn->envp, AT_EMPTY_PATH);

@@ -181,6 +181,7 @@ void exo_mm_lock(void);
 void exo_mm_unlock(void);
 void exo_mm_release_of(uint32_t host_tid);
 void exo_sighand_drop(struct exo_area *old);
+noreturn void exo_end_with_kernel(void);
 noreturn void exo_die(const char *why);
 void exo_say(const char *text);
 

@@ -5,8 +5,11 @@
  * goes on in the copy of its parent's area. Every signal is blocked from before the clone until each
  * side knows who it is; the child's first steps touch no guest memory.
  */
+#include <linux/futex.h>
+
 #include "clone.h"
 #include "intercept.h"
+#include "legacy.h"
 #include "mdwe.h"
 #include "signal.h"
 #include "stub.h"
@@ -67,19 +70,23 @@ static uint32_t prepare_slot(const struct request *want)
     struct exo_area *mine = area();
     bool thread = want->flags & CLONE_THREAD_;
     uint32_t slot = exo_task_create(KR, mine->slot, thread);
-    if (slot == 0)
+    if (slot == 0) { /* the next attempt finds those that were killed and nobody waits for */
+        store_release(&KR->left_behind, 1);
+        exo_ring(EXO_KERNEL_SLEEPING);
         return 0;
+    }
     struct exo_task *child = &KR->tasks[slot];
     uint64_t table = mine->task->fd_table;
     if (want->flags & CLONE_FILES_)
-        fetch_add(&((struct exo_fd_table *)exo_kr_at(KR, table))->users, 1);
+        exo_fd_table_share(KR, slot, table);
     else
         table = exo_fd_table_clone(KR, table);
     if (table == 0) {
         exo_task_free(KR, slot);
         return 0;
     }
-    child->fd_table = table;
+    if (!(want->flags & CLONE_FILES_))
+        exo_fd_table_give(KR, slot, table);
     exo_filter_inherit(KR, slot, mine->slot);
     if (thread)
         return slot;
@@ -166,16 +173,18 @@ static bool lock_files(struct request *want, uint32_t slot)
         uint64_t larger = exo_fd_table_clone(KR, from);
         if (larger == 0)
             return want->racing = false;
-        exo_fd_table_release(KR, exchange(&child->fd_table, larger));
+        exo_fd_table_replace(KR, slot, larger);
     }
     return true;
 }
 
-/* A vfork child has done it for us (exo_child_begin), if there was one. */
-static void unlock_files(const struct request *want, long host_tid)
+/* A vfork child has done it for us (exo_child_begin), unless it was killed before that. */
+static void unlock_files(const struct request *want)
 {
-    if (want->racing && (host_tid < 0 || !(want->flags & CLONE_VFORK_)))
-        exo_fd_table_copy_end(KR, area()->task->fd_table, &area()->core);
+    uint64_t table = area()->task->fd_table;
+    const struct exo_lock *lock = &((struct exo_fd_table *)exo_kr_at(KR, table))->lock;
+    if (want->racing && (load_acquire(&lock->word) & FUTEX_TID_MASK) == area()->core.host_tid)
+        exo_fd_table_copy_end(KR, table, &area()->core);
 }
 
 /* Own memory: the host copies this very stack, and both sides return from here. */
@@ -190,7 +199,7 @@ static long make_process(struct request *want, uint32_t slot, int *pidfd)
         fork_child(want, slot);
         return 0;
     }
-    unlock_files(want, host_tid);
+    unlock_files(want);
     exo_mm_unlock();
     return host_tid;
 }
@@ -239,10 +248,9 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         lock_files(want, slot)
             ? host_clone_vm(flags, child->stack, tid_at, (void *)want->child_tid, want->tls, child)
             : -EAGAIN;
-    unlock_files(want, host_tid);
-    if (host_tid < 0)
-        exo_area_abandon(child);
+    unlock_files(want);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_)) { /* not, or no longer, in our memory */
+        exo_area_abandon(child);
         fetch_add(&exo_mm.tasks, (uint32_t)-1);
         exo_mm_release_of((uint32_t)host_tid);
     }
@@ -275,12 +283,8 @@ static void count_task(const struct request *want)
 static long parent_side(const struct request *want, uint32_t slot, uint32_t tid, long host_tid,
                         int pidfd)
 {
-    struct exo_task *child = &KR->tasks[slot];
-    /* The child may be gone already, and its slot too; only fill in what it has not. */
-    if (child->tid == tid && child->host_tid == 0)
-        exo_task_set_host(KR, slot, (uint32_t)host_tid,
-                          want->flags & CLONE_THREAD_ ? area()->leader->host_tgid
-                                                      : (uint32_t)host_tid);
+    exo_task_name(KR, slot, tid, (uint32_t)host_tid,
+                  want->flags & CLONE_THREAD_ ? area()->leader->host_tgid : (uint32_t)host_tid);
     if (want->flags & CLONE_PIDFD_) {
         int fd = (int)exo_fd_made(pidfd, true);
         guest_put(want->pidfd, &fd);

@@ -212,9 +212,9 @@ static void settle_cloexec(void)
 /* The caller's fd table and filters become the process's, should it have its own; again: back. */
 static void swap_own(void)
 {
-    struct exo_task *mine = area()->task, *leader = area()->leader;
-    mine->fd_table = exchange(&leader->fd_table, mine->fd_table);
-    exo_filter_swap(KR, area()->slot, mine->leader_slot);
+    if (area()->task != area()->leader)
+        exo_fd_table_swap(KR, area()->slot, area()->task->leader_slot);
+    exo_filter_swap(KR, area()->slot, area()->task->leader_slot);
 }
 
 static void keep_across_exec(int fd)

@@ -260,7 +260,7 @@ long exo_fd_unshare(void)
     uint64_t own = exo_fd_table_clone(KR, me->fd_table);
     if (own == 0)
         return -ENOMEM;
-    exo_fd_table_release(KR, exchange(&me->fd_table, own));
+    exo_fd_table_replace(KR, area()->slot, own);
     return 0;
 }
 

@@ -24,8 +24,7 @@ static struct exo_frame *my_frame(void)
     return &KR->frames[area()->slot];
 }
 
-/* Tells the kernel process that our frame, or a hand-over we took, is ready for it. */
-static void announce(uint32_t bell)
+void exo_ring(uint32_t bell)
 {
     uint64_t one = 1;
     exchange(&KR->calls_posted, 1);
@@ -38,7 +37,31 @@ static void post(struct exo_frame *frame, uint32_t state)
 {
     store_release(&frame->state, state);
     store_release(&area()->task->call_posted, 1);
-    announce(EXO_KERNEL_SLEEPING);
+    exo_ring(EXO_KERNEL_SLEEPING);
+}
+
+/* struct futex_waitv of futex_waitv(2). */
+struct wait_word {
+    uint64_t value, address;
+    uint32_t flags, reserved;
+};
+
+/* Sleeps while the frame is in state and the kernel process lives: its death marks its alive word
+ * and wakes one sleeper, who wakes the others. */
+static void sleep_in(const struct exo_frame *frame, uint32_t state)
+{
+    uint32_t *alive = &KR->tasks[0].alive.word, owner = load_acquire(alive);
+    if (!(owner & (FUTEX_WAITERS | FUTEX_OWNER_DIED)))
+        owner = fetch_or(alive, FUTEX_WAITERS) | FUTEX_WAITERS;
+    if (owner & FUTEX_OWNER_DIED) {
+        HOST_3(__NR_futex, alive, FUTEX_WAKE, INT32_MAX);
+        exo_end_with_kernel();
+    }
+    struct wait_word words[2] = {
+        {.value = state, .address = (uint64_t)&frame->state, .flags = FUTEX_32},
+        {.value = owner, .address = (uint64_t)alive, .flags = FUTEX_32}};
+    if (HOST_5(__NR_futex_waitv, words, 2, 0, 0, 0) == -ENOSYS) /* before Linux 5.16 */
+        HOST_4(__NR_futex, &frame->state, FUTEX_WAIT, state, 0);
 }
 
 /* Until the kernel process has moved the frame on from state. */
@@ -55,7 +78,7 @@ static uint32_t await(struct exo_frame *frame, uint32_t state)
         uint32_t expected = state;
         if (now == state && !compare_exchange(&frame->state, &expected, state | EXO_FRAME_WAITING))
             continue;
-        HOST_4(__NR_futex, &frame->state, FUTEX_WAIT, state | EXO_FRAME_WAITING, 0);
+        sleep_in(frame, state | EXO_FRAME_WAITING);
     }
     return now;
 }
@@ -92,7 +115,7 @@ static long install_reply(struct exo_frame *frame, int fd)
     uint32_t flags = frame->flags;
     int host = receive_fd(frame);
     store_release(&frame->state, EXO_FRAME_IDLE);
-    announce(EXO_KERNEL_AWAITS_HANDOVER);
+    exo_ring(EXO_KERNEL_AWAITS_HANDOVER);
     if (host < 0) {
         exo_fd_untake(fd);
         return host;

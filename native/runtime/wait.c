@@ -1,4 +1,5 @@
 /* wait4(2), waitid(2): the host's, with pids translated and the slots of the reaped given back. */
+#include "legacy.h"
 #include "translate.h"
 
 #define P_PID 1
@@ -40,8 +41,11 @@ static long reap(uint32_t host_pid, bool gone)
     if (slot == 0)
         return -ECHILD;
     uint32_t tid = KR->tasks[slot].tid;
-    if (gone)
+    if (gone) {
         exo_task_free_process(KR, slot);
+        if (load_relaxed(&KR->left_behind))
+            exo_ring(EXO_KERNEL_SLEEPING);
+    }
     return (long)tid;
 }
 
