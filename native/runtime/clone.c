@@ -53,7 +53,9 @@ static long check(const struct request *want)
         return -EINVAL;
     if ((flags & CLONE_SIGHAND_) && (flags & CLONE_CLEAR_SIGHAND_))
         return -EINVAL;
-    if ((flags & CLONE_PIDFD_) && (flags & (CLONE_THREAD_ | CLONE_DETACHED_)))
+    if ((flags & CLONE_PIDFD_) && (flags & CLONE_DETACHED_))
+        return -EINVAL;
+    if ((flags & (CLONE_NEWNS_ | CLONE_NEWUSER_)) && (flags & CLONE_FS_))
         return -EINVAL;
     if (want->exit_signal > 64)
         return -EINVAL;
@@ -281,21 +283,35 @@ static void count_task(const struct request *want)
 
 /* In the parent: publishes the numbers and hands over the pidfd. */
 static long parent_side(const struct request *want, uint32_t slot, uint32_t tid, long host_tid,
-                        int pidfd)
+                        int fd, int pidfd)
 {
     exo_task_name(KR, slot, tid, (uint32_t)host_tid,
                   want->flags & CLONE_THREAD_ ? area()->leader->host_tgid : (uint32_t)host_tid);
-    if (want->flags & CLONE_PIDFD_) {
-        int fd = (int)exo_fd_made(pidfd, true);
-        guest_put(want->pidfd, &fd);
-    }
+    if (want->flags & CLONE_PIDFD_)
+        exo_fd_give(fd, pidfd, true);
     return (long)tid;
+}
+
+/* The pidfd's number is taken and told before there is a child: what fails here makes none. */
+static int announce_pidfd(const struct request *want)
+{
+    int fd = exo_fd_take(0);
+    if (fd < 0 || guest_put(want->pidfd, &fd) == 0)
+        return fd;
+    exo_fd_untake(fd);
+    return -EFAULT;
+}
+
+static void give_up_pidfd(int fd)
+{
+    if (fd >= 0)
+        exo_fd_untake(fd);
 }
 
 static long do_clone(struct request *want)
 {
     struct exo_area *mine = area();
-    int pidfd = -1;
+    int pidfd = -1, fd = -1;
     long error = check(want);
     if (error != 0)
         return error;
@@ -303,11 +319,16 @@ static long do_clone(struct request *want)
     if (slot == 0)
         return -EAGAIN;
     uint32_t tid = KR->tasks[slot].tid;
+    if ((want->flags & CLONE_PIDFD_) && (fd = announce_pidfd(want)) < 0) {
+        undo(slot);
+        return fd;
+    }
     if (want->flags & CLONE_PARENT_SETTID_)
         guest_put(want->parent_tid, &tid); /* a bad address is the caller's affair, as in Linux */
     error = exo_mask_block_everything(&mine->saved_mask);
     if (error != 0) {
         undo(slot);
+        give_up_pidfd(fd);
         return error;
     }
     count_task(want);
@@ -316,8 +337,9 @@ static long do_clone(struct request *want)
         return 0; /* the forked child */
     exo_mask_set(mine->saved_mask);
     if (host_tid > 0)
-        return parent_side(want, slot, tid, host_tid, pidfd);
+        return parent_side(want, slot, tid, host_tid, fd, pidfd);
     undo(slot);
+    give_up_pidfd(fd);
     return host_tid;
 }
 
@@ -377,6 +399,8 @@ SYSCALL(clone3)
                                                                                      : -EPERM;
     if ((args.flags & (CLONE_THREAD_ | CLONE_PARENT_)) && args.exit_signal != 0)
         return -EINVAL;
+    if ((args.flags & CLONE_INTO_CGROUP_) && exo_fd_host((int)args.cgroup) < 0)
+        return -EBADF;
     struct request want = {.flags = args.flags,
                            .exit_signal = args.exit_signal,
                            .stack = args.stack == 0 ? 0 : args.stack + args.stack_size,

@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 
 #include "legacy.h"
+#include "proctext.h"
 #include "translate.h"
 
 #define SPIN_COUNT 3000
@@ -110,12 +111,19 @@ static int receive_fd(const struct exo_frame *frame)
     }
 }
 
-static long install_reply(struct exo_frame *frame, int fd)
+/* Takes the fd out of the channel and frees the frame. */
+static int take_reply(struct exo_frame *frame)
 {
-    uint32_t flags = frame->flags;
     int host = receive_fd(frame);
     store_release(&frame->state, EXO_FRAME_IDLE);
     exo_ring(EXO_KERNEL_AWAITS_HANDOVER);
+    return host;
+}
+
+static long install_reply(struct exo_frame *frame, int fd)
+{
+    uint32_t flags = frame->flags;
+    int host = take_reply(frame);
     if (host < 0) {
         exo_fd_untake(fd);
         return host;
@@ -125,6 +133,8 @@ static long install_reply(struct exo_frame *frame, int fd)
     entry->flags |= EXO_FD_HOST_CLOEXEC;
     if (flags & EXO_REPLY_DIRECTORY)
         entry->flags |= EXO_FD_DIRECTORY;
+    if (flags & EXO_REPLY_TEXT)
+        exo_text_opened(entry);
     return fd;
 }
 
@@ -142,6 +152,7 @@ static void make_host_call(struct exo_frame *frame)
 /* Posts the frame and serves host calls until the reply is there. */
 static void exchange_frame(struct exo_frame *frame)
 {
+    area()->legacy_calls++;
     frame->sequence++;
     post(frame, EXO_FRAME_POSTED);
     uint32_t state = EXO_FRAME_POSTED;
@@ -156,7 +167,11 @@ static void exchange_frame(struct exo_frame *frame)
 
 static uint32_t argument_size(const struct exo_arg *arg, const long *args)
 {
-    uint64_t count = arg->length_arg == EXO_LENGTH_FIXED ? 1 : (uint64_t)args[arg->length_arg];
+    uint64_t count = 1;
+    if (arg->length_arg != EXO_LENGTH_FIXED)
+        count = (uint64_t)args[arg->length_arg & ~EXO_LENGTH_INT];
+    if (arg->length_arg & EXO_LENGTH_INT)
+        count = (uint32_t)count;
     uint64_t size = count * arg->size;
     return count > EXO_FRAME_DATA_SIZE || size > EXO_FRAME_DATA_SIZE ? EXO_FRAME_DATA_SIZE + 1
                                                                      : (uint32_t)size;
@@ -228,14 +243,11 @@ long exo_legacy(long a, long b, long c, long d, long e, long f)
     return result;
 }
 
-/* openat(2) of a file the kernel process makes; path->host takes the path if it passes. */
-long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
+/* Has the kernel process open a path; fd is the number that the file is going to get. */
+static void ask_for_file(struct exo_path *path, uint64_t flags, uint64_t mode, int fd)
 {
     struct exo_frame *frame = my_frame();
     uint32_t size = (uint32_t)strlen(path->guest) + 1;
-    int fd = exo_fd_take(0);
-    if (fd < 0)
-        return fd;
     memset(frame->arg_size, 0, sizeof(frame->arg_size));
     memset(frame->args, 0, sizeof(frame->args));
     frame->nr = __NR_openat;
@@ -247,6 +259,16 @@ long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
     frame->arg_size[1] = frame->data_size = size;
     memcpy(frame->data, path->guest, size);
     exchange_frame(frame);
+}
+
+/* openat(2) of a file the kernel process makes; path->host takes the path if it passes. */
+long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
+{
+    struct exo_frame *frame = my_frame();
+    int fd = exo_fd_take(0);
+    if (fd < 0)
+        return fd;
+    ask_for_file(path, flags, mode, fd);
     if (frame->flags & EXO_REPLY_FD)
         return install_reply(frame, fd);
     exo_fd_untake(fd);
@@ -257,6 +279,18 @@ long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
         path->host[EXO_PATH_SIZE - 1] = '\0';
         result = EXO_LEGACY_PASS;
     }
+    store_release(&frame->state, EXO_FRAME_IDLE);
+    return result;
+}
+
+/* The same file again, as a host fd that gets no number of the guest's. */
+long exo_legacy_fetch(struct exo_path *path)
+{
+    struct exo_frame *frame = my_frame();
+    ask_for_file(path, O_CLOEXEC_, 0, -1);
+    if (frame->flags & EXO_REPLY_FD)
+        return take_reply(frame);
+    long result = frame->flags & EXO_REPLY_PASS ? -ENOENT : frame->result;
     store_release(&frame->state, EXO_FRAME_IDLE);
     return result;
 }

@@ -126,6 +126,8 @@ enum exo_fd_flags {
     EXO_FD_DIRECTORY = 8,    /* host fd is a memfd of linux_dirent64 records; seen as a directory */
     EXO_FD_PROC = 16,        /* a directory of the host's below /proc */
     EXO_FD_SIGNALS = 32,     /* a signalfd: what is read from it holds pids */
+    EXO_FD_TEXT = 64,        /* a memfd of text below /proc that exo makes: see proctext.c */
+    EXO_FD_TEXT_NEW = 128,   /* ... nothing has been read of it yet */
 };
 
 #define EXO_FD_HOST_FREE (-1)
@@ -134,7 +136,7 @@ enum exo_fd_flags {
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t reserved;
+    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c */
 };
 
 struct exo_fd_table {
@@ -165,6 +167,7 @@ enum exo_reply_flags {
     EXO_REPLY_DIRECTORY = 4, /* ... it holds linux_dirent64 records */
     EXO_REPLY_PASS = 8,      /* not mine after all: make the call on the host yourself */
     EXO_REPLY_PATH = 16,     /* ... with the path in data instead of the guest's */
+    EXO_REPLY_TEXT = 32,     /* of an fd: text below /proc, to be made anew when read again */
 };
 
 /* Bits of exo_kr.kernel_sleeping. */
