@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from exo_um.bindings import check, ffi, lib
 
+SIGCHLD = 17
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from exo_um.bindings.region import Region
@@ -70,3 +72,16 @@ def nofile_limits() -> tuple[int, int]:
 def kill_task(region: Region, slot: int) -> bool:
     """Kill the process of a task if it is alive; never another that got its number."""
     return int(lib.exo_host_task_kill(region.kr, slot)) == 0
+
+
+def call_waiter(host_tgid: int, host_tid: int) -> None:
+    """Wake a thread that waits for what it traces. It may be gone."""
+    queued = ffi.new("struct exo_queued *", {"number": lib.EXO_CALLING, "code": lib.EXO_SI_WAKE})
+    lib.exo_host_signal_queue(host_tgid, host_tid, queued)
+
+
+def queue_child_signal(host_tgid: int, code: int, about: tuple[int, int, int]) -> None:
+    """Send SIGCHLD about (pid, uid, si_status) to a process. It may be gone."""
+    pid, uid, status = about
+    fields = {"number": SIGCHLD, "code": code, "pid": pid, "uid": uid, "status": status}
+    lib.exo_host_signal_queue(host_tgid, 0, ffi.new("struct exo_queued *", fields))

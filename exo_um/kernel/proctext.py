@@ -33,13 +33,16 @@ def status(text: bytes, view: View, slot: int) -> bytes:
         b"NSpid": task.tid,
         b"NSpgid": task.pgid,
         b"NSsid": task.sid,
+        b"TracerPid": task.tracer,
     }
     lines = []
     for line in text.split(b"\n"):
         key, colon, value = line.partition(b":")
-        if key in (b"TracerPid", b"PPid"):  # the host knows who has an orphan
+        if key == b"PPid":  # the host knows who has an orphan
             ids[key] = view.pid_of_host(int(value))
-        if key == b"State" and slot == view.caller:
+        if key == b"State" and view.is_trace_stopped(slot):
+            lines.append(b"State:\tt (tracing stop)")
+        elif key == b"State" and slot == view.caller:
             lines.append(b"State:\tR (running)")  # on the host it sleeps, waiting for us
         else:
             lines.append(key + b":\t%d" % ids[key] if colon and key in ids else line)
@@ -56,6 +59,8 @@ def stat(text: bytes, view: View, slot: int) -> bytes:
     tpgid = int(fields[TPGID])
     if slot == view.caller:
         fields[STATE] = b"R"  # on the host it sleeps, waiting for us
+    if view.is_trace_stopped(slot):
+        fields[STATE] = b"t"
     fields[PPID] = b"%d" % view.pid_of_host(int(fields[PPID]))
     fields[PGRP] = b"%d" % task.pgid
     fields[SESSION] = b"%d" % task.sid

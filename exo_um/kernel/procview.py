@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         pgid: int
         sid: int
         security: int
+        tracer: int
 
 
 class InstanceView:
@@ -31,6 +32,7 @@ class InstanceView:
         "filter_count",
         "find",
         "host_tid",
+        "is_trace_stopped",
         "opening",
         "pgid_of_host",
         "pid_of_host",
@@ -48,6 +50,7 @@ class InstanceView:
         self.pgid_of_host = instance.tasks.pgid_of_host
         self.exe = instance.tasks.exe
         self.filter_count = instance.tasks.filter_count
+        self.is_trace_stopped = instance.tasks.is_trace_stopped
 
     def task(self, slot: int) -> TaskView:
         """Return the struct exo_task of a slot."""

@@ -103,6 +103,11 @@ class Tasks:
         """Whether the task's host thread runs and is not in the middle of an exec."""
         return bool(lib.exo_alive_test(ffi.addressof(self._kr.tasks, slot)))
 
+    def is_trace_stopped(self, slot: int) -> bool:
+        """Whether the task is stopped for its tracer; on the host it merely sleeps."""
+        stopped = bool(self._kr.traces[slot].state == lib.EXO_TRACE_STOPPED)
+        return self._kr.tasks[slot].tracer != 0 and stopped
+
     def exe(self, leader: int) -> bytes:
         """Return a path to a process's program on the host, empty for the kernel process."""
         if leader == KERNEL_SLOT:

@@ -29,6 +29,14 @@ struct exo_signal {
 int exo_host_signals_open(struct exo_signals *signals);
 /* The next pending signal: 1, or 0 if there is none. */
 int exo_host_signal_next(int fd, struct exo_signal *signal);
+/* Queues a signal with siginfo: to a thread, or with host_tid 0 to the process. */
+struct exo_queued {
+    int32_t number, code;
+    int32_t pid;
+    uint32_t uid;
+    int32_t status;
+};
+int exo_host_signal_queue(int host_tgid, int host_tid, const struct exo_queued *what);
 /* Stops the kernel process by signal number, as if it had the default disposition. */
 int exo_host_stop_self(int number);
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -88,4 +89,16 @@ int exo_host_stop_self(int number)
     if (number != SIGSTOP)
         sigaction(number, &old, NULL);
     return error;
+}
+
+int exo_host_signal_queue(int host_tgid, int host_tid, const struct exo_queued *what)
+{
+    siginfo_t info = {.si_signo = what->number, .si_code = what->code};
+    info.si_pid = what->pid;
+    info.si_uid = what->uid;
+    info.si_status = what->status;
+    long result = host_tid == 0
+                      ? syscall(SYS_rt_sigqueueinfo, host_tgid, what->number, &info)
+                      : syscall(SYS_rt_tgsigqueueinfo, host_tgid, host_tid, what->number, &info);
+    return result == 0 ? 0 : -errno;
 }

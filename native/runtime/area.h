@@ -42,6 +42,7 @@ struct exo_sighand {
     uint64_t known;     /* bit sig-1: actions[] says what the guest sees; else as at exec: */
     uint64_t inherited; /* ... bit sig-1: ignored */
     struct k_sigaction actions[64];
+    uint32_t traced; /* a task that has it is traced: every signal comes to the runtime */
 };
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
@@ -68,9 +69,17 @@ struct exo_child {
     struct exo_area *parent;
 };
 
+/* What the way out must see to: bits of exo_area.pending. */
+enum exo_pending {
+    EXO_PENDING_SIGNAL = 1, /* waits in stash_* */
+    EXO_PENDING_TRACE = 2,  /* the task's trace record says what */
+    EXO_PENDING_LEAVE = 4,  /* to the guest by exo_trace_leave() */
+    EXO_PENDING_WAKE = 8,   /* a call was interrupted for nothing: it is done again */
+};
+
 struct exo_area {
     struct exo_area *self;
-    uint32_t pending;    /* a signal waits in stash_*; AREA_PENDING */
+    uint32_t pending;    /* enum exo_pending; AREA_PENDING */
     uint32_t observe;    /* enum exo_observe, 0: calls go straight to their handler; AREA_OBSERVE */
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
@@ -90,7 +99,7 @@ struct exo_area {
     struct k_stack altstack;      /* the guest's */
     uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
     uint64_t unblockable_pending; /* ... and sent meanwhile */
-    struct k_siginfo unblockable_info[3]; /* ... as exo_unblockable_index() counts them */
+    struct k_siginfo unblockable_info[4]; /* ... as exo_unblockable_index() counts them */
     uint64_t stash_mask; /* mask to go back to after the stashed signal's handler */
     struct k_siginfo stash_info;
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
@@ -98,6 +107,11 @@ struct exo_area {
     struct exo_child birth;
     uint32_t index; /* in exo_area_owners */
     struct exo_dispatch dispatch;
+    uint32_t adopted;     /* knows that it is traced */
+    uint32_t set_all;     /* the tracer has set registers: all of them are to be loaded */
+    uint32_t steps;       /* the trap flag is the tracer's */
+    uint64_t retried;     /* see exo_stub_fault() */
+    int32_t watch_fds[4]; /* hardware breakpoints that the tracer has set, 0 none */
 };
 
 /* Within EXO_AREA_SIZE: an unmapped page, the stack on which the host delivers signals (room for
@@ -128,6 +142,8 @@ static inline struct exo_area *area(void)
 }
 
 extern bool exo_has_fsgsbase; /* wrgsbase works */
+/* SIGTRAP's bit in a process that is or was traced: the host must not block it. */
+extern uint64_t exo_trace_traps;
 
 /* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
 struct exo_mm {

@@ -13,6 +13,7 @@
 #include "mdwe.h"
 #include "signal.h"
 #include "stub.h"
+#include "trace.h"
 #include "translate.h"
 
 #define CSIGNAL 0xffUL
@@ -32,6 +33,7 @@ struct request {
     uint64_t stack;                        /* the child's stack pointer, 0: the parent's */
     uint64_t pidfd, parent_tid, child_tid; /* guest addresses */
     uint64_t tls;
+    uint32_t event; /* what its tracer is told of the birth, 0: nothing */
 };
 
 /* struct clone_args of clone3(2). */
@@ -120,6 +122,7 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     exo_area_attach(mine, slot, host_tid);
     exo_task_set_host(KR, slot, host_tid, leader ? host_tid : mine->leader->host_tgid);
     exo_intercept_arm();
+    exo_trace_begin();
     if (want->flags & CLONE_CLEAR_SIGHAND_)
         exo_actions_clear(mine->sighand);
     store_release(&task->state, EXO_TASK_ALIVE);
@@ -240,7 +243,10 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         exo_mm_unlock();
     }
     fetch_add(&exo_mm.tasks, 1);
+    bool watched = (want->flags & CLONE_VFORK_) && mine->adopted;
     uint64_t flags = (uint64_t)host_flags(want) | (want->flags & CLONE_CHILD_CLEARTID_);
+    flags &= ~(watched ? CLONE_VFORK_ : 0);
+    uint32_t tid = KR->tasks[slot].tid;
     void *tid_at = pidfd; /* one or the other */
     if (!(want->flags & CLONE_PIDFD_)) {
         flags |= CLONE_PARENT_SETTID_;
@@ -251,6 +257,8 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
             ? host_clone_vm(flags, child->stack, tid_at, (void *)want->child_tid, want->tls, child)
             : -EAGAIN;
     unlock_files(want);
+    if (host_tid > 0 && watched)
+        exo_trace_vfork(want->event, slot, tid);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_)) { /* not, or no longer, in our memory */
         exo_area_abandon(child);
         fetch_add(&exo_mm.tasks, (uint32_t)-1);
@@ -323,6 +331,7 @@ static long do_clone(struct request *want)
         undo(slot);
         return fd;
     }
+    want->event = exo_trace_expect(slot, want->flags, want->exit_signal);
     if (want->flags & CLONE_PARENT_SETTID_)
         guest_put(want->parent_tid, &tid); /* a bad address is the caller's affair, as in Linux */
     error = exo_mask_block_everything(&mine->saved_mask);
@@ -336,11 +345,15 @@ static long do_clone(struct request *want)
     if (host_tid == 0)
         return 0; /* the forked child */
     exo_mask_set(mine->saved_mask);
-    if (host_tid > 0)
-        return parent_side(want, slot, tid, host_tid, fd, pidfd);
-    undo(slot);
-    give_up_pidfd(fd);
-    return host_tid;
+    if (host_tid < 0) {
+        undo(slot);
+        give_up_pidfd(fd);
+        return host_tid;
+    }
+    long result = parent_side(want, slot, tid, host_tid, fd, pidfd);
+    if (!(want->flags & CLONE_VFORK_) || !(want->flags & CLONE_VM_))
+        exo_trace_made(want->event, tid);
+    return result;
 }
 
 SYSCALL(clone)

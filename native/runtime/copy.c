@@ -124,6 +124,20 @@ static void restore(const struct exo_copy_entry *in)
     HOST_3(__NR_mprotect, in->start, in->end - in->start, PROT_READ_ | PROT_EXEC_);
 }
 
+void exo_copy_undo(void)
+{
+    for (uint32_t k = 0; k < entry_high; k++) {
+        const struct exo_copy_entry *in = &entries[k];
+        for (uint32_t i = 0; in->end != 0 && i < exo_copy_at(KR, in->copy)->site_count; i++) {
+            struct exo_site site;
+            describe(in, &table_of(in)[i], &site);
+            uint64_t at = exo_patch_start(&site);
+            if (at >= in->start && at + 5 <= in->end)
+                exo_patch_put_back(at, table_of(in)[i].original);
+        }
+    }
+}
+
 /* What is left of the entry without [start, end); its stubs go with the last of it. */
 static void cut(struct exo_copy_entry *in, uint64_t start, uint64_t end)
 {

@@ -7,6 +7,7 @@
  *   - a result, or -errno; -EXO_ERESTART has the call done again after the signal's handler;
  *   - the thread runs on the runtime stack of its area: nothing large on it.
  */
+#include "trace.h"
 #include "verdict.h"
 
 long exo_observe(long a, long b, long c, long d, long e, long f);
@@ -22,10 +23,9 @@ static long counted(uint32_t nr, long a, long b, long c, long d, long e, long f)
     return result;
 }
 
-/* The slower way in, while the observer slot is set. */
-long exo_observe(long a, long b, long c, long d, long e, long f)
+long exo_serve_call(uint32_t nr, long a, long b, long c, long d, long e, long f)
 {
-    uint32_t nr = (uint32_t)area()->regs.nr, why = area()->observe;
+    uint32_t why = area()->observe;
     long result;
     if ((why & EXO_OBSERVE_DISPATCH) && exo_dispatch_takes(&result))
         return result;
@@ -36,6 +36,14 @@ long exo_observe(long a, long b, long c, long d, long e, long f)
     if (why & EXO_OBSERVE_STATS)
         return counted(nr, a, b, c, d, e, f);
     return exo_handlers[nr](a, b, c, d, e, f);
+}
+
+/* The slower way in, while the observer slot is set. */
+long exo_observe(long a, long b, long c, long d, long e, long f)
+{
+    if (area()->observe & EXO_OBSERVE_TRACE)
+        return exo_trace_call();
+    return exo_serve_call((uint32_t)area()->regs.nr, a, b, c, d, e, f);
 }
 
 /* A call that is not supported: the errno of its row. */

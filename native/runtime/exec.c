@@ -10,6 +10,7 @@
 #include "exec.h"
 #include "robust.h"
 #include "text.h"
+#include "trace.h"
 #include "translate.h"
 
 #define STACK_NEEDED 0x5000 /* by the calls that work on it */
@@ -295,9 +296,11 @@ static long execute(const struct exo_program *program, const uint64_t *argv, uin
     exo_actions_before_exec(area()->sighand);
     swap_own();
     exo_robust_release_all();
+    exo_trace_before_exec();
     fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_SHARES_MEMORY);
     long error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", (long)argv,
                            envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
+    exo_trace_after_failed_exec();
     swap_own();
     return error;
 }

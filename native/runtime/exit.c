@@ -1,7 +1,7 @@
 /* The end of a thread or process: exit(2), exit_group(2). */
 #include "futex.h"
 #include "robust.h"
-#include "signal.h"
+#include "trace.h"
 
 /* The slot is about to be given away: the host must not find it on our robust list. */
 static void forget_slot(const struct exo_area *mine)
@@ -19,6 +19,26 @@ static void leave_unreaped(const struct exo_area *mine)
         return;
     forget_slot(mine);
     exo_task_free_process(KR, mine->slot);
+}
+
+static noreturn void end_group(uint32_t code)
+{
+    exo_mask_block_all();
+    exo_robust_release_all();
+    area()->leader->exit_code = (code & 0xff) << 8;
+    leave_unreaped(area());
+    HOST_1(__NR_exit_group, code);
+    __builtin_trap();
+}
+
+noreturn void exo_exit_group(uint32_t code)
+{
+    if (area()->adopted) {
+        exo_mask_block_all();
+        exo_trace_end((code & 0xff) << 8, true);
+    }
+    exo_trace_tracer_ends();
+    end_group(code);
 }
 
 void exo_thread_leave(void)
@@ -39,6 +59,9 @@ void exo_thread_leave(void)
 
 SYSCALL(exit)
 {
+    exo_mask_block_all();
+    if (area()->adopted) /* a last thread's end is the process's */
+        exo_trace_end((uint32_t)(a & 0xff) << 8, load_relaxed(&exo_mm.tasks) <= 1);
     exo_thread_leave();
     HOST_1(__NR_exit, a);
     __builtin_trap();
@@ -46,13 +69,7 @@ SYSCALL(exit)
 
 SYSCALL(exit_group)
 {
-    struct exo_area *mine = area();
-    exo_mask_block_all();
-    exo_robust_release_all();
-    mine->leader->exit_code = (uint32_t)(a & 0xff) << 8;
-    leave_unreaped(mine);
-    HOST_1(__NR_exit_group, a);
-    __builtin_trap();
+    exo_exit_group((uint32_t)a);
 }
 
 SYSCALL(set_tid_address)

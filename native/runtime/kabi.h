@@ -20,11 +20,16 @@ enum {
     SIGCONT_ = 18,
     SIGSTOP_ = 19,
     SIGTSTP_ = 20,
+    SIGTTIN_ = 21,
+    SIGTTOU_ = 22,
+    SIGURG_ = 23,
+    SIGWINCH_ = 28,
     SIGSYS_ = 31,
 };
 #define SIG_BIT(sig) (1UL << ((sig)-1))
-/* Never blocked on the host: the runtime needs them itself. */
-#define SIG_UNBLOCKABLE (SIG_BIT(SIGSYS_) | SIG_BIT(SIGSEGV_) | SIG_BIT(SIGBUS_))
+/* Never blocked on the host: the runtime needs them itself, and SIGTRAP while a tracer may. */
+#define SIG_FAULTS (SIG_BIT(SIGSYS_) | SIG_BIT(SIGSEGV_) | SIG_BIT(SIGBUS_))
+#define SIG_UNBLOCKABLE (SIG_FAULTS | exo_trace_traps)
 #define SIG_ALWAYS (SIG_BIT(SIGKILL_) | SIG_BIT(SIGSTOP_))
 
 #define SIG_DFL_ 0UL

@@ -294,3 +294,20 @@ long exo_legacy_fetch(struct exo_path *path)
     store_release(&frame->state, EXO_FRAME_IDLE);
     return result;
 }
+
+/* Has the kernel process tell our tracer, whom we may not signal. */
+void exo_legacy_tell_tracer(int code, uint32_t status, uint32_t uid)
+{
+    struct exo_frame *frame = my_frame();
+    if (load_acquire(&frame->state) != EXO_FRAME_IDLE)
+        return;
+    memset(frame->arg_size, 0, sizeof(frame->arg_size));
+    memset(frame->args, 0, sizeof(frame->args));
+    frame->nr = __NR_ptrace;
+    frame->data_size = 0;
+    frame->args[0] = code;
+    frame->args[1] = (int32_t)status;
+    frame->args[2] = uid;
+    exchange_frame(frame);
+    store_release(&frame->state, EXO_FRAME_IDLE);
+}

@@ -6,13 +6,14 @@
  * guest's.
  */
 #include <linux/auxvec.h>
+#include <linux/futex.h>
 #include <linux/prctl.h>
 
 #include "exec.h"
 #include "intercept.h"
 #include "mdwe.h"
-#include "signal.h"
 #include "text.h"
+#include "trace.h"
 #include "translate.h"
 
 #define PIE_BASE 0x555555554000UL   /* 2/3 of the address space, as ELF_ET_DYN_BASE */
@@ -119,7 +120,10 @@ static void attach(const struct boot *boot)
             KR->tasks[i].leader_slot == boot->slot)
             exo_task_free(KR, i);
     struct exo_task *task = mine->task;
-    task->flags &= ~(uint32_t)(EXO_TASK_SHARES_VM | EXO_TASK_LEADER_EXITED);
+    uint32_t old = fetch_and(&task->flags, ~(uint32_t)(EXO_TASK_SHARES_VM | EXO_TASK_LEADER_EXITED |
+                                                       EXO_TASK_VFORK_WATCHED));
+    if (old & EXO_TASK_VFORK_WATCHED)
+        HOST_3(__NR_futex, &task->flags, FUTEX_WAKE, INT32_MAX);
     if (!boot->first)
         task->flags |= EXO_TASK_EXECED;
     task->flags = exo_mdwe_inherit(task->flags);
@@ -129,6 +133,7 @@ static void attach(const struct boot *boot)
     struct k_stack alt = exo_area_altstack(mine);
     HOST_2(__NR_sigaltstack, &alt, 0);
     exo_signal_init();
+    exo_trace_after_exec();
 }
 
 /* A table of its own, without what was close-on-exec. */
@@ -339,5 +344,7 @@ noreturn void exo_loader(uint64_t *stack)
         fail("the host refuses a seccomp filter");
     exo_intercept_arm();
     note_phase(&boot, EXO_BOOT_ENTRY);
+    if (area()->adopted)
+        exo_trace_executed(entry, (uint64_t)boot.stack);
     exo_start(entry, (uint64_t)boot.stack);
 }

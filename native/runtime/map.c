@@ -132,6 +132,8 @@ void exo_map_alone(void)
 void exo_map_catch_up(void)
 {
     bool alone = load_relaxed(&exo_mm.tasks) <= 1;
+    if (exo_mm.flags & EXO_KR_NO_PATCH)
+        return;
     uint32_t times = ++fork_count;
     if (alone && times >= 2 && (times & (times - 1)) == 0)
         adopt_copies();

@@ -19,7 +19,7 @@
 /* Address near which bytes are being replaced, 0 for none; read by faulting threads. */
 HOT volatile uint64_t exo_patch_in_progress;
 
-static void barrier(void)
+void exo_patch_barrier(void)
 {
     static uint8_t registered;
     if (!registered) {
@@ -45,17 +45,17 @@ static void write_jump(uint64_t at, const uint8_t jump[5], bool alone, unsigned 
         return;
     }
     code[stop] = HLT;
-    barrier();
+    exo_patch_barrier();
     for (unsigned i = 2; i < 5; i++)
         code[i] = jump[i];
     if (stop == 0)
         code[1] = jump[1];
-    barrier();
+    exo_patch_barrier();
     if (stop == 0)
         code[0] = jump[0];
     else
         *(volatile uint16_t *)at = (uint16_t)(jump[0] | jump[1] << 8);
-    barrier();
+    exo_patch_barrier();
 }
 
 static void decline(uint64_t address, uint8_t kind)
@@ -192,7 +192,7 @@ void exo_patch_repair(void)
 uint64_t exo_return_address(uint64_t rip)
 {
     struct exo_site site;
-    bool inside = exo_site_get(rip - 2, &site) &&
+    bool inside = !exo_patch_undone && exo_site_get(rip - 2, &site) &&
                   (site.kind == EXO_PATCH_AFTER || site.kind == EXO_PATCH_AROUND);
     return inside ? site.stub + site.tail : rip;
 }

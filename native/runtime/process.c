@@ -1,6 +1,7 @@
 /* Who a task is and whom it may signal: getpid(2), kill(2), setpgid(2), setsid(2) and kin. */
 #include "process.h"
 #include "robust.h"
+#include "trace.h"
 #include "translate.h"
 
 SYSCALL(getpid)
@@ -109,6 +110,11 @@ static long kill_slot(uint32_t slot, int sig)
         return -ESRCH;
     if (sig == SIGKILL_)
         return exo_robust_kill(task);
+    if (sig == SIGSTOP_ || sig == SIGCONT_) {
+        long error = exo_trace_stop_or_cont(&KR->tasks[slot], NULL, sig);
+        if (error <= 0)
+            return error;
+    }
     return host_wait(__NR_kill, (long)host_tgid, sig, 0, 0, 0, 0);
 }
 
@@ -167,6 +173,12 @@ static long kill_thread(const struct exo_task *task, int sig)
 {
     if (sig == SIGKILL_)
         return exo_robust_kill(&KR->tasks[task->leader_slot]);
+    if (sig == SIGSTOP_ || sig == SIGCONT_) {
+        struct exo_task *leader = &KR->tasks[task->leader_slot];
+        long error = exo_trace_stop_or_cont(leader, &KR->tasks[task - KR->tasks], sig);
+        if (error <= 0)
+            return error;
+    }
     return HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, sig);
 }
 

@@ -1,7 +1,7 @@
 /* The frame a signal handler gets, in the host kernel's own format (arch/x86/kernel/signal_64.c
  * and fpu/signal.c describe it), and the guest's way back: rt_sigreturn(2).
  */
-#include "signal.h"
+#include "trace.h"
 
 #define FP_XSTATE_MAGIC1 0x46505853U
 #define FP_XSTATE_MAGIC2 0x46505845U
@@ -9,14 +9,6 @@
 #define HEADER_SIZE 64
 #define SW_OFFSET 464 /* sw_reserved within the legacy area */
 #define RED_ZONE 128
-
-/* sw_reserved: what the host says of the frame's extended state. */
-struct sw_bytes {
-    uint32_t magic1, extended_size;
-    uint64_t features;
-    uint32_t xstate_size, padding[7];
-};
-_Static_assert(sizeof(struct sw_bytes) == 48, "sw_reserved");
 
 extern long exo_xsave(uint64_t to, uint64_t features);
 extern void exo_xrstor(const void *from, uint64_t features);
@@ -40,7 +32,7 @@ static uint64_t choose_stack(const struct exo_regs *regs, const struct exo_deliv
 }
 
 /* Writes the vector state to the guest's stack at to, from the host's frame or from the CPU. */
-static long put_fpstate(uint64_t to, const struct exo_delivery *what, const struct sw_bytes *sw)
+static long put_fpstate(uint64_t to, const struct exo_delivery *what, const struct exo_sw_bytes *sw)
 {
     uint32_t magic2 = FP_XSTATE_MAGIC2;
     uint8_t zero[HEADER_SIZE] = {0};
@@ -53,7 +45,7 @@ static long put_fpstate(uint64_t to, const struct exo_delivery *what, const stru
 }
 
 /* A handler starts with vector state as after exec; where that state is live, reset it here. */
-static void reset_vector_state(const struct exo_delivery *what, const struct sw_bytes *sw)
+static void reset_vector_state(const struct exo_delivery *what, const struct exo_sw_bytes *sw)
 {
     static const struct {
         uint16_t fcw, fsw;
@@ -94,7 +86,7 @@ static void fill_ucontext(struct k_ucontext *uc, const struct exo_regs *regs,
 long exo_frame_push(struct exo_regs *regs, const struct exo_delivery *what)
 {
     struct exo_area *mine = area();
-    struct sw_bytes sw;
+    struct exo_sw_bytes sw;
     struct k_sigframe frame;
     memcpy(&sw, mine->xstate_format, sizeof(sw));
     uint64_t sp = choose_stack(regs, what);
@@ -144,6 +136,8 @@ SYSCALL(rt_sigreturn)
     uc.mcontext.ss = 0x2b;
     mine->unblockable_blocked = uc.sigmask & SIG_UNBLOCKABLE;
     uc.sigmask &= ~SIG_UNBLOCKABLE;
+    if (mine->adopted)
+        exo_trace_sigreturn(&uc);
     if (mine->unblockable_pending != 0)
         exo_raise_unblocked();
     host_sigreturn(&uc);

@@ -8,6 +8,7 @@
  */
 #include "robust.h"
 #include "stub.h"
+#include "trace.h"
 #include "translate.h"
 
 extern const char exo_recheck[], exo_exit_end[], exo_slow_exit[];
@@ -27,6 +28,10 @@ static void note_reaping(const struct k_sigaction *action)
         fetch_or(flags, EXO_TASK_AUTO_REAPS);
     else
         fetch_and(flags, ~(uint32_t)EXO_TASK_AUTO_REAPS);
+    if (action->handler == SIG_IGN_ || (action->flags & SA_NOCLDSTOP_))
+        fetch_or(flags, EXO_TASK_NO_CHILD_STOPS);
+    else
+        fetch_and(flags, ~(uint32_t)EXO_TASK_NO_CHILD_STOPS);
 }
 
 static bool in_runtime(uint64_t rip)
@@ -44,11 +49,14 @@ void exo_action_to_host(int sig, const struct k_sigaction *action)
     struct k_sigaction host = {.handler = action->handler,
                                .flags = action->flags & (SA_NOCLDSTOP_ | SA_NOCLDWAIT_),
                                .mask = ALL_BUT_FAULTS};
-    bool own =
-        (SIG_UNBLOCKABLE & SIG_BIT(sig)) || (action->handler == SIG_DFL_ && exo_robust_guards(sig));
+    bool traced = area()->sighand->traced && !(sig == SIGCHLD_ && action->handler == SIG_IGN_);
+    bool own = (SIG_UNBLOCKABLE & SIG_BIT(sig)) || traced ||
+               (action->handler == SIG_DFL_ && exo_robust_guards(sig));
     if (own || (action->handler != SIG_DFL_ && action->handler != SIG_IGN_)) {
         host.handler = (uint64_t)exo_host_handler;
         host.flags |= HOST_FLAGS | (action->flags & SA_RESTART_);
+        if (traced && action->handler <= SIG_IGN_)
+            host.flags |= SA_RESTART_;
         host.restorer = (uint64_t)host_restorer;
     }
     host_sigaction(sig, &host, NULL);
@@ -132,6 +140,9 @@ noreturn void exo_signal_kill_self(int sig)
 {
     struct k_sigaction none = {0};
     uint64_t mask = 0;
+    if (area()->adopted)
+        exo_trace_end((uint32_t)sig, true);
+    exo_trace_tracer_ends();
     exo_robust_release_all();
     host_sigaction(sig, &none, NULL);
     HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
@@ -173,24 +184,81 @@ static void remember_xstate(const struct k_ucontext *uc)
     memcpy(area()->xstate_format, (const char *)uc->mcontext.fpstate + 464, 48);
 }
 
-/* No handler of the guest's: ignore, or die the default death. */
-static void act_by_default(int sig, const struct k_siginfo *info, const struct k_sigaction *action)
+enum default_action { DIES, STOPS, IGNORES };
+
+static enum default_action default_of(int sig)
+{
+    switch (sig) {
+    case SIGCHLD_:
+    case SIGCONT_:
+    case SIGURG_:
+    case SIGWINCH_:
+        return IGNORES;
+    case SIGSTOP_:
+    case SIGTSTP_:
+    case SIGTTIN_:
+    case SIGTTOU_:
+        return STOPS;
+    default:
+        return DIES;
+    }
+}
+
+/* No handler of the guest's: ignore, or the default action. */
+static void act_by_default(int sig, const struct k_siginfo *info, const struct k_sigaction *action,
+                           struct k_ucontext *uc)
 {
     if (action->handler == SIG_IGN_ && !is_fault(sig, info))
         return;
-    exo_signal_kill_self(sig);
+    if (default_of(sig) == DIES)
+        exo_signal_kill_self(sig);
+    if (default_of(sig) == IGNORES)
+        return;
+    if (area()->adopted) {
+        struct exo_stopped at;
+        exo_stopped_in_handler(&at, uc);
+        exo_trace_group_stop(&at, sig);
+        exo_stopped_return(&at, uc);
+    } else {
+        HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
+    }
+}
+
+/* The tracer's choice of what to deliver instead. */
+static int ask_tracer_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+{
+    struct exo_stopped at;
+    exo_stopped_in_handler(&at, uc);
+    sig = exo_trace_signal(&at, sig, info);
+    exo_stopped_return(&at, uc);
+    return sig;
+}
+
+/* A step into a handler ends at its first instruction. */
+static void stop_at_handler(struct k_ucontext *uc)
+{
+    struct exo_stopped at;
+    struct k_siginfo info = {.signo = SIGTRAP_, .code = SIGTRAP_};
+    info.pid = (int32_t)area()->tid;
+    exo_stopped_in_handler(&at, uc);
+    int sig = exo_trace_stop(&at, SIGTRAP_, &info);
+    exo_stopped_return(&at, uc);
+    if (sig != 0)
+        exo_trace_queue(sig);
 }
 
 /* The thread was in guest code: the guest's handler runs as soon as the host handler returns. */
 static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
 {
+    if (area()->adopted && (sig = ask_tracer_now(sig, info, uc)) == 0)
+        return;
     struct k_sigaction action = take_action(sig);
     struct exo_area *mine = area();
     uint64_t blocked = mine->unblockable_blocked;
     if (is_fault(sig, info) && (blocked & SIG_BIT(sig)))
         action.handler = SIG_DFL_;
     if (action.handler <= SIG_IGN_) {
-        act_by_default(sig, info, &action);
+        act_by_default(sig, info, &action, uc);
         return;
     }
     struct exo_regs regs;
@@ -204,22 +272,20 @@ static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
                                 .trapno = uc->mcontext.trapno,
                                 .cr2 = uc->mcontext.cr2,
                                 .fpstate = uc->mcontext.fpstate,
-                                .eflags = uc->mcontext.eflags};
+                                .eflags = uc->mcontext.eflags & ~(mine->steps ? EFLAGS_TF : 0)};
     if (exo_frame_push(&regs, &what) != 0)
         exo_signal_kill_self(SIGSEGV_);
     memcpy(&uc->mcontext, &regs, offsetof(struct exo_regs, nr));
     uc->mcontext.eflags &= ~0x500UL; /* direction and trap flag off, as the host does */
     uc->sigmask = mask_in_handler(what.mask, sig, &action);
+    if (exo_trace_steps())
+        stop_at_handler(uc);
 }
 
-static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
+/* Found in the runtime, by a signal that waits for the way out: a call must not begin to wait, nor
+ * go on waiting. */
+static void redirect(struct k_ucontext *uc)
 {
-    struct exo_area *mine = area();
-    mine->stash_info = *info;
-    mine->stash_info.signo = sig;
-    mine->stash_mask = uc->sigmask;
-    uc->sigmask = ALL_BUT_FAULTS;
-    store_relaxed(&mine->pending, 1);
     uint64_t rip = uc->mcontext.rip;
     if (rip >= (uint64_t)exo_recheck && rip < (uint64_t)exo_exit_end)
         uc->mcontext.rip = (uint64_t)exo_slow_exit;
@@ -229,10 +295,65 @@ static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
         uc->mcontext.rip = (uint64_t)host_sigreturn_abort;
 }
 
+/* The host has ended a wait for a signal that the guest may never see. */
+static void note_interruption(struct k_ucontext *uc)
+{
+    if (uc->mcontext.rip == (uint64_t)host_wait_syscall + 2 &&
+        uc->mcontext.rax == (uint64_t)-EINTR && !(area()->pending & EXO_PENDING_SIGNAL))
+        uc->mcontext.rax = (uint64_t)-EXO_ERESTARTNOHAND;
+}
+
+static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    mine->stash_info = *info;
+    mine->stash_info.signo = sig;
+    mine->stash_mask = uc->sigmask;
+    uc->sigmask = ALL_BUT_FAULTS;
+    if (mine->adopted)
+        note_interruption(uc);
+    fetch_or(&mine->pending, EXO_PENDING_SIGNAL);
+    redirect(uc);
+}
+
+/* Does what the record asks for, until nothing more can come before the guest's code goes on. */
+static void see_to_work(struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    for (;;) {
+        struct exo_stopped at;
+        swap_mask(~0UL);
+        if (!(load_relaxed(&mine->pending) & EXO_PENDING_TRACE))
+            return;
+        fetch_and(&mine->pending, ~(uint32_t)EXO_PENDING_TRACE);
+        swap_mask(ALL_BUT_FAULTS);
+        exo_stopped_in_handler(&at, uc);
+        exo_trace_do_work(&at);
+        exo_stopped_return(&at, uc);
+    }
+}
+
+/* Another runtime calls: EXO_SI_TRACE or EXO_SI_WAKE. */
+static void answer(int code, struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    bool inside = in_runtime(uc->mcontext.rip), wake = code == EXO_SI_WAKE;
+    remember_xstate(uc);
+    if (!inside && wake)
+        return;
+    fetch_or(&mine->pending, wake ? EXO_PENDING_WAKE : EXO_PENDING_TRACE);
+    if (!inside) {
+        see_to_work(uc);
+        return;
+    }
+    note_interruption(uc);
+    redirect(uc);
+}
+
 /* Where such a signal's siginfo waits. */
 static size_t unblockable_index(int sig)
 {
-    return sig == SIGBUS_ ? 0 : sig == SIGSEGV_ ? 1 : 2;
+    return sig == SIGBUS_ ? 0 : sig == SIGSEGV_ ? 1 : sig == SIGTRAP_ ? 3 : 2;
 }
 
 /* One of our three arrived by kill(2) while the guest has it blocked, or on top of a stashed one:
@@ -240,7 +361,7 @@ static size_t unblockable_index(int sig)
 static bool wait_unblocked(int sig, const struct k_siginfo *info)
 {
     struct exo_area *mine = area();
-    bool busy = (SIG_UNBLOCKABLE & SIG_BIT(sig)) && mine->pending != 0;
+    bool busy = (SIG_UNBLOCKABLE & SIG_BIT(sig)) && (mine->pending & EXO_PENDING_SIGNAL);
     if (is_fault(sig, info) || (!busy && !(mine->unblockable_blocked & SIG_BIT(sig))))
         return false;
     if (!(mine->unblockable_pending & SIG_BIT(sig)))
@@ -260,8 +381,15 @@ void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
     }
     if (sig == SIGSYS_ && info->code == EXO_SI_DIE)
         exo_signal_kill_self(SIGKILL_);
+    if (sig == EXO_CALLING && (info->code == EXO_SI_TRACE || info->code == EXO_SI_WAKE)) {
+        answer(info->code, uc);
+        return;
+    }
     remember_xstate(uc);
-    if (is_fault(sig, info)) {
+    if (sig == EXO_CALLING && area()->task->tracer != 0) /* a call may have been dropped for it */
+        fetch_or(&area()->pending, EXO_PENDING_TRACE);
+    bool watched = area()->adopted && exo_trace_watched(info);
+    if (is_fault(sig, info) && !(watched && inside)) {
         uint64_t go_on = inside ? exo_fault_fixup(uc) : exo_stub_fault(uc->mcontext.rip);
         if (go_on != 0) {
             uc->mcontext.rip = go_on;
@@ -280,12 +408,17 @@ void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
         stash(sig, info, uc);
     else
         deliver_now(sig, info, uc);
+    if (!inside && (area()->adopted || area()->pending != 0))
+        see_to_work(uc);
 }
 
 /* The call in progress was cut short by the signal: what the guest sees of it. */
-static void settle_call(struct exo_regs *regs)
+static void settle_call(struct exo_regs *regs, bool handled)
 {
-    if (regs->rax != (uint64_t)-EXO_ERESTART)
+    bool may = regs->rax == (uint64_t)-EXO_ERESTARTNOHAND;
+    if (may && handled)
+        regs->rax = (uint64_t)-EINTR;
+    if ((regs->rax != (uint64_t)-EXO_ERESTART && !(may && !handled)) || (int)regs->nr == -1)
         return;
     regs->rax = regs->nr;
     regs->rip -= 2; /* the syscall instruction, or the jump in its place */
@@ -316,30 +449,67 @@ void exo_raise_unblocked(void)
 
 static void clear_stash(void)
 {
-    store_relaxed(&area()->pending, 0);
+    fetch_and(&area()->pending, ~(uint32_t)EXO_PENDING_SIGNAL);
 }
 
-/* On the way out, with a stashed signal: everything but faults is blocked since it was stashed. */
-void exo_exit_work(void)
+static void default_on_exit(int sig)
+{
+    struct exo_area *mine = area();
+    enum default_action what = default_of(sig);
+    bool own = (SIG_UNBLOCKABLE & SIG_BIT(sig)) || exo_robust_guards(sig) || mine->adopted;
+    if (what == DIES && own)
+        exo_signal_kill_self(sig);
+    if (what == STOPS && mine->adopted) {
+        struct exo_stopped at;
+        exo_stopped_in_call(&at);
+        exo_trace_group_stop(&at, sig);
+        exo_stopped_go_on(&at);
+    } else if (what != IGNORES) { /* changed meanwhile: the host does the default */
+        HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
+    }
+}
+
+static int ask_tracer_on_exit(int sig, struct k_siginfo *info)
+{
+    struct exo_stopped at;
+    exo_stopped_in_call(&at);
+    sig = exo_trace_signal(&at, sig, info);
+    exo_stopped_go_on(&at);
+    return sig;
+}
+
+/* A step into a handler ends at its first instruction. */
+static void stop_in_handler(void)
+{
+    struct exo_stopped at;
+    struct k_siginfo info = {.signo = SIGTRAP_, .code = SIGTRAP_};
+    info.pid = (int32_t)area()->tid;
+    exo_stopped_in_call(&at);
+    int sig = exo_trace_stop(&at, SIGTRAP_, &info);
+    exo_stopped_go_on(&at);
+    if (sig != 0)
+        exo_trace_queue(sig);
+}
+
+/* Everything but faults is blocked since the signal was stashed. */
+static void deliver_stashed(void)
 {
     struct exo_area *mine = area();
     struct exo_regs *regs = &mine->regs;
     struct k_siginfo info = mine->stash_info;
+    struct k_sigaction action = {.handler = SIG_IGN_};
     int sig = info.signo;
+    if (mine->adopted)
+        sig = ask_tracer_on_exit(sig, &info);
     clear_stash();
-    exo_stub_hide(regs);
-    regs->rcx = regs->rip; /* as the instruction leaves them */
-    regs->r11 = mine->flags;
-    settle_call(regs);
-    struct k_sigaction action = take_action(sig);
+    if (sig != 0)
+        action = take_action(sig);
+    settle_call(regs, action.handler > SIG_IGN_);
     uint64_t blocked = mine->unblockable_blocked;
     uint64_t mask = mine->stash_mask;
     if (action.handler <= SIG_IGN_) {
-        if (action.handler == SIG_DFL_ &&
-            ((SIG_UNBLOCKABLE & SIG_BIT(sig)) || exo_robust_guards(sig)))
-            exo_signal_kill_self(sig);
-        if (action.handler == SIG_DFL_) /* changed meanwhile: the host does the default */
-            HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
+        if (action.handler == SIG_DFL_)
+            default_on_exit(sig);
         exo_mask_set(mask);
         if (mine->unblockable_pending != 0)
             exo_raise_unblocked();
@@ -356,6 +526,39 @@ void exo_exit_work(void)
     exo_mask_set(mask_in_handler(what.mask, sig, &action));
     if (mine->unblockable_pending != 0)
         exo_raise_unblocked();
+    if (exo_trace_steps())
+        stop_in_handler();
+}
+
+static void do_work_on_exit(void)
+{
+    struct exo_stopped at;
+    fetch_and(&area()->pending, ~(uint32_t)EXO_PENDING_TRACE);
+    exo_stopped_in_call(&at);
+    exo_trace_do_work(&at);
+    exo_stopped_go_on(&at);
+}
+
+/* On the way out, with something pending. */
+void exo_exit_work(void)
+{
+    struct exo_area *mine = area();
+    fetch_and(&mine->pending, ~(uint32_t)EXO_PENDING_WAKE);
+    exo_stub_hide(&mine->regs);
+    if (!mine->set_all) {
+        mine->regs.rcx = mine->regs.rip; /* as the instruction leaves them */
+        mine->regs.r11 = mine->flags;
+    }
+    if (load_relaxed(&mine->pending) & EXO_PENDING_TRACE)
+        do_work_on_exit();
+    if (load_relaxed(&mine->pending) & EXO_PENDING_SIGNAL)
+        deliver_stashed();
+    else
+        settle_call(&mine->regs, false);
+    if (mine->set_all)
+        fetch_or(&mine->pending, EXO_PENDING_LEAVE);
+    if (load_relaxed(&mine->pending) == EXO_PENDING_LEAVE)
+        exo_trace_leave();
 }
 
 /* A signal stashed just before the host's sigreturn: queued again, it will find the guest's code. */
@@ -363,7 +566,15 @@ void exo_signal_give_back(void)
 {
     struct exo_area *mine = area();
     struct k_siginfo info = mine->stash_info;
-    clear_stash();
+    uint32_t pending = exchange(&mine->pending, 0);
+    if (pending & EXO_PENDING_TRACE) { /* not again before the guest's code */
+        struct k_siginfo call = {.signo = EXO_CALLING, .code = EXO_SI_TRACE};
+        swap_mask(~0UL);
+        HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, EXO_CALLING,
+               &call);
+    }
+    if (!(pending & EXO_PENDING_SIGNAL))
+        return;
     exo_siginfo_to_host(&info);
     HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, info.signo, &info);
 }

@@ -23,6 +23,14 @@ uint64_t exo_mask_block_all(void);
 long exo_mask_block_everything(uint64_t *old);
 void exo_mask_set(uint64_t mask);
 
+/* sw_reserved of a signal frame: what the host says of the extended state there. */
+struct exo_sw_bytes {
+    uint32_t magic1, extended_size;
+    uint64_t features;
+    uint32_t xstate_size, padding[7];
+};
+_Static_assert(sizeof(struct exo_sw_bytes) == 48, "sw_reserved");
+
 /* sigframe.c: a handler's frame on the guest's stack. */
 struct exo_delivery {
     int sig;

@@ -234,6 +234,13 @@ void exo_stub_release(void)
     exo_forget_pages(arenas, sizeof(arenas));
 }
 
+void exo_site_undo(void)
+{
+    for (uint32_t i = 0; i < SITE_COUNT; i++)
+        if (sites[i].address != 0 && sites[i].kind != EXO_PATCH_NONE)
+            exo_patch_put_back(exo_patch_start(&sites[i]), sites[i].original);
+}
+
 static bool site_of_stub(uint64_t rip, struct exo_site *site)
 {
     struct arena *in = arena_of(rip);
@@ -285,12 +292,25 @@ static bool met_first_byte(uint64_t rip)
     return false;
 }
 
+/* A thread that met a patch while it was taken back tries again, once. */
+static uint64_t met_undone(uint64_t rip)
+{
+    struct exo_site site;
+    bool known = (exo_site_get(rip - 2, &site) && site.kind != EXO_PATCH_NONE) ||
+                 (exo_site_get(rip, &site) && site.kind != EXO_PATCH_NONE) || met_first_byte(rip);
+    bool again = area()->retried == rip;
+    area()->retried = again ? 0 : rip;
+    return known && !again ? rip : 0;
+}
+
 uint64_t exo_stub_fault(uint64_t rip)
 {
     while (load_acquire(&exo_patch_in_progress) != 0 &&
            rip - (load_relaxed(&exo_patch_in_progress) - 8) < 16)
         spin_pause();
     struct exo_site site;
+    if (exo_patch_undone)
+        return met_undone(rip);
     if (exo_site_get(rip - 2, &site) && site.kind == EXO_PATCH_AFTER)
         return site.stub + site.tail;
     return met_first_byte(rip) && *(volatile uint8_t *)rip == 0xe9 ? rip : 0;

@@ -48,6 +48,14 @@ void exo_stub_hide(struct exo_regs *regs);
 /* Where a thread goes on that ran into the inside of a patch; 0 if rip is none. */
 uint64_t exo_stub_fault(uint64_t rip);
 
+/* unpatch.c: what a traced process runs is unpatched; set for good. */
+extern bool exo_patch_undone;
+void exo_patch_undo(void);
+void exo_patch_put_back(uint64_t at, const uint8_t original[5]);
+void exo_site_undo(void);     /* stub.c */
+void exo_copy_undo(void);     /* copy.c */
+void exo_patch_barrier(void); /* patch.c */
+
 /* patch.c */
 struct exo_map;
 void exo_patch_trapped(uint64_t site, uint64_t nr);

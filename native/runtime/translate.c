@@ -1,5 +1,6 @@
 /* Between the guest's numbers and the host's; see translate.h. */
 #include "translate.h"
+#include "trace.h"
 
 uint32_t exo_host_of(uint32_t tid)
 {
@@ -38,6 +39,10 @@ static bool holds_pid(const struct k_siginfo *info)
 
 void exo_siginfo_to_guest(struct k_siginfo *info)
 {
+    if (info->signo == SIGCHLD_ && info->code <= EXO_SI_CHILD && info->code >= EXO_SI_CHILD - 6) {
+        info->code = EXO_SI_CHILD - info->code; /* a tracee's: the pid is exo's */
+        return;
+    }
     if (holds_pid(info))
         info->pid = (int32_t)exo_tid_of((uint32_t)info->pid);
 }

@@ -17,6 +17,8 @@ void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
         return;
     }
     regs->rax = (uint32_t)info->syscall;
+    if (area()->steps) /* not through the runtime */
+        regs->eflags &= ~0x100UL;
     exo_patch_trapped(regs->rip - 2, regs->rax);
     regs->rcx = exo_return_address(regs->rip);
     regs->rip = (uint64_t)exo_entry;

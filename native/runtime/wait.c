@@ -1,11 +1,9 @@
 /* wait4(2), waitid(2): the host's, with pids translated and the slots of the reaped given back. */
 #include "legacy.h"
+#include "process.h"
+#include "tracewait.h"
 #include "translate.h"
 
-#define P_PID 1
-#define P_PGID 2
-#define P_PIDFD 3
-#define WNOWAIT_ 0x01000000
 #define WAIT4_OPTIONS 0xe000000b /* WNOHANG, WUNTRACED, WCONTINUED, __WNOTHREAD, __WALL, __WCLONE */
 #define WIFEXITED(status) (((status)&0x7f) == 0)
 #define WIFSIGNALED(status) (((status)&0x7f) != 0 && ((status)&0x7f) != 0x7f)
@@ -49,6 +47,33 @@ static long reap(uint32_t host_pid, bool gone)
     return (long)tid;
 }
 
+static bool traces(void)
+{
+    return unlikely(area()->leader->flags & EXO_TASK_TRACES);
+}
+
+static struct exo_wanted wanted_of_pid(int pid)
+{
+    if (pid == -1)
+        return (struct exo_wanted){.type = P_ALL};
+    if (pid > 0)
+        return (struct exo_wanted){.type = P_PID, .id = (uint32_t)pid};
+    return (struct exo_wanted){.type = P_PGID,
+                               .id = pid == 0 ? area()->leader->pgid : (uint32_t)-pid};
+}
+
+/* wait4 of a process that traces; true with a tracee's news. */
+static bool wait_traced(int pid, const struct exo_host_wait *host, int *status, long *result)
+{
+    struct exo_trace_news news;
+    struct exo_wanted want = wanted_of_pid(pid);
+    if (!exo_trace_wait(&want, host->args[2] | WEXITED_, &news, host, result))
+        return false;
+    *status = (int)news.status;
+    *result = (long)news.tid;
+    return true;
+}
+
 SYSCALL(wait4)
 {
     bool none;
@@ -59,12 +84,20 @@ SYSCALL(wait4)
     if ((int)a == (int)0x80000000)
         return -ESRCH;
     long target = host_target((int)a, &none);
-    if (none)
-        return -ECHILD;
-    long host = host_wait(__NR_wait4, target, (long)&status, c, d == 0 ? 0 : (long)usage, 0, 0);
+    struct exo_host_wait call = {
+        .nr = __NR_wait4, .none = none, .args = {target, (long)&status, c, d ? (long)usage : 0}};
+    long host, pid = 0;
+    if (traces()) {
+        memset(usage, 0, sizeof(usage));
+        if (wait_traced((int)a, &call, &status, &host))
+            pid = host;
+    } else {
+        host = none ? -ECHILD : host_wait(__NR_wait4, target, (long)&status, c, call.args[3], 0, 0);
+    }
     if (host <= 0)
         return host;
-    long pid = reap((uint32_t)host, WIFEXITED(status) || WIFSIGNALED(status));
+    if (pid == 0)
+        pid = reap((uint32_t)host, WIFEXITED(status) || WIFSIGNALED(status));
     if ((b != 0 && guest_put(b, &status) != 0) ||
         (d != 0 && guest_write((uint64_t)d, usage, sizeof(usage)) != 0))
         return -EFAULT;
@@ -84,18 +117,48 @@ static long host_id(int type, long id, long *host)
     return none ? -ECHILD : 0;
 }
 
+/* waitid of a process that traces: fills in info for a tracee, with its pid, and *traced. */
+static long waitid_traced(int type, long id, const struct exo_host_wait *host,
+                          struct k_siginfo *info, bool *traced)
+{
+    struct exo_trace_news news;
+    struct exo_wanted want = {.type = type, .id = (uint32_t)id};
+    long result = 0;
+    if (type == P_PGID && id == 0)
+        want.id = area()->leader->pgid;
+    if (type == P_PIDFD)
+        want.id = exo_slot_of_pidfd((int)host->args[1]);
+    *traced = exo_trace_wait(&want, host->args[3], &news, host, &result);
+    if (!*traced)
+        return result;
+    *info = (struct k_siginfo){.signo = SIGCHLD_, .code = news.code};
+    info->pid = (int32_t)news.tid;
+    info->status = (int32_t)news.value;
+    return 0;
+}
+
 static long wait_id(long a, long b, struct k_siginfo *info, long d, uint64_t e)
 {
     uint8_t usage[144];
-    long id;
+    long id, result;
+    bool traced = false;
     long error = host_id((int)a, (int)b, &id);
-    if (error != 0)
+    if (error != 0 && !(error == -ECHILD && traces()))
         return error;
-    long result = host_wait(__NR_waitid, a, id, (long)info, d, e == 0 ? 0 : (long)usage, 0);
+    struct exo_host_wait call = {.nr = __NR_waitid,
+                                 .none = error != 0,
+                                 .args = {a, id, (long)info, d, e == 0 ? 0 : (long)usage}};
+    if (traces()) {
+        memset(usage, 0, sizeof(usage));
+        result = waitid_traced((int)a, b, &call, info, &traced);
+    } else {
+        result = host_wait(__NR_waitid, a, id, (long)info, d, call.args[4], 0);
+    }
     if (result != 0 || info->pid == 0)
         return result;
     bool gone = info->code >= 1 && info->code <= 3 && !(d & WNOWAIT_); /* CLD_EXITED .. DUMPED */
-    info->pid = (int32_t)reap((uint32_t)info->pid, gone);
+    if (!traced)
+        info->pid = (int32_t)reap((uint32_t)info->pid, gone);
     return e != 0 && guest_write(e, usage, sizeof(usage)) != 0 ? -EFAULT : 0;
 }
 
@@ -105,7 +168,7 @@ SYSCALL(waitid)
     struct k_siginfo info;
     memset(&info, 0, sizeof(info));
     long result = wait_id(a, b, &info, (int)d, (uint64_t)e);
-    if (c == 0 || result == -EXO_ERESTART || result == -EFAULT)
+    if (c == 0 || result == -EXO_ERESTART || result == -EXO_ERESTARTNOHAND || result == -EFAULT)
         return result;
     int32_t words[3] = {info.signo, info.error, info.code};
     int32_t more[3] = {info.pid, (int32_t)info.uid, info.status};

@@ -14,7 +14,7 @@
 #define REG(name) %gs:AREA_REGS + REGS_##name
 
     .text
-    .globl exo_entry, exo_entry_trapped, exo_recheck, exo_slow_exit, exo_exit_end
+    .globl exo_entry, exo_entry_trapped, exo_recheck, exo_slow_exit, exo_leave_runtime, exo_exit_end
     .type exo_entry, @function
     .p2align 6
 exo_entry:
@@ -82,6 +82,7 @@ exo_exit_end:
     jmp 1b
 
 exo_slow_exit:
+exo_leave_runtime:             /* for C: does not return */
     mov %gs:AREA_STACK, %rsp
     cld
     call exo_exit_work

@@ -75,6 +75,10 @@ enum exo_task_flags {
     EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
     EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
     EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
+    EXO_TASK_TRACES = 0x10000,   /* has traced others: wait4 looks for their news too */
+    EXO_TASK_NO_CHILD_STOPS = 0x20000, /* SA_NOCLDSTOP is set for its SIGCHLD */
+    EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
+    EXO_TASK_VFORK_WATCHED = 0x80000,  /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
 
 enum exo_task_security {
@@ -110,7 +114,9 @@ struct exo_task {
     uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;     /* A, filter_lock: enum exo_task_security */
     uint8_t reserved;
-    uint32_t reserved2[15];
+    uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
+    uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
+    uint32_t reserved2[13];
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
@@ -271,6 +277,76 @@ struct exo_copy_site {
     uint8_t reserved;
 };
 
+enum exo_trace_state {
+    EXO_TRACE_RUNNING = 0,
+    EXO_TRACE_STOPPED = 1,   /* the tracer has the record */
+    EXO_TRACE_LISTENING = 2, /* group-stopped after PTRACE_LISTEN: to the tracer it runs */
+    EXO_TRACE_EXITED = 3,    /* has ended, and waits for its tracer to know */
+    EXO_TRACE_REAPED = 4,
+};
+
+enum exo_trace_flags {
+    EXO_TRACE_SEIZED = 1,
+    EXO_TRACE_GROUP_STOP = 2, /* the stop is a group-stop: it has no siginfo */
+    EXO_TRACE_EXEC = 4,       /* has executed a program and not yet told */
+};
+
+/* What a traced task is to do as soon as it can. */
+enum exo_trace_work {
+    EXO_WORK_ATTACH = 1,
+    EXO_WORK_SIGSTOP = 2, /* sent by stop_info */
+    EXO_WORK_INTERRUPT = 4,
+    EXO_WORK_GROUP_STOP = 8, /* by group_signal */
+    EXO_WORK_CONTINUED = 16,
+    EXO_WORK_EXIT = 32, /* the whole process ends, as its first thread's group_exit says */
+};
+
+enum exo_trace_changes {
+    EXO_CHANGED_REGS = 1,
+    EXO_CHANGED_VECTORS = 2,
+    EXO_CHANGED_MASK = 4,
+    EXO_CHANGED_DEBUG = 8,
+};
+
+#define EXO_XSTATE_SIZE 12352 /* room for AMX, and to align by 64 */
+
+/* Of a task that is traced: ptrace(2). Same index as the slot. In a stop the task waits, and its
+ * tracer reads and writes registers, siginfo and signal mask here. */
+struct exo_trace {
+    uint32_t state;       /* futex word, enum exo_trace_state */
+    uint32_t flags;       /* enum exo_trace_flags */
+    uint32_t options;     /* PTRACE_O_* */
+    uint32_t work;        /* atomic, enum exo_trace_work */
+    uint32_t tracer_slot; /* of the tracer's first thread */
+    uint32_t status;      /* of the stop or the end, as wait4 reports it */
+    uint32_t unreported;  /* A, trace_lock: the tracer has not waited for it yet */
+    uint32_t resume;      /* the PTRACE_ request that ended the last stop */
+    uint32_t signal;      /* ... and the signal to go on with */
+    uint32_t changed;     /* enum exo_trace_changes */
+    uint32_t call_stop;   /* PTRACE_SYSCALL_INFO_* */
+    uint32_t xstate_size;
+    uint32_t group_signal;
+    uint32_t group_exit; /* wait status with which the process ends | EXO_GROUP_EXITS */
+    uint32_t vforks;     /* futex word: 1 while its maker waits as vfork(2) has it */
+    uint32_t reserved;
+    uint64_t message; /* PTRACE_GETEVENTMSG */
+    uint64_t mask;
+    uint64_t debug[8];
+    uint64_t info[16]; /* siginfo_t of the stop */
+    uint64_t stop_info[16];
+    uint64_t regs[27]; /* struct user_regs_struct */
+    uint8_t xstate[EXO_XSTATE_SIZE];
+};
+#define EXO_GROUP_EXITS 0x80000000
+
+/* How one runtime, or the kernel process, calls another: a SIGBUS, which is never blocked, with these
+ * si_codes; what it means stands here in the region. Not SIGSYS: of two for one thread the host drops
+ * one, and a call that traps would be lost. A fault comes again. */
+#define EXO_CALLING 7
+#define EXO_SI_TRACE (-4712) /* look into your trace record */
+#define EXO_SI_WAKE (-4713)  /* something you trace has stopped or ended: wait again */
+
+/* Counters kept while stats is set (or always, where they cost nothing). */
 struct exo_stats {
     uint64_t sites_patched;    /* sites patched after a trap */
     uint64_t sites_remembered; /* sites patched in a batch, or found patched in a copy */
@@ -336,6 +412,7 @@ struct exo_kr {
     struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;   /* adding images and sites */
     struct exo_lock filter_lock;  /* adding seccomp filters, and giving them to tasks */
+    struct exo_lock trace_lock;   /* who traces whom, stops and waiting for them */
     uint64_t heap_next;           /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -354,6 +431,7 @@ struct exo_kr {
     uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
     struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
+    struct exo_trace traces[EXO_TASK_COUNT];
 };
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */

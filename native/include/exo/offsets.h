@@ -27,6 +27,7 @@
 #define REGS_RIP 0x80
 #define REGS_NR 0x88
 
-#define EXO_ERESTART 512
+#define EXO_ERESTART 512       /* not begun, or to be redone whatever happens */
+#define EXO_ERESTARTNOHAND 514 /* EINTR if a handler runs, else redone: in traced tasks */
 
 #endif

@@ -14,7 +14,8 @@ KERNEL, SHELL, WORKER, THREAD = 0, 1, 2, 3
 
 
 def task(tid: int, tgid: int, ppid: int) -> SimpleNamespace:
-    return SimpleNamespace(tid=tid, tgid=tgid, ppid=ppid, pgid=1, sid=1, security=0)
+    fields = {"tid": tid, "tgid": tgid, "ppid": ppid, "pgid": 1, "sid": 1, "security": 0}
+    return SimpleNamespace(**fields, tracer=2 if tid == 4 else 0)
 
 
 TASKS = {KERNEL: task(1, 1, 0), SHELL: task(2, 2, 1), WORKER: task(3, 3, 2), THREAD: task(4, 3, 2)}
@@ -57,6 +58,9 @@ class FakeView:
 
     def host_fd(self, slot: int, fd: int) -> int:
         return fd + 100 if fd in OPEN_FDS[slot] else -1
+
+    def is_trace_stopped(self, slot: int) -> bool:
+        return slot == THREAD
 
     def exe(self, leader: int) -> bytes:
         return b"" if leader == KERNEL else b"/bin/busybox"
@@ -166,12 +170,14 @@ def rewritten(path: str, host: str, text: bytes) -> bytes:
 
 def test_status() -> None:
     host = (
-        b"Name:\ta\nTgid:\t1003\nNgid:\t0\nPid:\t1004\nPPid:\t1002\nTracerPid:\t1002\n"
+        b"Name:\ta\nState:\tS (sleeping)\nTgid:\t1003\nNgid:\t0\nPid:\t1004\nPPid:\t1002\n"
+        b"TracerPid:\t0\n"
         b"NStgid:\t1003\t7\nNSpid:\t1004\t8\nNSpgid:\t5\nNSsid:\t6\nThreads:\t2\n"
         b"NoNewPrivs:\t1\nSeccomp:\t0\nSeccomp_filters:\t0\n"
     )
     assert rewritten("/proc/3/task/4/status", "/proc/1003/task/1004/status", host) == (
-        b"Name:\ta\nTgid:\t3\nNgid:\t0\nPid:\t4\nPPid:\t2\nTracerPid:\t2\n"
+        b"Name:\ta\nState:\tt (tracing stop)\nTgid:\t3\nNgid:\t0\nPid:\t4\nPPid:\t2\n"
+        b"TracerPid:\t2\n"
         b"NStgid:\t3\nNSpid:\t4\nNSpgid:\t1\nNSsid:\t1\nThreads:\t2\n"
         b"NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t2\n"
     )
@@ -187,6 +193,8 @@ def test_stat() -> None:
         b"3 (a) (b) S 2 1 1 34816 1 4194304 1 2\n"
     )
     no_terminal = b"1003 (a) S 1002 1001 900 0 -1 4194304\n"
+    thread = proctext.stat(no_terminal, FakeView(), THREAD)  # type: ignore[arg-type]
+    assert thread == b"4 (a) t 2 1 1 0 -1 4194304\n"
     assert proctext.stat(no_terminal, FakeView(), WORKER) == b"3 (a) S 2 1 1 0 -1 4194304\n"  # type: ignore[arg-type]
 
 
