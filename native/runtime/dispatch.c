@@ -31,6 +31,12 @@ long exo_serve_call(uint32_t nr, long a, long b, long c, long d, long e, long f)
         return result;
     if ((why & EXO_OBSERVE_FILTER) && exo_seccomp_takes(&result))
         return result;
+    if (unlikely(area()->adopted)) { /* its tracer may have changed the call */
+        const struct exo_regs *regs = &area()->regs;
+        nr = (uint32_t)regs->nr;
+        a = (long)regs->rdi, b = (long)regs->rsi, c = (long)regs->rdx;
+        d = (long)regs->r10, e = (long)regs->r8, f = (long)regs->r9;
+    }
     if (nr >= exo_call_limit)
         return -ENOSYS;
     if (why & EXO_OBSERVE_STATS)

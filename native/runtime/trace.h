@@ -118,6 +118,8 @@ long exo_trace_stop_or_cont(const struct exo_task *leader, struct exo_task *task
 extern noreturn void exo_leave_runtime(void);
 void exo_trace_executed(uint64_t entry, uint64_t stack);
 long exo_trace_call(void);
+/* Where a filter says SECCOMP_RET_TRACE: true when the call is not to be made, with its result. */
+bool exo_trace_seccomp(uint32_t value, long *result);
 void exo_trace_sigreturn(struct k_ucontext *uc);
 long exo_serve_call(uint32_t nr, long a, long b, long c, long d, long e, long f); /* dispatch.c */
 

@@ -129,6 +129,24 @@ long exo_trace_call(void)
     return (long)mine->regs.rax;
 }
 
+bool exo_trace_seccomp(uint32_t value, long *result)
+{
+    struct exo_area *mine = area();
+    struct exo_trace *me = exo_trace_of(mine->task);
+    struct exo_stopped at;
+    struct k_siginfo info = call_info(EVENT(PTRACE_EVENT_SECCOMP));
+    exo_stopped_in_call(&at);
+    at.regs.rax = (uint64_t)-ENOSYS;
+    me->message = value;
+    me->call_stop = PTRACE_SYSCALL_INFO_SECCOMP;
+    int sig = exo_trace_stop(&at, EVENT(PTRACE_EVENT_SECCOMP), &info);
+    if (sig != 0)
+        exo_trace_queue(sig);
+    exo_stopped_go_on(&at);
+    *result = (long)at.regs.rax;
+    return (int)at.regs.nr == -1;
+}
+
 /* rt_sigreturn(2) does not come back: its end, with the registers that it restores. */
 void exo_trace_sigreturn(struct k_ucontext *uc)
 {

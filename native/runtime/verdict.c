@@ -12,6 +12,7 @@
 
 #include "robust.h"
 #include "stub.h"
+#include "trace.h"
 #include "verdict.h"
 
 #define ERRNO_LIMIT 4095
@@ -70,10 +71,12 @@ static noreturn void kill_strict_thread(void)
     __builtin_trap();
 }
 
-/* A tracer that has asked for PTRACE_EVENT_SECCOMP gets value and decides; there is none. */
+/* A tracer that has asked for PTRACE_EVENT_SECCOMP gets value and decides. DIFFERS: the filters are
+ * not asked again about a call that it has changed. */
 static bool tracer_takes(uint32_t value, long *result)
 {
-    (void)value;
+    if (exo_trace_wants(PTRACE_O_TRACESECCOMP))
+        return exo_trace_seccomp(value, result);
     *result = -ENOSYS;
     return true;
 }

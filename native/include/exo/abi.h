@@ -65,17 +65,17 @@ enum exo_task_state {
 };
 
 enum exo_task_flags {
-    EXO_TASK_LEADER = 1,         /* a process, tid == tgid */
-    EXO_TASK_LEADER_EXITED = 2,  /* the first thread has left, others go on */
-    EXO_TASK_EXECED = 4,         /* has called execve: setpgid by the parent gives EACCES */
-    EXO_TASK_SHARES_VM = 8,      /* vfork or CLONE_VM child, until it execs */
-    EXO_TASK_AUTO_REAPS = 64,    /* SIGCHLD ignored: the host reaps its children by itself */
-    EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
-    EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
-    EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
-    EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
-    EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
-    EXO_TASK_TRACES = 0x10000,   /* has traced others: wait4 looks for their news too */
+    EXO_TASK_LEADER = 1,               /* a process, tid == tgid */
+    EXO_TASK_LEADER_EXITED = 2,        /* the first thread has left, others go on */
+    EXO_TASK_EXECED = 4,               /* has called execve: setpgid by the parent gives EACCES */
+    EXO_TASK_SHARES_VM = 8,            /* vfork or CLONE_VM child, until it execs */
+    EXO_TASK_AUTO_REAPS = 64,          /* SIGCHLD ignored: the host reaps its children by itself */
+    EXO_TASK_SHARES_MEMORY = 32,       /* has writable shared memory: see runtime/robust.c */
+    EXO_TASK_IN_PROC = 128,            /* the working directory is below /proc */
+    EXO_TASK_STRANGERS = 256,          /* exec: host fds may be open that nobody knows of */
+    EXO_TASK_MDWE = 4096,              /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
+    EXO_TASK_MDWE_ONCE = 8192,         /* ... PR_MDWE_NO_INHERIT */
+    EXO_TASK_TRACES = 0x10000,         /* has traced others: wait4 looks for their news too */
     EXO_TASK_NO_CHILD_STOPS = 0x20000, /* SA_NOCLDSTOP is set for its SIGCHLD */
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_VFORK_WATCHED = 0x80000,  /* its maker waits for EXO_TASK_SHARES_VM to go */
@@ -108,11 +108,11 @@ struct exo_task {
     uint32_t host_pgid;
     uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it; of a process's first thread */
     uint64_t nofile_hard;
-    uint64_t ignored;     /* bit n - 1: signal n, when the program was executed */
-    uint32_t held_table;  /* T: offset of what is in its hand, see core/tables.c */
-    uint32_t held_array;  /* ... and its size class, in the low bits */
-    uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
-    uint8_t security;     /* A, filter_lock: enum exo_task_security */
+    uint64_t ignored;    /* bit n - 1: signal n, when the program was executed */
+    uint32_t held_table; /* T: offset of what is in its hand, see core/tables.c */
+    uint32_t held_array; /* ... and its size class, in the low bits */
+    uint16_t filter;     /* A, filter_lock: its newest seccomp filter, 0 none */
+    uint8_t security;    /* A, filter_lock: enum exo_task_security */
     uint8_t reserved;
     uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
     uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
@@ -153,8 +153,8 @@ struct exo_fd_table {
     uint32_t class_;      /* size class of the array */
     uint32_t used;        /* entries at and above were never taken */
     uint32_t growing;     /* the class it is about to have, else 0 */
-    uint64_t entries;                         /* offset of struct exo_fd[count] */
-    uint64_t next_free;                       /* free tables are chained, by offset */
+    uint64_t entries;     /* offset of struct exo_fd[count] */
+    uint64_t next_free;   /* free tables are chained, by offset */
     uint64_t outgrown[EXO_TABLE_CLASS_COUNT]; /* smaller arrays, readable until the table goes */
 };
 
@@ -408,12 +408,12 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t reserved2;
-    struct exo_lock task_lock;    /* taking and freeing slots */
-    struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
-    struct exo_lock image_lock;   /* adding images and sites */
-    struct exo_lock filter_lock;  /* adding seccomp filters, and giving them to tasks */
-    struct exo_lock trace_lock;   /* who traces whom, stops and waiting for them */
-    uint64_t heap_next;           /* A, table_lock: next byte never used of the heap */
+    struct exo_lock task_lock;   /* taking and freeing slots */
+    struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
+    struct exo_lock image_lock;  /* adding images and sites */
+    struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
+    struct exo_lock trace_lock;  /* who traces whom, stops and waiting for them */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
