@@ -5,8 +5,8 @@
 #define AUDIT_ARCH_X86_64 0xc000003e
 
 extern const char exo_entry[];
-extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[];
-extern const char guest_exchange_insn[];
+extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[],
+    exo_xrstor_insn[], guest_exchange_insn[];
 
 /* Goes on as if the site had jumped to its stub; patches it so that it will. */
 void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
@@ -28,7 +28,8 @@ uint64_t exo_fault_fixup(struct k_ucontext *uc)
 {
     uint64_t rip = uc->mcontext.rip;
     if (rip == (uint64_t)exo_copy_insn || rip == (uint64_t)guest_byte_insn ||
-        rip == (uint64_t)exo_xsave_insn || rip == (uint64_t)guest_exchange_insn)
+        rip == (uint64_t)exo_xsave_insn || rip == (uint64_t)exo_xrstor_insn ||
+        rip == (uint64_t)guest_exchange_insn)
         return (uint64_t)exo_copy_fault;
     return 0;
 }
