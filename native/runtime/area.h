@@ -44,12 +44,15 @@ struct exo_sighand {
     struct k_sigaction actions[64];
 };
 
+#define EXO_TRAP_FLAG 0x100UL /* in rflags */
+
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
 enum exo_observe {
     EXO_OBSERVE_STATS = 1,    /* calls are counted */
     EXO_OBSERVE_FILTER = 2,   /* the guest has installed seccomp filters */
     EXO_OBSERVE_TRACE = 4,    /* a guest traces this thread's system calls */
     EXO_OBSERVE_DISPATCH = 8, /* the guest uses Syscall User Dispatch itself */
+    EXO_OBSERVE_STEP = 16,    /* this call only: the guest's trap flag was set */
 };
 
 /* The guest's own Syscall User Dispatch, prctl(2): calls from elsewhere than [start, start + size)

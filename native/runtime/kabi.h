@@ -58,6 +58,8 @@ enum {
 #define SYS_SECCOMP_ 1
 #define SYS_USER_DISPATCH_ 2
 
+#define TRAP_TRACE_ 2
+
 #define SS_ONSTACK_ 1
 #define SS_DISABLE_ 2
 #define SS_AUTODISARM_ (1U << 31)

@@ -11,7 +11,6 @@
 #define RED_ZONE 128
 #define CODE_SEGMENT 0x33
 #define STACK_SEGMENT 0x2b
-#define TRAP_FLAG 0x100UL
 #define RESTORED_FLAGS 0x40cd5UL /* AC, OF, DF, SF, ZF, AF, PF, CF: what sigreturn may set */
 #define HIGHEST_ADDRESS 0x7ffffffff000UL
 
@@ -156,7 +155,7 @@ static bool is_plain(const struct k_ucontext *uc)
 {
     const struct k_sigcontext *regs = &uc->mcontext;
     return (uc->flags & UC_FP_XSTATE_) && regs->cs == CODE_SEGMENT && regs->ss == STACK_SEGMENT &&
-           !(regs->eflags & TRAP_FLAG) && regs->rip < HIGHEST_ADDRESS && !in_window(regs->rip, 1);
+           !(regs->eflags & EXO_TRAP_FLAG) && regs->rip < HIGHEST_ADDRESS && !in_window(regs->rip, 1);
 }
 
 /* Odd frames: the host judges them, as it would have done. */

@@ -16,7 +16,8 @@ extern const char __executable_start[], etext[];
 
 #define CODE_SEGMENT 0x33
 #define STACK_SEGMENT 0x2b
-#define CLEARED_FLAGS 0x500UL /* direction and trap flag: off in a handler, as the host has it */
+/* Off in a handler, as the host has it: the direction flag too. */
+#define CLEARED_FLAGS (0x400UL | EXO_TRAP_FLAG)
 
 static bool in_runtime(uint64_t rip)
 {
@@ -114,6 +115,8 @@ static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
     struct exo_regs regs;
     memcpy(&regs, &uc->mcontext, offsetof(struct exo_regs, nr));
     exo_stub_hide(&regs);
+    if (is_fault(sig, info) && info->address == uc->mcontext.rip)
+        info->address = regs.rip;
     struct exo_delivery what = {.sig = sig,
                                 .info = info,
                                 .action = &action,
@@ -200,7 +203,10 @@ static void take_waiting(struct k_ucontext *uc)
 static void arrived(int sig, struct k_siginfo *info, struct k_ucontext *uc)
 {
     bool inside = in_runtime(uc->mcontext.rip);
-    if (is_fault(sig, info)) {
+    if (sig == SIGTRAP_ && info->code == TRAP_TRACE_) {
+        if (exo_step(uc))
+            return;
+    } else if (is_fault(sig, info)) {
         uint64_t go_on = inside ? exo_fault_fixup(uc) : exo_stub_fault(uc->mcontext.rip);
         if (go_on != 0) {
             uc->mcontext.rip = go_on;

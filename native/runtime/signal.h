@@ -69,6 +69,8 @@ long exo_altstack_set(const struct k_stack *new, uint64_t rsp);
 
 /* trap.c: a SIGSYS of ours; patch.c and stub.c behind it. */
 void exo_trap(struct k_siginfo *info, struct k_ucontext *uc);
+/* The trap flag has stopped the thread on its way into the runtime: true if the guest sees no step. */
+bool exo_step(struct k_ucontext *uc);
 /* Where a fault inside the runtime's copy routines goes on; 0 if rip is not one of those. */
 uint64_t exo_fault_fixup(struct k_ucontext *uc);
 

@@ -51,8 +51,8 @@ exo_recheck:
     cmpw $0, %gs:AREA_PENDING
     jne exo_slow_exit
     mov %gs:AREA_FLAGS, %r11
-    test $0x400, %r11d
-    jnz 4f                      /* the guest's direction flag was set: the slow way */
+    test $0x500, %r11d
+    jnz 4f                      /* the direction or the trap flag was set: the slow way */
     mov %r11d, %ecx             /* popfq is slow: AH for sahf, and an overflow if there was one */
     mov %r11d, %eax
     shl $8, %eax
@@ -61,7 +61,6 @@ exo_recheck:
     mov %cl, %al
     add $0x7f, %al
     sahf
-5:
     mov REG(RDI), %rdi
     mov REG(RSI), %rsi
     mov REG(RDX), %rdx
@@ -72,9 +71,20 @@ exo_recheck:
     mov REG(RSP), %rsp
     mov REG(RIP), %rcx
     jmp *%rcx
-4:  push %r11
-    popfq
-    jmp 5b
+4:  mov REG(RDI), %rdi
+    mov REG(RSI), %rsi
+    mov REG(RDX), %rdx
+    mov REG(R10), %r10
+    mov REG(R8), %r8
+    mov REG(R9), %r9
+    mov REG(RAX), %rax
+    pushq $0x2b                 /* ss */
+    pushq REG(RSP)
+    push %r11
+    pushq $0x33                 /* cs */
+    pushq REG(RIP)
+    mov REG(RIP), %rcx
+    iretq                       /* flags and rip at once: a step ends behind the next instruction */
 exo_exit_end:
 
 2:  call exo_observe
