@@ -25,7 +25,7 @@ class Signals:
         self._next = ffi.new("struct exo_signal *")
         check(lib.exo_host_signals_open(self._signals))
         # Those that Python has changed before anybody could look (launcher/main.c).
-        self._signals.ignored |= int(sys._xoptions.get("ignored", "0"))
+        self._signals.ignored |= int(sys._xoptions.get("ignored", "0"))  # noqa: SLF001
         self.fd: int = self._signals.fd
         self.ignored: int = self._signals.ignored
 

@@ -141,8 +141,8 @@ long exo_altstack_set(const struct k_stack *new, uint64_t rsp)
     if (mode != SS_DISABLE_ && new->size < MINSIGSTKSZ_)
         return -ENOMEM;
     bool off = mode == SS_DISABLE_;
-    mine->altstack = (struct k_stack){
-        .sp = off ? 0 : new->sp, .size = off ? 0 : new->size, .flags = new->flags};
+    mine->altstack =
+        (struct k_stack){.sp = off ? 0 : new->sp, .size = off ? 0 : new->size, .flags = new->flags};
     return 0;
 }
 

@@ -121,8 +121,7 @@ long exo_frame_push(struct exo_regs *regs, const struct exo_delivery *what)
     if (tells)
         frame.info = *what->info;
     if (in_window(at, top - at) || put_fpstate(fpstate, what, &sw) != 0 ||
-        guest_write(at, &frame,
-                    tells ? sizeof(frame) : offsetof(struct k_sigframe, info)) != 0)
+        guest_write(at, &frame, tells ? sizeof(frame) : offsetof(struct k_sigframe, info)) != 0)
         return -EFAULT;
     reset_vector_state(what, &sw);
     fetch_add(&KR->stats.signals, 1);
@@ -155,7 +154,8 @@ static bool is_plain(const struct k_ucontext *uc)
 {
     const struct k_sigcontext *regs = &uc->mcontext;
     return (uc->flags & UC_FP_XSTATE_) && regs->cs == CODE_SEGMENT && regs->ss == STACK_SEGMENT &&
-           !(regs->eflags & EXO_TRAP_FLAG) && regs->rip < HIGHEST_ADDRESS && !in_window(regs->rip, 1);
+           !(regs->eflags & EXO_TRAP_FLAG) && regs->rip < HIGHEST_ADDRESS &&
+           !in_window(regs->rip, 1);
 }
 
 /* Odd frames: the host judges them, as it would have done. */

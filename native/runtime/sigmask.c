@@ -246,7 +246,7 @@ static void give_to_host(struct k_siginfo *info)
 void exo_held_to_host(void)
 {
     struct exo_area *mine = area();
-    struct k_siginfo info;
+    struct k_siginfo info = {0};
     exo_mm.signalfd = 1;
     if (mine->lazy)
         exo_mask_sync();
@@ -258,7 +258,7 @@ void exo_held_to_host(void)
 void exo_mask_before_exec(void)
 {
     struct exo_area *mine = area();
-    struct k_siginfo info;
+    struct k_siginfo info = {0};
     if (mine->lazy)
         exo_mask_sync();
     if (!(mine->mask & SIG_UNBLOCKABLE) && exo_pending_set() == 0)

@@ -68,17 +68,17 @@ static void remember_xstate(const struct k_ucontext *uc)
 }
 
 /* The frame did not fit: a SIGSEGV instead, if its handler can run. Source: force_sigsegv(). */
-static void push_segv(struct exo_regs *regs, struct exo_delivery *what)
+static void push_segv(struct exo_regs *regs, const struct exo_delivery *what)
 {
     struct k_siginfo info = {.signo = SIGSEGV_, .code = SI_KERNEL_};
     struct k_sigaction action = take_action(SIGSEGV_);
-    if (what->sig == SIGSEGV_ || action.handler <= SIG_IGN_ ||
-        (area()->mask & SIG_BIT(SIGSEGV_)))
+    if (what->sig == SIGSEGV_ || action.handler <= SIG_IGN_ || (area()->mask & SIG_BIT(SIGSEGV_)))
         exo_signal_kill_self(SIGSEGV_);
-    what->sig = SIGSEGV_;
-    what->info = &info;
-    what->action = &action;
-    if (exo_frame_push(regs, what) != 0)
+    struct exo_delivery segv = *what;
+    segv.sig = SIGSEGV_;
+    segv.info = &info;
+    segv.action = &action;
+    if (exo_frame_push(regs, &segv) != 0)
         exo_signal_kill_self(SIGSEGV_);
     exo_mask_grow(mask_in_handler(what->mask, SIGSEGV_, &action));
 }
@@ -179,8 +179,7 @@ static bool wait_unblocked(int sig, const struct k_siginfo *info, struct k_ucont
     if (nested || !inside || mine->stashed)
         return true;
     store_relaxed(&mine->again, 1);
-    if (uc->mcontext.rip == (uint64_t)host_wait_syscall + 2 &&
-        uc->mcontext.rax == (uint64_t)-EINTR)
+    if (uc->mcontext.rip == (uint64_t)host_wait_syscall + 2 && uc->mcontext.rax == (uint64_t)-EINTR)
         uc->mcontext.rax = (uint64_t)-EXO_ERESTART;
     turn_back(uc);
     return true;

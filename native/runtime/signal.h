@@ -38,8 +38,8 @@ void exo_held_to_host(void);
 
 /* signal.c */
 /* Hidden: its address is taken, and there is no GOT to take it from. */
-__attribute__((visibility("hidden"))) void
-exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc);
+__attribute__((visibility("hidden"))) void exo_host_handler(int sig, struct k_siginfo *info,
+                                                            struct k_ucontext *uc);
 void exo_exit_work(void);
 void exo_exit_work_full(void);
 noreturn void exo_signal_kill_self(int sig);
