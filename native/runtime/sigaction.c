@@ -59,8 +59,8 @@ void exo_action_to_host(int sig, const struct k_sigaction *action)
 struct k_sigaction exo_action_get(struct exo_sighand *hand, int sig)
 {
     if (!(hand->known & SIG_BIT(sig))) {
-        hand->actions[sig - 1] = (struct k_sigaction){
-            .handler = hand->inherited & SIG_BIT(sig) ? SIG_IGN_ : SIG_DFL_};
+        hand->actions[sig - 1] =
+            (struct k_sigaction){.handler = hand->inherited & SIG_BIT(sig) ? SIG_IGN_ : SIG_DFL_};
         fetch_or(&hand->known, SIG_BIT(sig));
     }
     return hand->actions[sig - 1];

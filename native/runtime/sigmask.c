@@ -246,19 +246,22 @@ static void give_to_host(struct k_siginfo *info)
 void exo_held_to_host(void)
 {
     struct exo_area *mine = area();
-    struct k_siginfo info = {0};
+    struct k_siginfo info;
     exo_mm.signalfd = 1;
     if (mine->lazy)
         exo_mask_sync();
-    if (mine->held.signo != 0 && exo_pending_take(&info, SIG_BIT(mine->held.signo)))
+    if (mine->held.signo != 0) {
+        info = mine->held;
+        mine->held.signo = 0;
         give_to_host(&info);
+    }
 }
 
 /* The host hands on mask and pending signals; no guest memory is touched until exec is over. */
 void exo_mask_before_exec(void)
 {
     struct exo_area *mine = area();
-    struct k_siginfo info = {0};
+    struct k_siginfo info = {.signo = SIGSYS_};
     if (mine->lazy)
         exo_mask_sync();
     if (!(mine->mask & SIG_UNBLOCKABLE) && exo_pending_set() == 0)

@@ -23,7 +23,7 @@ PROMPT = "ready> "
 def command(request: pytest.FixtureRequest, require: Callable[[str], None]) -> str:
     """The command line of an interactive shell."""
     line: str = SHELLS[request.param]
-    require(line.split()[0])
+    require(line.split(maxsplit=1)[0])
     return line
 
 
@@ -147,7 +147,8 @@ def test_hang_up_ends_the_session(shell: Shell, command: str) -> None:
 def test_window_size_reaches_the_foreground(shell: Shell) -> None:
     with shell("bash --norc --noprofile -i") as (tty, process):
         tty.expect(PROMPT)
-        tty.type("bash -c 'trap \"stty size; exit 7\" WINCH; echo sta''rted; while :; do sleep 0.05; done'\n")
+        loop = "echo sta''rted; while :; do sleep 0.05; done"
+        tty.type(f"bash -c 'trap \"stty size; exit 7\" WINCH; {loop}'\n")
         tty.expect("started\r\n")
         fcntl.ioctl(tty.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 41, 132, 0, 0))
         tty.expect(rf"(?s)41 132\r\n.*{PROMPT}")
@@ -157,7 +158,9 @@ def test_window_size_reaches_the_foreground(shell: Shell) -> None:
 
 
 def test_monitor_mode_of_a_script(shell: Shell) -> None:
-    script = "set -m; sleep 100 & jobs -l | grep -c Running; kill -STOP %1; fg %1 & kill -9 %1; wait"
+    script = (
+        "set -m; sleep 100 & jobs -l | grep -c Running; kill -STOP %1; fg %1 & kill -9 %1; wait"
+    )
     with shell(f"bash --norc --noprofile -c '{script}; echo do''ne'") as (tty, process):
         tty.expect("1\r\n")
         tty.expect("done\r\n")

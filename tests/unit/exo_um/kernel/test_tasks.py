@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from signal import SIGINT, SIGTERM
 from collections.abc import Iterator
+from signal import SIGINT, SIGTERM
 
 import pytest
 
