@@ -40,6 +40,7 @@ __attribute__((noinline)) static long wait_once(long us)
                      "syscall\n" /* setitimer: a hit from here on counts */
                      ".globl window_begin, window_call, window_end, window_skip\n"
                      "window_begin:\n"
+                     "movabs $0, %%rdx\n" /* long enough to make room for a jump alone */
                      "mov %[fd], %%edi\n mov %[byte], %%rsi\n mov $1, %%edx\n"
                      "mov %[spin], %%ecx\n 1: pause\n dec %%ecx\n jnz 1b\n"
                      "mov $0, %%eax\n"
