@@ -16,7 +16,7 @@ from exo_um.bindings.region import Region
 from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
 from exo_um.kernel.serve import Server
-from exo_um.kernel.terminal import Terminal, is_for_guest
+from exo_um.kernel.terminal import SI_KERNEL, SIGHUP, Terminal, is_for_guest
 from exo_um.kernel.watch import Watch
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ PACKAGE = __file__.rpartition("/")[0]
 LOADER = f"{PACKAGE}/_native/exo-guest"
 WATCH = f"{PACKAGE}/_native/exo-watch"
 SIGCHLD = 17
+SIGCONT = 18
 # Long enough for a program that prints a line and ends never to pay for the handlers.
 IDLE_NS = 10_000_000
 
@@ -129,8 +130,10 @@ class Machine:
     def _on_signals(self) -> bool:
         while signal := self.signals.next():
             number, code, sender = signal
-            if number != SIGCHLD and is_for_guest(self.instance.tasks, code, sender):
+            if number != SIGCHLD and is_for_guest(self.instance.tasks, number, code, sender):
                 os.kill(self.first_pid, number)
+                if (number, code) == (SIGHUP, SI_KERNEL):  # a stopped one has to hear it, too
+                    os.kill(self.first_pid, SIGCONT)
         self.reaper.reap()
         return self.reaper.status is not None
 

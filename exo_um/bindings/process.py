@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from exo_um.bindings import check, ffi, lib
 
 TYPE_CHECKING = False
@@ -22,6 +24,8 @@ class Signals:
         self._signals = ffi.new("struct exo_signals *")
         self._next = ffi.new("struct exo_signal *")
         check(lib.exo_host_signals_open(self._signals))
+        # Those that Python has changed before anybody could look (launcher/main.c).
+        self._signals.ignored |= int(sys._xoptions.get("ignored", "0"))  # noqa: SLF001
         self.fd: int = self._signals.fd
         self.ignored: int = self._signals.ignored
 

@@ -83,7 +83,7 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
         task->leader_slot = thread ? parent->leader_slot : slot;
         task->flags = thread ? 0
                              : EXO_TASK_LEADER | (kr->tasks[parent->leader_slot].flags &
-                                                  (EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS));
+                                                  (EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS));
         task->pgid = kr->tasks[parent->leader_slot].pgid;
         task->sid = kr->tasks[parent->leader_slot].sid;
         store_release(&task->state, EXO_TASK_EMBRYO);

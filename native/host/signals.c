@@ -25,7 +25,7 @@ static uint64_t ignored_signals(void)
     uint64_t ignored = 0;
     for (int number = 1; number < NSIG; number++) {
         struct sigaction action;
-        /* Python ignores these two before we can see what our caller wanted. */
+        /* Python ignores these two before we can see what our caller wanted; the launcher did. */
         if (number == SIGPIPE || number == SIGXFSZ)
             continue;
         if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)

@@ -41,8 +41,11 @@ struct exo_regs {
 struct exo_sighand {
     uint64_t known;     /* bit sig-1: actions[] says what the guest sees; else as at exec: */
     uint64_t inherited; /* ... bit sig-1: ignored */
+    uint64_t handled;   /* bit sig-1: has a handler, and keeps it; not of job control */
     struct k_sigaction actions[64];
 };
+
+#define EXO_TRAP_FLAG 0x100UL /* in rflags */
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
 enum exo_observe {
@@ -50,6 +53,7 @@ enum exo_observe {
     EXO_OBSERVE_FILTER = 2,   /* the guest has installed seccomp filters */
     EXO_OBSERVE_TRACE = 4,    /* a guest traces this thread's system calls */
     EXO_OBSERVE_DISPATCH = 8, /* the guest uses Syscall User Dispatch itself */
+    EXO_OBSERVE_STEP = 16,    /* this call only: the guest's trap flag was set */
 };
 
 /* The guest's own Syscall User Dispatch, prctl(2): calls from elsewhere than [start, start + size)
@@ -70,7 +74,11 @@ struct exo_child {
 
 struct exo_area {
     struct exo_area *self;
-    uint32_t pending;    /* a signal waits in stash_*; AREA_PENDING */
+    /* AREA_PENDING: the first two send the way out to exo_exit_work(), all three stop host_wait(). */
+    uint8_t stashed; /* a signal waits in stash_info, and the host blocks everything */
+    uint8_t again;   /* a call may have been cut short for nothing: redo it */
+    uint8_t lazy;    /* host_mask is less than mask */
+    uint8_t reserved;
     uint32_t observe;    /* enum exo_observe, 0: calls go straight to their handler; AREA_OBSERVE */
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
@@ -87,17 +95,20 @@ struct exo_area {
     struct exo_task *leader;
     struct exo_sighand *sighand;
     uint64_t clear_child_tid;
-    struct k_stack altstack;      /* the guest's */
-    uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
-    uint64_t unblockable_pending; /* ... and sent meanwhile */
-    struct k_siginfo unblockable_info[3]; /* ... as exo_unblockable_index() counts them */
-    uint64_t stash_mask; /* mask to go back to after the stashed signal's handler */
+    struct k_stack altstack; /* the guest's */
+    uint64_t mask;                /* blocked, as the guest has it; sigmask.c */
+    uint64_t host_mask;           /* blocked on the host, but while a signal is stashed */
+    uint64_t own_pending;         /* of SIG_UNBLOCKABLE, sent while the guest blocked them */
+    struct k_siginfo own_info[3]; /* ... in the order of their numbers */
+    struct k_siginfo held;        /* came while the host blocked less than the guest; signo 0: none */
     struct k_siginfo stash_info;
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
     uint32_t index; /* in exo_area_owners */
     struct exo_dispatch dispatch;
+    uint32_t uid;   /* real user id, for siginfo, if ... */
+    uint32_t uid_known;
 };
 
 /* Within EXO_AREA_SIZE: an unmapped page, the stack on which the host delivers signals (room for
@@ -138,6 +149,7 @@ struct exo_mm {
     uint32_t own_brk;   /* the host would not move its break: we map it ourselves */
     uint32_t flags;     /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
     uint32_t intercept;
+    uint32_t signalfd; /* has or had one: every blocked signal must wait on the host */
 };
 extern struct exo_mm exo_mm;
 

@@ -73,6 +73,7 @@ enum exo_task_flags {
     EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
     EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
     EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
+    EXO_TASK_HEARS = 512,        /* ... of AUTO_REAPS: it has a handler that is told their pids */
     EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
     EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
 };
