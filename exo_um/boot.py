@@ -6,6 +6,7 @@ legacy calls come later and pathlib, typing and the like not at all.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -15,12 +16,15 @@ from exo_um.bindings.process import Signals, become_subreaper, nofile_limits
 from exo_um.bindings.region import Region
 from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
+from exo_um.kernel.rundir import Entry
 from exo_um.kernel.serve import Server
 from exo_um.kernel.terminal import Terminal, is_for_guest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from exo_um.bindings.process import Place
     from exo_um.kernel.call import Handlers
+    from exo_um.kernel.control import Control, Joining
 
 PACKAGE = __file__.rpartition("/")[0]
 LOADER = f"{PACKAGE}/_native/exo-guest"
@@ -32,7 +36,7 @@ IDLE_NS = 10_000_000
 class Boot:
     """What to boot: a program, its arguments and environment, and how to run it."""
 
-    __slots__ = ("argv", "env", "intercept", "loader", "patch", "path", "stats", "verbose")
+    __slots__ = ("argv", "env", "intercept", "loader", "name", "patch", "path", "stats", "verbose")
 
     def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
         self.path = path
@@ -40,9 +44,19 @@ class Boot:
         self.env = env
         self.intercept = "dispatch"
         self.loader = LOADER
+        self.name: str | None = None
         self.patch = True
         self.stats = False
         self.verbose = False
+
+
+class EntryError(Exception):
+    """An instance cannot have the name that it was to have; says why."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        taken = error.errno == errno.EADDRINUSE
+        why = "an instance of that name is running" if taken else str(error)
+        super().__init__(f"--name {name}: {why}")
 
 
 class Machine:
@@ -58,8 +72,18 @@ class Machine:
         self.region = self.instance.region
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
-        self.first_slot = self._create_first()
-        self.first_pid = self._spawn(boot)
+        self.entry = self._enter(boot)
+        self.control: Control | None = None
+        self.loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
+        slot = self._create(self.inherited)
+        self.region.kr.tasks[slot].host_pgid = self.region.kr.kernel_host_pgid
+        self.region.kr.tasks[slot].ignored = self.signals.ignored
+        self.region.kr.stats.boot_ns[lib.EXO_BOOT_SPAWN] = time.monotonic_ns()
+        try:
+            self.first_pid = self._spawn(slot, boot.path, boot.argv, boot.env)
+        except OSError:
+            self._leave()
+            raise
         self.reaper = Reaper(self.instance.tasks, self.first_pid)
         self._close_inherited()
 
@@ -79,29 +103,62 @@ class Machine:
         )
         self.region.mark_kernel_alive()
 
-    def _create_first(self) -> int:
-        """Give the first guest its slot, limits, and the fds that exo-um's caller left open."""
+    def _enter(self, boot: Boot) -> Entry | None:
+        """Make the instance findable; one that was not given a name can do without."""
+        self.instance.argv = boot.argv
+        try:
+            entry = Entry(os.environ, boot.name)
+        except OSError as error:
+            if boot.name is not None:
+                raise EntryError(boot.name, error) from error
+            self.instance.say(f"not to be found by exo-um ps: {error}")
+            return None
+        self.instance.name = entry.name
+        self.port.watch_control(entry.fd)
+        return entry
+
+    def _leave(self) -> None:
+        if self.entry is not None:
+            self.entry.remove()
+
+    def _create(self, fds: dict[int, int]) -> int:
+        """Create a slot for a guest that we start, with its limits and open fds."""
         kr = self.region.kr
         slot: int = lib.exo_task_create(kr, 0, False)
+        if slot == 0:
+            raise OSError(errno.EAGAIN, "too many tasks")
         task = kr.tasks[slot]
-        task.host_pgid = kr.kernel_host_pgid
         task.fd_table = self.region.table_create()
-        for fd, host in self.inherited.items():
+        for fd, host in fds.items():
             self.region.table_install(task.fd_table, fd, host)
         task.nofile_soft, task.nofile_hard = self.nofile
-        task.ignored = self.signals.ignored
         return slot
 
-    def _spawn(self, boot: Boot) -> int:
-        loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
+    def _spawn(
+        self,
+        slot: int,
+        path: bytes,
+        argv: list[bytes],
+        env: dict[bytes, bytes],
+        place: Place | None = None,
+    ) -> int:
+        words = [b"exo1:%d:-1:0" % slot, path, *argv]
+        envp = [name + b"=" + value for name, value in env.items()]
+        fds = (self.region.fd, self.port.doorbell, self.port.guest_channel, self.loader)
+        return self.signals.spawn(words, envp, fds, place)
+
+    def join(self, joining: Joining) -> tuple[int, int]:
+        """Start one more program; return its pid in the instance and on the host."""
+        slot = self._create({fd: fd for fd in joining.open})
+        task = self.region.kr.tasks[slot]
+        pid: int = task.tid
+        task.pgid = task.sid = pid
+        task.ignored = joining.place.ignored
         try:
-            argv = [b"exo1:%d:-1:0" % self.first_slot, boot.path, *boot.argv]
-            envp = [name + b"=" + value for name, value in boot.env.items()]
-            fds = (self.region.fd, self.port.doorbell, self.port.guest_channel, loader)
-            self.region.kr.stats.boot_ns[lib.EXO_BOOT_SPAWN] = time.monotonic_ns()
-            return self.signals.spawn(argv, envp, fds)
-        finally:
-            os.close(loader)
+            return pid, self._spawn(slot, joining.path, joining.argv, joining.env, joining.place)
+        except OSError:
+            self.instance.tasks.free(slot)
+            raise
 
     def _close_inherited(self) -> None:
         """Close what is the guest's alone: others may wait for the end of these pipes.
@@ -116,12 +173,22 @@ class Machine:
         """Serve until the first guest has died; return its status as a shell would have it."""
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
-        server.run(self._on_signals, IDLE_NS)
+        server.run(self._on_signals, self._on_control, IDLE_NS)
         self.region.kr.flags |= lib.EXO_KR_DOWN
         self.reaper.kill_all()
+        self._leave()
         self.terminal.give_back()
         code = os.waitstatus_to_exitcode(self.reaper.status or 0)
         return code if code >= 0 else 128 - code
+
+    def _on_control(self) -> None:
+        if self.control is None:
+            from exo_um.kernel.control import Control
+
+            assert self.entry is not None
+            self.control = Control(self.instance, self.reaper, self.entry.fd, self.join)
+            self.port.watch_control(self.control.fd)
+        self.control.serve()
 
     def _on_signals(self) -> bool:
         while signal := self.signals.next():

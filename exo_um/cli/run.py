@@ -21,6 +21,7 @@ instance, with the program's exit status.
 
   --env NAME=VALUE   set a variable of the program's environment (repeatable)
   --cwd DIR          start in DIR
+  --name NAME        call the instance NAME, for exo-um ps, exec, kill and top
   --stats FILE       count system calls; write the counts to FILE as JSON at the end
   --intercept HOW    how calls are caught before their sites are patched:
                      dispatch (Syscall User Dispatch, default) or seccomp
@@ -37,7 +38,7 @@ Examples:
   exo-um run --stats calls.json python3 -c 'print("hello")'
 """
 INTERCEPTS = ("dispatch", "seccomp")
-WITH_VALUE = ("--env", "--cwd", "--stats", "--intercept")
+WITH_VALUE = ("--env", "--cwd", "--name", "--stats", "--intercept")
 DEFAULT_PATH = b"/bin:/usr/bin"  # execvp(3)'s, when the environment has no PATH
 
 
@@ -48,7 +49,7 @@ class UsageError(Exception):
 class Options:
     """The parsed command line of `exo-um run`."""
 
-    __slots__ = ("argv", "cwd", "env", "help", "intercept", "patch", "stats", "verbose")
+    __slots__ = ("argv", "cwd", "env", "help", "intercept", "name", "patch", "stats", "verbose")
 
     def __init__(self) -> None:
         self.argv: list[str] = []
@@ -56,6 +57,7 @@ class Options:
         self.env: dict[bytes, bytes] = {}
         self.help = False
         self.intercept = INTERCEPTS[0]
+        self.name: str | None = None
         self.patch = True
         self.stats: str | None = None
         self.verbose = False
@@ -73,6 +75,12 @@ class Options:
             self.intercept = value
         elif name == "--cwd":
             self.cwd = value
+        elif name == "--name":
+            from exo_um.kernel.rundir import is_name
+
+            if not is_name(value):
+                raise UsageError(f"--name {value}: up to 32 letters, digits, dots, dashes")
+            self.name = value
         else:
             self.stats = value
 
@@ -172,14 +180,16 @@ def run(options: Options, started_ns: int) -> int:
     if path is None:
         fail(127, f"{name}: command not found")
 
-    from exo_um.boot import Boot, Machine
+    from exo_um.boot import Boot, EntryError, Machine
 
     boot = Boot(path, [os.fsencode(word) for word in options.argv], env)
-    boot.intercept, boot.patch = options.intercept, options.patch
+    boot.intercept, boot.patch, boot.name = options.intercept, options.patch, options.name
     boot.stats, boot.verbose = options.stats is not None, options.verbose
     imported_ns = time.monotonic_ns()
     try:
         machine = Machine(boot)
+    except EntryError as error:
+        fail(125, str(error))
     except OSError as error:
         fail(125, f"cannot start {boot.loader}: {reason(error)}")
     status = machine.run()

@@ -14,6 +14,8 @@ from exo_um.kernel.hostproc import children, stat_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exo_um.kernel.tasks import Tasks
 
 SIGKILL = 9
@@ -29,6 +31,11 @@ class Reaper:
         self._first_pid = first_pid
         self._swept_ns = time.monotonic_ns()
         self.status: int | None = None
+        self._watched: dict[int, Callable[[int], None]] = {}
+
+    def watch(self, host_pid: int, ended: Callable[[int], None]) -> None:
+        """Have ended called with the wait status when a child of ours is reaped."""
+        self._watched[host_pid] = ended
 
     def reap(self) -> None:
         """Reap whoever has died; stop with the first guest if it has stopped."""
@@ -53,6 +60,8 @@ class Reaper:
             self._tasks.free(slot)
         if host_pid == self._first_pid:
             self.status = status
+        if ended := self._watched.pop(host_pid, None):
+            ended(status)
 
     def _stop_with_first(self, number: int) -> None:
         """Do as the first guest did, so that our shell sees its job stop; then continue it too.
