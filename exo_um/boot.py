@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from exo_um.bindings.process import Place
     from exo_um.kernel.call import Handlers
     from exo_um.kernel.control import Control, Joining
+    from exo_um.kernel.tracer import Tracer
 
 PACKAGE = __file__.rpartition("/")[0]
 LOADER = f"{PACKAGE}/_native/exo-guest"
 SIGCHLD = 17
+SIGKILL = 9
 # Long enough for a program that prints a line and ends never to pay for the handlers.
 IDLE_NS = 10_000_000
 
@@ -36,7 +38,18 @@ IDLE_NS = 10_000_000
 class Boot:
     """What to boot: a program, its arguments and environment, and how to run it."""
 
-    __slots__ = ("argv", "env", "intercept", "loader", "name", "patch", "path", "stats", "verbose")
+    __slots__ = (
+        "argv",
+        "env",
+        "intercept",
+        "loader",
+        "name",
+        "patch",
+        "path",
+        "platform",
+        "stats",
+        "verbose",
+    )
 
     def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
         self.path = path
@@ -46,6 +59,7 @@ class Boot:
         self.loader = LOADER
         self.name: str | None = None
         self.patch = True
+        self.platform = "inproc"
         self.stats = False
         self.verbose = False
 
@@ -80,11 +94,14 @@ class Machine:
         self.region.kr.tasks[slot].ignored = self.signals.ignored
         self.region.kr.stats.boot_ns[lib.EXO_BOOT_SPAWN] = time.monotonic_ns()
         try:
+            self.tracer = self._start_tracer(boot)
             self.first_pid = self._spawn(slot, boot.path, boot.argv, boot.env)
         except OSError:
             self._leave()
             raise
         self.reaper = Reaper(self.instance.tasks, self.first_pid)
+        if self.tracer is not None:
+            self.reaper.watch(self.tracer.host_pid, self._on_tracer_death)
         self._close_inherited()
 
     def _set_facts(self, boot: Boot) -> None:
@@ -97,9 +114,10 @@ class Machine:
             "dispatch": lib.EXO_INTERCEPT_DISPATCH,
             "seccomp": lib.EXO_INTERCEPT_SECCOMP,
         }
-        kr.intercept = intercepts[boot.intercept]
+        traced = boot.platform == "ptrace"
+        kr.intercept = lib.EXO_INTERCEPT_PTRACE if traced else intercepts[boot.intercept]
         kr.flags = (lib.EXO_KR_STATS if boot.stats else 0) | (
-            0 if boot.patch else lib.EXO_KR_NO_PATCH
+            0 if boot.patch and not traced else lib.EXO_KR_NO_PATCH
         )
         self.region.mark_kernel_alive()
 
@@ -120,6 +138,16 @@ class Machine:
     def _leave(self) -> None:
         if self.entry is not None:
             self.entry.remove()
+
+    def _start_tracer(self, boot: Boot) -> Tracer | None:
+        """Start the process that intercepts the guests' calls, if the platform has one."""
+        if boot.platform != "ptrace":
+            return None
+        from exo_um.kernel.tracer import Tracer
+
+        tracer = Tracer(self.region)
+        self.signals.tracer = tracer.host_pid
+        return tracer
 
     def _create(self, fds: dict[int, int]) -> int:
         """Create a slot for a guest that we start, with its limits and open fds."""
@@ -145,7 +173,10 @@ class Machine:
         words = [b"exo1:%d:-1:0" % slot, path, *argv]
         envp = [name + b"=" + value for name, value in env.items()]
         fds = (self.region.fd, self.port.doorbell, self.port.guest_channel, self.loader)
-        return self.signals.spawn(words, envp, fds, place)
+        host_pid = self.signals.spawn(words, envp, fds, place)
+        if self.tracer is not None:
+            self.tracer.seize(host_pid, slot)
+        return host_pid
 
     def join(self, joining: Joining) -> tuple[int, int]:
         """Start one more program; return its pid in the instance and on the host."""
@@ -180,6 +211,11 @@ class Machine:
         self.terminal.give_back()
         code = os.waitstatus_to_exitcode(self.reaper.status or 0)
         return code if code >= 0 else 128 - code
+
+    def _on_tracer_death(self, _: int) -> None:
+        """End the instance: without the tracer nobody serves the guests' calls."""
+        if self.reaper.status is None:
+            os.kill(self.first_pid, SIGKILL)
 
     def _on_control(self) -> None:
         if self.control is None:

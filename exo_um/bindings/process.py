@@ -16,11 +16,12 @@ class Signals:
     starts with.
     """
 
-    __slots__ = ("_next", "_signals", "fd", "ignored")
+    __slots__ = ("_next", "_signals", "fd", "ignored", "tracer")
 
     def __init__(self) -> None:
         self._signals = ffi.new("struct exo_signals *")
         self._next = ffi.new("struct exo_signal *")
+        self.tracer = 0  # host pid of a process that may trace what is spawned
         check(lib.exo_host_signals_open(self._signals))
         self.fd: int = self._signals.fd
         self.ignored: int = self._signals.ignored
@@ -48,7 +49,7 @@ class Signals:
         argv_array = ffi.new("char *[]", [*strings[: len(argv)], ffi.NULL])
         envp_array = ffi.new("char *[]", [*strings[len(argv) :], ffi.NULL])
         spawn.signals, spawn.argv, spawn.envp = self._signals, argv_array, envp_array
-        spawn.fds = fds
+        spawn.fds, spawn.tracer = fds, self.tracer
         if place is None:
             return check(lib.exo_host_spawn(spawn))
         signals = ffi.new("struct exo_signals *")

@@ -75,6 +75,18 @@ class Region:
         return ffi.cast(kind, ffi.cast("char *", self.kr) + offset)
 
 
+class OpenedRegion(Region):
+    """The region of a running instance, for use by a process of the instance's own."""
+
+    __slots__ = ()
+
+    def __init__(self, fd: int) -> None:
+        pointer = ffi.new("struct exo_kr **")
+        check(lib.exo_host_region_open(fd, pointer))
+        self.fd = fd
+        self.kr = pointer[0]
+
+
 class RegionView(Region):
     """The region of a running instance, for looking at only: a store would be a fault."""
 

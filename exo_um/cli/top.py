@@ -94,8 +94,8 @@ def tier_counts(instance: Instance) -> dict[str, int] | None:
         return None
     counts = dict.fromkeys(TIERS, 0)
     for nr in range(lib.EXO_CALL_COUNT):
-        if calls := kr.stats.calls[nr]:
-            legacy = kr.stats.legacy_calls[nr]
+        if calls := kr.counts.calls[nr]:
+            legacy = kr.counts.legacy_calls[nr]
             counts["legacy"] += legacy
             counts[rows.ROWS[nr][1] if nr in rows.ROWS else "none"] += calls - legacy
     return counts

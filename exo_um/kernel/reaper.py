@@ -69,7 +69,7 @@ class Reaper:
         A shell's SIGCONT may have gone to us alone.
         """
         stop_self(number)
-        if stat_fields(self._first_pid)[:1] == [b"T"]:
+        if stat_fields(self._first_pid)[:1] in ([b"T"], [b"t"]):  # t: stopped while traced
             os.kill(self._first_pid, SIGCONT)
 
     def sweep(self) -> None:

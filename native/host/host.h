@@ -14,6 +14,8 @@
 int exo_host_region_create(struct exo_kr **kr);
 /* Maps the region of another process's instance, to be read only. */
 int exo_host_region_view(int fd, const struct exo_kr **kr);
+/* Maps it for use: in the tracer. */
+int exo_host_region_open(int fd, struct exo_kr **kr);
 
 /* signals.c */
 struct exo_signals {
@@ -46,6 +48,7 @@ struct exo_place {
 };
 
 struct exo_spawn {
+    int32_t tracer;                /* host pid of a process that may trace the guest, 0: nobody */
     const struct exo_place *place; /* NULL: the kernel process's, as the first guest has it */
     const struct exo_signals *signals;
     char *const *argv;
@@ -55,6 +58,10 @@ struct exo_spawn {
 
 /* Starts the loader as a child; returns its host pid. */
 int exo_host_spawn(const struct exo_spawn *spawn);
+
+/* trace.c: the ptrace platform's tracer. */
+/* Lets a task go on that waits to be traced. */
+void exo_host_traced(struct exo_kr *kr, uint32_t slot);
 
 /* process.c */
 int exo_host_subreaper_set(void);

@@ -1,4 +1,4 @@
-/* Creates the kernel region, once, at boot; and maps that of another process for looking at. */
+/* Creates the kernel region, once, at boot; and maps that of another process. */
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -35,21 +35,35 @@ int exo_host_region_create(struct exo_kr **kr)
     return fd;
 }
 
-int exo_host_region_view(int fd, const struct exo_kr **kr)
+static int region_open(int fd, int protection, struct exo_kr **kr)
 {
     struct stat file;
     if (fstat(fd, &file) < 0)
         return -errno;
     if ((uint64_t)file.st_size < EXO_KR_MAPPED_SIZE)
         return -EPROTO;
-    const struct exo_kr *map =
-        mmap(NULL, EXO_KR_MAPPED_SIZE, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    struct exo_kr *map =
+        mmap(NULL, EXO_KR_MAPPED_SIZE, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
     if (map->magic != EXO_ABI_MAGIC || map->version != EXO_ABI_VERSION) {
-        munmap((void *)map, EXO_KR_MAPPED_SIZE);
+        munmap(map, EXO_KR_MAPPED_SIZE);
         return -EPROTO;
     }
     *kr = map;
     return 0;
+}
+
+int exo_host_region_open(int fd, struct exo_kr **kr)
+{
+    return region_open(fd, PROT_READ | PROT_WRITE, kr);
+}
+
+int exo_host_region_view(int fd, const struct exo_kr **kr)
+{
+    struct exo_kr *map;
+    int error = region_open(fd, PROT_READ, &map);
+    if (error == 0)
+        *kr = map;
+    return error;
 }

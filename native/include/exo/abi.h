@@ -108,7 +108,7 @@ struct exo_task {
     uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;     /* A, filter_lock: enum exo_task_security */
     uint8_t death_signal; /* T: PR_SET_PDEATHSIG, of the instance's first guest only */
-    uint32_t reserved;
+    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has the process, which waits */
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
@@ -296,6 +296,7 @@ enum exo_boot_phase {
 enum exo_intercept {
     EXO_INTERCEPT_DISPATCH = 0, /* Syscall User Dispatch */
     EXO_INTERCEPT_SECCOMP = 1,  /* seccomp by instruction pointer */
+    EXO_INTERCEPT_PTRACE = 2,   /* by another process: PTRACE_SYSEMU */
 };
 
 enum exo_kr_flags {
@@ -326,6 +327,7 @@ struct exo_kr {
     uint32_t task_low;        /* A, task_lock: no free slot below, 0 counts as 1 */
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
+    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;    /* taking and freeing slots */
     struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;   /* adding images and sites */
