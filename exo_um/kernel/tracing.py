@@ -66,7 +66,7 @@ class Tracing:
 
     def __init__(self, region: OpenedRegion) -> None:
         self._region = region
-        self._window = range(lib.EXO_WINDOW_BASE, lib.EXO_WINDOW_END)
+        self._runtime = range(lib.EXO_WINDOW_BASE, lib.EXO_KR_BASE)
         self._awaited: dict[int, int] = {}  # slots of those whose first stop is to come
         self._next: dict[int, int] = {}  # LEAVING and COMING, by thread
 
@@ -112,7 +112,7 @@ class Tracing:
             return
         regs = binding.ptrace_getregs(tid)
         request = PTRACE_SYSEMU
-        if regs.rip not in self._window:
+        if regs.rip not in self._runtime:
             number = regs.orig_rax & 0xFFFFFFFF
             self._enter(tid, regs)
             if expected != COMING and number not in FAST:
