@@ -60,6 +60,25 @@ struct exo_spawn {
 int exo_host_spawn(const struct exo_spawn *spawn);
 
 /* trace.c: the ptrace platform's tracer. */
+enum exo_trace_event {
+    EXO_TRACE_STOP = 1,    /* a stop that is not a system call's, or an end */
+    EXO_TRACE_CONTROL = 2, /* control is readable */
+};
+
+struct exo_tracing {
+    const struct exo_kr *kr;
+    int32_t signals; /* signalfd of SIGCHLD */
+    int32_t control;
+    uint8_t fast[EXO_CALL_COUNT]; /* calls for which the runtime makes no host call */
+};
+
+struct exo_stop {
+    int32_t tid;
+    int32_t status; /* as waitpid has it */
+};
+
+/* Serves the system-call stops of all tracees until something else happens: enum exo_trace_event. */
+int exo_host_trace(const struct exo_tracing *tracing, struct exo_stop *stop);
 /* Lets a task go on that waits to be traced. */
 void exo_host_traced(struct exo_kr *kr, uint32_t slot);
 

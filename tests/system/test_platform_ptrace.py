@@ -31,7 +31,6 @@ PART = (
     "busybox-sh-pipes",
     "dash-background",
     "flock-between-processes",
-    "go-static",
     "node-worker-threads",
     "gcc-compile-and-run",
     "perl",
