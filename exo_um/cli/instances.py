@@ -6,9 +6,11 @@ import json
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 
 from exo_um.bindings.region import RegionView
 from exo_um.kernel import rundir
@@ -36,13 +38,26 @@ class Instance:
     def tasks(self) -> Tasks:
         """Return the task table, which goes on changing. Errors: OSError, it does not answer."""
         if self._region is None:
-            answer, fds = self.ask({"op": "describe"})
-            self.argv = answer["argv"]
+            region = self._describe_stopped() if is_stopped(self.host_pid) else self._describe()
             try:
-                self._region = RegionView(fds[0])
+                self._region = RegionView(region)
             finally:
-                os.close(fds[0])
+                os.close(region)
         return Tasks(self._region)
+
+    def _describe(self) -> int:
+        answer, fds = self.ask({"op": "describe"})
+        self.argv = answer["argv"]
+        return fds[0]
+
+    def _describe_stopped(self) -> int:
+        """Take what a kernel process that does not run would have told us from the host."""
+        words = psutil.Process(self.host_pid).cmdline()
+        self.argv = words[words.index("run") :] if "run" in words else words
+        for path in Path(f"/proc/{self.host_pid}/fd").iterdir():
+            if str(path.readlink()).startswith("/memfd:exo-kr"):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        raise OSError(f"instance {self.name} is stopped and not to be looked into")
 
     def ask(
         self, request: dict[str, Any], fds: tuple[int, ...] = ()
@@ -67,6 +82,15 @@ class Instance:
     def close(self) -> None:
         """Hang up."""
         self.connection.close()
+
+
+def is_stopped(host_pid: int) -> bool:
+    """Whether a process is stopped, as by Ctrl-Z."""
+    try:
+        status: str = psutil.Process(host_pid).status()
+    except psutil.NoSuchProcess:
+        return False
+    return status == psutil.STATUS_STOPPED
 
 
 def connect(directory: int, name: str) -> Instance | None:

@@ -37,6 +37,7 @@ FD_LIMIT = 8
 TEXT_LIMIT = 16 << 20  # bytes of arguments and environment; the host's own limit is lower
 SIGHUP = 1
 SIGNAL_LIMIT = 64
+ALL_SIGNALS = (1 << SIGNAL_LIMIT) - 1
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -60,7 +61,8 @@ class Joining:
         self.place = Place((stdio[0], stdio[1], stdio[2]), fds["directory"])
         self.place.terminal = bool(request["terminal"])
         self.place.umask = int(request["umask"]) & 0o777
-        self.place.ignored, self.place.blocked = int(request["ignored"]), int(request["blocked"])
+        self.place.ignored = int(request["ignored"]) & ALL_SIGNALS
+        self.place.blocked = int(request["blocked"]) & ALL_SIGNALS
         self.open = [fd for fd, name in enumerate(STREAMS) if name in fds]
 
 
@@ -78,7 +80,7 @@ class Peer:
             return None
         try:
             request = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         return (request if isinstance(request, dict) else {}), fds
 
@@ -152,7 +154,7 @@ class Control:
                 return  # it has ended meanwhile
             else:
                 peer.answer({"error": "no such operation"})
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             peer.answer({"error": f"malformed request: {error}"})
 
     def _describe(self, peer: Peer) -> None:

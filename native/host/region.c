@@ -61,7 +61,7 @@ int exo_host_region_open(int fd, struct exo_kr **kr)
 
 int exo_host_region_view(int fd, const struct exo_kr **kr)
 {
-    struct exo_kr *map;
+    struct exo_kr *map = NULL;
     int error = region_open(fd, PROT_READ, &map);
     if (error == 0)
         *kr = map;

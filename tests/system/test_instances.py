@@ -329,13 +329,17 @@ def test_top_needs_a_terminal(private: Launcher) -> None:
     assert b"--once" in outcome.stderr
 
 
-def test_stopped_instance_is_told_of(private: Launcher, run: Run) -> None:
+def test_stopped_instance_can_be_seen_and_killed(private: Launcher, run: Run) -> None:
     instance = run("sleep 100")
     os.kill(instance.process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, instance.process.pid, os.WSTOPPED)
     try:
-        outcome = exo(private, "ps", "one")
-        assert outcome.status == 1
-        assert b"is it stopped?" in outcome.stderr
+        assert [task["state"] for task in tasks(private, "one")] == ["T", "S"]
+        assert exo(private, "kill", "-s", "KILL", "one").status == 0
+        refused = exo(private, "exec", "one", "true")
+        assert refused.status == 125
+        assert b"is it stopped?" in refused.stderr
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(instance.process.pid, signal.SIGCONT)
+    assert instance.process.wait(20) == 137
