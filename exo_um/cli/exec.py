@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from exo_um.cli.instances import Instance, find
+from exo_um.cli.instances import Instance, find, is_stopped
 from exo_um.cli.relay import Relay, shared_terminal
 from exo_um.cli.run import DEFAULT_PATH, find_program, initial_environment, reason
 from exo_um.kernel.control import STREAMS
@@ -58,6 +58,8 @@ def command(
     """
     variables = environment(env)
     target = find(instance)
+    if is_stopped(target.host_pid):  # our streams would lie there unread, and open
+        raise Refusal(125, f"instance {instance} is stopped")
     enter(cwd)
     path = find_program(argv[0], variables.get(b"PATH", DEFAULT_PATH))
     if path is None:
