@@ -16,7 +16,6 @@ from exo_um.bindings.process import Signals, become_subreaper, nofile_limits
 from exo_um.bindings.region import Region
 from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
-from exo_um.kernel.rundir import Entry
 from exo_um.kernel.serve import Server
 from exo_um.kernel.terminal import Terminal, is_for_guest
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from exo_um.bindings.process import Place
     from exo_um.kernel.call import Handlers
     from exo_um.kernel.control import Control, Joining
+    from exo_um.kernel.rundir import Entry
     from exo_um.kernel.tracer import Tracer
 
 PACKAGE = __file__.rpartition("/")[0]
@@ -86,7 +86,7 @@ class Machine:
         self.region = self.instance.region
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
-        self.entry = self._enter(boot)
+        self.entry = None if boot.name is None else self._enter(boot)
         self.control: Control | None = None
         self.loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
         slot = self._create(self.inherited)
@@ -103,6 +103,8 @@ class Machine:
         if self.tracer is not None:
             self.reaper.watch(self.tracer.host_pid, self._on_tracer_death)
         self._close_inherited()
+        if self.entry is None:  # beside the guest's own start, which does not wait for it
+            self.entry = self._enter(boot)
 
     def _set_facts(self, boot: Boot) -> None:
         kr = self.region.kr
@@ -123,6 +125,8 @@ class Machine:
 
     def _enter(self, boot: Boot) -> Entry | None:
         """Make the instance findable; one that was not given a name can do without."""
+        from exo_um.kernel.rundir import Entry
+
         self.instance.argv = boot.argv
         try:
             entry = Entry(os.environ, boot.name)
