@@ -108,7 +108,7 @@ struct exo_task {
     uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;     /* A, filter_lock: enum exo_task_security */
     uint8_t death_signal; /* T: PR_SET_PDEATHSIG, of the instance's first guest only */
-    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has the process, which waits */
+    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
