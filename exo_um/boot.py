@@ -160,6 +160,7 @@ class Machine:
         if slot == 0:
             raise OSError(errno.EAGAIN, "too many tasks")
         task = kr.tasks[slot]
+        task.flags |= lib.EXO_TASK_STARTED
         task.fd_table = self.region.table_create()
         for fd, host in fds.items():
             self.region.table_install(task.fd_table, fd, host)

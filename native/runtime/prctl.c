@@ -7,7 +7,6 @@
 #include "translate.h"
 #include "verdict.h"
 
-#define FIRST_TID 2     /* of the instance's first guest */
 #define NOBODY 0x3fffff /* a pid that is none on the host */
 #define SIGNAL_LIMIT 64
 #define PR_SET_MDWE_ 65
@@ -49,12 +48,12 @@ static long get_no_new_privs(long b, long c, long d, long e)
     return area()->task->security & EXO_SECURITY_NO_NEW_PRIVS ? 1 : 0;
 }
 
-/* The first guest's on the host is the kernel process's, who kills it when it dies itself: that
- * parent's death is the only one there is. */
+/* On the host that of a guest which the kernel process has started is SIGKILL, since without its
+ * kernel it could only hang: that parent's death is the only one there is. */
 static long set_death_signal(uint64_t sig)
 {
     struct exo_area *mine = area();
-    if (mine->tid != FIRST_TID)
+    if (!(mine->task->flags & EXO_TASK_STARTED))
         return on_host(PR_SET_PDEATHSIG, (long)sig, 0, 0, 0);
     if (sig > SIGNAL_LIMIT)
         return -EINVAL;
@@ -65,7 +64,7 @@ static long set_death_signal(uint64_t sig)
 static long get_death_signal(uint64_t to)
 {
     struct exo_area *mine = area();
-    if (mine->tid != FIRST_TID)
+    if (!(mine->task->flags & EXO_TASK_STARTED))
         return on_host(PR_GET_PDEATHSIG, (long)to, 0, 0, 0);
     uint32_t sig = mine->task->death_signal;
     return guest_put(to, &sig);

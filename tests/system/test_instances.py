@@ -248,6 +248,19 @@ def test_exec_is_a_child_of_pid_1_in_its_own_session(private: Launcher, run: Run
     assert {"1", "2", pid} < set(table)
 
 
+def test_exec_has_no_death_signal_of_its_own(private: Launcher, run: Run) -> None:
+    run("sleep 100")
+    script = (
+        "import ctypes\n"
+        "prctl, got = ctypes.CDLL(None).prctl, ctypes.c_int(-1)\n"
+        "for sig in (None, 15, 0):\n"
+        "    if sig is not None: prctl(1, sig)\n"
+        "    prctl(2, ctypes.byref(got)); print(got.value)\n"
+    )
+    outcome = exo(private, "exec", "one", "/usr/bin/python3", "-c", script)
+    assert outcome.stdout == b"0\n15\n0\n"
+
+
 @pytest.mark.parametrize("name", ["KILL", "SEGV", "TERM"])
 def test_exec_killed_by_signal(private: Launcher, run: Run, name: str) -> None:
     run("sleep 100")

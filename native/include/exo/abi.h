@@ -73,6 +73,7 @@ enum exo_task_flags {
     EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
     EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
     EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
+    EXO_TASK_STARTED = 32768,    /* by the kernel process, with which it dies */
     EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
     EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
 };
@@ -107,7 +108,7 @@ struct exo_task {
     uint64_t ignored;     /* bit n - 1: signal n, when the program was executed */
     uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;     /* A, filter_lock: enum exo_task_security */
-    uint8_t death_signal; /* T: PR_SET_PDEATHSIG, of the instance's first guest only */
+    uint8_t death_signal; /* T: PR_SET_PDEATHSIG, with EXO_TASK_STARTED only */
     uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
 };
 
