@@ -18,6 +18,7 @@ from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
 from exo_um.kernel.serve import Server
 from exo_um.kernel.terminal import Terminal, is_for_guest
+from exo_um.kernel.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PACKAGE = __file__.rpartition("/")[0]
 LOADER = f"{PACKAGE}/_native/exo-guest"
+WATCH = f"{PACKAGE}/_native/exo-watch"
 SIGCHLD = 17
 SIGKILL = 9
 # Long enough for a program that prints a line and ends never to pay for the handlers.
@@ -86,6 +88,7 @@ class Machine:
         self.region = self.instance.region
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
+        self.watch = Watch(WATCH, self.region)
         self.entry = None if boot.name is None else self._enter(boot)
         self.control: Control | None = None
         self.loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
@@ -99,8 +102,9 @@ class Machine:
         except OSError:
             self._leave()
             raise
-        self.reaper = Reaper(self.instance.tasks, self.first_pid)
+        self.reaper = Reaper(self.instance.tasks, self.first_pid, self.watch)
         if self.tracer is not None:
+            self.reaper.tracer = self.tracer.host_pid
             self.reaper.watch(self.tracer.host_pid, self._on_tracer_death)
         self._close_inherited()
         if self.entry is None:  # beside the guest's own start, which does not wait for it
@@ -160,7 +164,6 @@ class Machine:
         if slot == 0:
             raise OSError(errno.EAGAIN, "too many tasks")
         task = kr.tasks[slot]
-        task.flags |= lib.EXO_TASK_STARTED
         task.fd_table = self.region.table_create()
         for fd, host in fds.items():
             self.region.table_install(task.fd_table, fd, host)
@@ -210,8 +213,8 @@ class Machine:
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
         server.run(self._on_signals, self._on_control, IDLE_NS)
-        self.region.kr.flags |= lib.EXO_KR_DOWN
         self.reaper.kill_all()
+        self.watch.stop()
         self._leave()
         self.terminal.give_back()
         code = os.waitstatus_to_exitcode(self.reaper.status or 0)

@@ -33,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--exo-flags", default="", help="more flags for `exo-um run`, e.g. '--no-patch'"
     )
     group.addoption(
+        "--storm", type=int, default=200, metavar="N", help="how many guests the storm kills"
+    )
+    group.addoption(
         "--as-user", default=None, metavar="NAME", help="as root: run all commands as NAME"
     )
 
@@ -50,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--as-user needs root")
     # Orphans of a test become children of this process, where the leak watch can see them.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@pytest.fixture(scope="session")
+def storm(request: pytest.FixtureRequest) -> int:
+    """How many guests tests/system/test_storm.py kills."""
+    count: int = request.config.getoption("--storm")
+    return count
 
 
 def missing(what: str) -> None:

@@ -68,6 +68,6 @@ class Port:
 
     def channel_idle(self) -> bool:
         """Whether the last fd sent was taken, or its receiver is dead."""
-        if self._receiver and lib.exo_host_channel_idle(self._kr, *self._receiver):
+        if self._receiver and lib.exo_host_channel_idle(self._kr, self._ends, *self._receiver):
             self._receiver = None
         return self._receiver is None

@@ -61,6 +61,11 @@ class Signals:
         return check(lib.exo_host_spawn(spawn))
 
 
+def start_watch(path: str, region: Region) -> int:
+    """Start exo-watch, which kills every guest should this process die; return its host pid."""
+    return check(lib.exo_host_watch(path.encode(), region.fd))
+
+
 class SignalWatch:
     """Signals that are blocked from now on, and read from a signalfd."""
 

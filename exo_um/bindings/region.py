@@ -37,6 +37,17 @@ class Region:
                 return int(copy.text_offset) + int(at)
         return None
 
+    def take_left_behind(self) -> bool:
+        """Whether a task was killed at work since we last asked."""
+        left: bool = self.kr.left_behind != 0
+        self.kr.left_behind = 0
+        return left
+
+    def collect(self) -> int:
+        """Free what killed tasks held of the heap; return how many bytes."""
+        freed: int = lib.exo_host_collect(self.kr)
+        return max(0, freed)
+
     def string(self, array: Any) -> bytes:
         """Return the bytes of a char array of the region up to its NUL."""
         return bytes(ffi.string(array))

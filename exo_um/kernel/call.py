@@ -34,6 +34,7 @@ class NewFd:
     __slots__ = ("cloexec", "directory", "fd")
 
     def __init__(self, fd: int, *, cloexec: bool = False, directory: bool = False) -> None:
+        """Hold fd; what is no directory is text, which readers may ask for again."""
         self.fd = fd
         self.cloexec = cloexec
         self.directory = directory
@@ -44,9 +45,7 @@ class NewFd:
         flags: int = lib.EXO_REPLY_FD
         if self.cloexec:
             flags |= lib.EXO_REPLY_CLOEXEC
-        if self.directory:
-            flags |= lib.EXO_REPLY_DIRECTORY
-        return flags
+        return flags | (lib.EXO_REPLY_DIRECTORY if self.directory else lib.EXO_REPLY_TEXT)
 
 
 class Pass:
@@ -92,6 +91,12 @@ class Call:
         self.tid: int = instance.tasks[slot].tid
         for i in range(6):
             self._frame.out_size[i] = 0
+
+    def is_awaited(self) -> bool:
+        """Whether the caller still waits for the answer; else it was killed."""
+        tasks = self.instance.tasks
+        same = tasks[self.slot].tid == self.tid and self._frame.sequence == self.sequence
+        return same and tasks.alive(self.slot)
 
     @property
     def leader(self) -> int:

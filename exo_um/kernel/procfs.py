@@ -3,8 +3,6 @@
 resolve() is a pure function from a guest's path to an answer; it opens nothing. Most answers are a
 path below the host's /proc, for the guest's runtime to open itself; names that hold pids or fds
 have their text rewritten or made. Processes of the host that are not the instance's do not exist.
-
-DIFFERS: text that exo-um makes or rewrites is made at open, and later reads at offset 0 repeat it.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ REWRITES = {
     "cmdline": proctext.cmdline,
     "maps": procmaps.maps,
     "smaps": procmaps.maps,
+    "sched": proctext.sched,
 }
 
 
@@ -96,6 +95,8 @@ def resolve_global(view: View, name: str) -> Answer:
     host = encode(f"/proc/{name}")
     if name == "loadavg":
         return Rewritten(host, lambda text: proctext.loadavg(text, view))
+    if name == "locks":
+        return Rewritten(host, lambda text: proctext.locks(text, view))
     if name == "sys/kernel/ns_last_pid":
         return Made(b"%d\n" % view.last_pid())
     if name.startswith("sys/kernel/"):

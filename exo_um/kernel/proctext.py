@@ -69,6 +69,30 @@ def cmdline(text: bytes, view: View, slot: int) -> bytes:  # noqa: ARG001 - one 
     return b"\0".join(words[2:] if words[0].startswith(LOADER_MARK) else words)
 
 
+def sched(text: bytes, view: View, slot: int) -> bytes:
+    """Translate the tid in the first line of /proc/PID/sched, behind the command's name."""
+    first, newline, rest = text.partition(b"\n")
+    comm, _, tail = first.rpartition(b" (")
+    return b"%s (%d,%s" % (comm, view.task(slot).tid, tail.partition(b",")[2]) + newline + rest
+
+
+def locks(text: bytes, view: View) -> bytes:
+    """Translate the pids of /proc/locks; locks of processes outside the instance are left out."""
+    lines: list[bytes] = []
+    number = 0
+    for line in text.splitlines():
+        fields = line.split()
+        at = 5 if fields[1] == b"->" else 4
+        host_pid = int(fields[at])
+        pid = view.pid_of_host(host_pid) if host_pid > 0 else host_pid
+        if pid == 0:
+            continue
+        number += fields[1] != b"->"
+        before, _, after = line.partition(b" %d " % host_pid)
+        lines.append(b"%d:%s %d %s\n" % (number, before.partition(b":")[2], pid, after))
+    return b"".join(lines)
+
+
 def loadavg(text: bytes, view: View) -> bytes:
     """Replace the number of the task that was created last, in /proc/loadavg."""
     return b"%s %d\n" % (text.rstrip().rpartition(b" ")[0], view.last_pid())

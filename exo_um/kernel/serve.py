@@ -72,10 +72,12 @@ class Server:
             timeout_ns = -1 if self._handlers is not None else idle_ns
             if wake & lib.EXO_WAKE_CONTROL:
                 on_control()
-            if wake & lib.EXO_WAKE_SIGNALS or served > CALLS_BETWEEN_SIGNALS:
+            left_behind = self._instance.region.kr.left_behind  # by one killed at work
+            if wake & lib.EXO_WAKE_SIGNALS or left_behind or served > CALLS_BETWEEN_SIGNALS:
                 served = min(served, 1)
                 if on_signals():
                     return
+                self.forget_dead()
 
     def serve(self, slot: int) -> None:
         """Begin the call posted in a slot, or go on with the one that waits for its host call."""
@@ -88,6 +90,13 @@ class Server:
             steps.close()  # its caller was killed, the slot is another's now
         if state == lib.EXO_FRAME_POSTED:
             self._begin(Call(self._instance, slot))
+
+    def forget_dead(self) -> None:
+        """Let go of what was kept for callers that were killed: half-done calls, a sent fd."""
+        self._port.channel_idle()
+        dead = [slot for slot, (call, _) in self._waiting.items() if not call.is_awaited()]
+        for slot in dead:
+            self._waiting.pop(slot)[1].close()
 
     def _begin(self, call: Call) -> None:
         handler = self.load().get(call.nr)

@@ -40,6 +40,12 @@ class Tasks:
         last: int = lib.EXO_TASK_COUNT - 1
         return (slot for slot in range(1, high) if ids[last - slot].tid)
 
+    def occupied(self) -> list[int]:
+        """Return the slots that are not free, those in the middle of being taken included."""
+        high: int = self._kr.task_high
+        tasks = self._kr.tasks
+        return [slot for slot in range(1, high) if tasks[slot].state != lib.EXO_TASK_FREE]
+
     def leaders(self) -> Iterator[int]:
         """Give the slots of processes, without the kernel process's."""
         return (slot for slot in self.slots() if self._kr.tasks[slot].leader_slot == slot)

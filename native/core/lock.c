@@ -81,13 +81,17 @@ void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_loc
     uint64_t end = (uint64_t)(uintptr_t)&self->robust.list;
     uint64_t alive = (uint64_t)(uintptr_t)&task->alive.node;
     task->alive.node = end;
-    store_release(&task->alive.word, self->host_tid);
     self->robust.futex_offset = 8;
     self->robust.op_pending = 0;
     /* The slot may be another task's by the time the host walks the list: it comes last. */
     if (with != NULL)
         with->node = alive;
     self->robust.list = with != NULL ? (uint64_t)(uintptr_t)&with->node : alive;
+    /* The host knows the list before a word says that we live: it is marked, or was never ours. */
+    exo_host_call(__NR_set_robust_list, (long)&self->robust, sizeof(self->robust), 0, 0, 0, 0);
+    if (with != NULL)
+        store_release(&with->word, self->host_tid);
+    store_release(&task->alive.word, self->host_tid);
 }
 
 bool exo_alive_test(const struct exo_task *task)

@@ -2,12 +2,14 @@
  *
  * Rules: slots are taken and freed under task_lock; finding needs no lock and may race with a task's
  * death, exactly as kill(2) may. The dense array ids is written last on birth and cleared first on
- * death.
+ * death. A slot is taken by its state, written when all that the reaper needs to know stands there;
+ * task_low is raised after that and lowered before the reverse.
  */
 #include <exo/core.h>
 
 #include "atomic.h"
 #include "mem.h"
+#include "tables.h"
 
 #define TID_LAST 4194303 /* as Linux's pid_max on 64-bit */
 
@@ -59,7 +61,6 @@ static uint32_t take_slot_locked(struct exo_kr *kr)
     for (uint32_t i = kr->task_low > 0 ? kr->task_low : 1; i < EXO_TASK_COUNT; i++) {
         if (kr->tasks[i].state != EXO_TASK_FREE)
             continue;
-        kr->task_low = i + 1;
         if (i >= kr->task_high)
             store_release(&kr->task_high, i + 1);
         return i;
@@ -75,7 +76,6 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
         const struct exo_task *parent = &kr->tasks[parent_slot];
         struct exo_task *task = &kr->tasks[slot];
         memset(task, 0, sizeof(*task));
-        task->state = EXO_TASK_EMBRYO;
         task->tid = next_tid_locked(kr);
         task->tgid = thread ? parent->tgid : task->tid;
         task->ppid = thread ? parent->ppid : parent->tgid;
@@ -86,7 +86,9 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
                                                   (EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS));
         task->pgid = kr->tasks[parent->leader_slot].pgid;
         task->sid = kr->tasks[parent->leader_slot].sid;
+        store_release(&task->state, EXO_TASK_EMBRYO);
         store_release(&exo_ids_of(kr, slot)->tid, task->tid);
+        kr->task_low = slot + 1;
     }
     exo_lock_release(&kr->task_lock);
     return slot;
@@ -94,23 +96,27 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
 
 static void free_locked(struct exo_kr *kr, uint32_t slot)
 {
+    struct exo_task *task = &kr->tasks[slot];
     store_relaxed(&exo_ids_of(kr, slot)->tid, 0);
     store_relaxed(&exo_ids_of(kr, slot)->host_tid, 0);
-    kr->tasks[slot].call_posted = 0;
-    kr->frames[slot].state = EXO_FRAME_IDLE;
-    store_release(&kr->tasks[slot].state, EXO_TASK_FREE);
+    task->call_posted = 0;
+    if (exchange(&kr->frames[slot].state, EXO_FRAME_IDLE) != EXO_FRAME_IDLE ||
+        task->held_table != 0 || task->held_array != 0)
+        store_release(&kr->left_behind, 1);
     if (slot < kr->task_low)
-        kr->task_low = slot;
+        store_release(&kr->task_low, slot);
+    store_release(&task->state, EXO_TASK_FREE);
 }
 
-/* Frees slot under the lock; the fd table it held, to be released without it. */
+/* Frees slot under the lock; the fd table it held, to be recycled without it. Our own slot keeps
+ * the table in hand, so it goes when that is done. */
 static uint64_t free_and_take_locked(struct exo_kr *kr, uint32_t slot)
 {
-    uint64_t table = 0;
-    if (kr->tasks[slot].state != EXO_TASK_FREE) {
-        table = exchange(&kr->tasks[slot].fd_table, 0);
+    if (kr->tasks[slot].state == EXO_TASK_FREE)
+        return 0;
+    uint64_t table = exo_table_detach_locked(kr, slot);
+    if (table == 0 || slot != exo_self()->slot)
         free_locked(kr, slot);
-    }
     return table;
 }
 
@@ -119,8 +125,11 @@ void exo_task_free(struct exo_kr *kr, uint32_t slot)
     exo_lock_acquire(&kr->task_lock);
     uint64_t table = free_and_take_locked(kr, slot);
     exo_lock_release(&kr->task_lock);
-    if (table != 0)
-        exo_fd_table_release(kr, table);
+    if (table == 0)
+        return;
+    exo_table_recycle(kr, table);
+    if (slot == exo_self()->slot)
+        exo_task_free(kr, slot);
 }
 
 static void orphan_children_locked(struct exo_kr *kr, uint32_t leader_slot)
@@ -128,8 +137,10 @@ static void orphan_children_locked(struct exo_kr *kr, uint32_t leader_slot)
     for (uint32_t i = 1; i < kr->task_high; i++) {
         struct exo_task *task = &kr->tasks[i];
         if (task->state != EXO_TASK_FREE && task->parent_slot == leader_slot) {
-            task->parent_slot = 0; /* the host knows whose it is now */
             task->ppid = 1;
+            store_release(&task->parent_slot, 0); /* the host knows whose it is now */
+            if (!exo_alive_test(task))
+                store_release(&kr->left_behind, 1);
         }
     }
 }
@@ -149,7 +160,7 @@ static bool free_thread(struct exo_kr *kr, uint32_t leader_slot, uint32_t *below
     }
     exo_lock_release(&kr->task_lock);
     if (table != 0)
-        exo_fd_table_release(kr, table);
+        exo_table_recycle(kr, table);
     return found;
 }
 
@@ -164,17 +175,20 @@ void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot)
     exo_task_free(kr, leader_slot);
 }
 
-/* Dead, and without a parent that might still ask the host about it. */
+/* Dead, and without a parent that might still ask the host about it; the kernel process, which calls
+ * this, knows that it will not find it there. */
 static bool is_reclaimable_locked(const struct exo_kr *kr, uint32_t slot, uint32_t tid)
 {
     const struct exo_task *task = &kr->tasks[slot], *parent = &kr->tasks[task->parent_slot];
     if (task->tid != tid || task->state == EXO_TASK_FREE || !(task->flags & EXO_TASK_LEADER) ||
         exo_alive_test(task))
         return false;
-    if (task->parent_slot == 0)
-        return task->state == EXO_TASK_EMBRYO; /* else the kernel process itself reaps it */
-    return parent->state == EXO_TASK_FREE || parent->tid != task->ppid ||
-           (parent->flags & EXO_TASK_AUTO_REAPS) || !exo_alive_test(parent);
+    if (task->parent_slot == 0 || parent->state == EXO_TASK_FREE || parent->tid != task->ppid)
+        return true;
+    /* Some thread of the parent may be about to make the child. */
+    return task->state != EXO_TASK_EMBRYO &&
+           ((parent->flags & EXO_TASK_AUTO_REAPS) ||
+            !(exo_alive_test(parent) || (parent->flags & EXO_TASK_LEADER_EXITED)));
 }
 
 bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid)
@@ -194,6 +208,16 @@ void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint
     store_release(&kr->tasks[slot].host_tid, host_tid);
     store_release(&kr->tasks[slot].host_tgid, host_tgid);
     store_release(&exo_ids_of(kr, slot)->host_tid, host_tid);
+}
+
+void exo_task_name(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid,
+                   uint32_t host_tgid)
+{
+    struct exo_task *task = &kr->tasks[slot];
+    exo_lock_acquire(&kr->task_lock);
+    if (task->state != EXO_TASK_FREE && task->tid == tid && task->host_tid == 0)
+        exo_task_set_host(kr, slot, host_tid, host_tgid);
+    exo_lock_release(&kr->task_lock);
 }
 
 uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid)

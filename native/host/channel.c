@@ -1,7 +1,7 @@
 /* Hands host fds over to guests. The protocol stands beside enum exo_reply_flags in abi.h.
  *
- * Nobody receives while no hand-over is under way, so before sending we drain what killed
- * receivers left in the queue, and a receiver's first message is its own.
+ * Nobody receives while no hand-over is under way, so at its end we drain what a killed receiver
+ * left in the queue, and a receiver's first message is its own.
  */
 #include <errno.h>
 #include <string.h>
@@ -42,15 +42,18 @@ int exo_host_channel_send(const int ends[2], int fd, uint32_t slot, uint32_t seq
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof fd);
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    drain(ends[1]);
     return sendmsg(ends[0], &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int exo_host_channel_idle(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t sequence)
+int exo_host_channel_idle(struct exo_kr *kr, const int ends[2], uint32_t slot, uint32_t tid,
+                          uint32_t sequence)
 {
     const struct exo_task *task = &kr->tasks[slot];
     const struct exo_frame *frame = &kr->frames[slot];
     uint32_t state = __atomic_load_n(&frame->state, __ATOMIC_ACQUIRE) & ~EXO_FRAME_WAITING;
-    return state != EXO_FRAME_REPLY || frame->sequence != sequence || task->tid != tid ||
-           !exo_alive_test(task);
+    if (state == EXO_FRAME_REPLY && frame->sequence == sequence && task->tid == tid &&
+        exo_alive_test(task))
+        return 0;
+    drain(ends[1]);
+    return 1;
 }

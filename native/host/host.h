@@ -59,6 +59,9 @@ struct exo_spawn {
 /* Starts the loader as a child; returns its host pid. */
 int exo_host_spawn(const struct exo_spawn *spawn);
 
+/* watch.c: starts the program at path with the region's fd; returns its host pid. */
+int exo_host_watch(const char *path, int region);
+
 /* trace.c: the ptrace platform's tracer. */
 enum exo_trace_event {
     EXO_TRACE_STOP = 1,    /* a stop that is not a system call's, or an end */
@@ -91,6 +94,10 @@ int exo_host_task_kill(struct exo_kr *kr, uint32_t slot);
 /* Sends a signal to the process of the task that has a slot and number; 0 only looks. */
 int exo_host_task_signal(const struct exo_kr *kr, uint32_t slot, uint32_t tid, int number);
 
+/* collect.c: frees what killed tasks held of the region's heap; how many bytes. -EINVAL when the
+ * region is not as it should be, and nothing was freed. */
+int64_t exo_host_collect(struct exo_kr *kr);
+
 /* wait.c */
 enum exo_wake {
     EXO_WAKE_CALLS = 1,   /* look at the posted calls */
@@ -122,8 +129,9 @@ int exo_host_ask(struct exo_kr *kr, uint32_t slot, uint32_t sequence);
 /* channel.c: ends[0] sends (the kernel's), ends[1] receives (every guest's). */
 int exo_host_channel_open(int ends[2]);
 int exo_host_channel_send(const int ends[2], int fd, uint32_t slot, uint32_t sequence);
-/* Whether the receiver of the last message has taken it, or never will. */
-int exo_host_channel_idle(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t sequence);
+/* Whether the receiver of the last message has taken it, or never will: then the fd is closed. */
+int exo_host_channel_idle(struct exo_kr *kr, const int ends[2], uint32_t slot, uint32_t tid,
+                          uint32_t sequence);
 
 /* control.c: directory is the run directory, name an entry of it: a listening socket. */
 int exo_host_control_open(int directory, const char *name);

@@ -100,7 +100,6 @@ static void child_run(const struct exo_spawn *spawn)
 {
     if (fds_place(spawn->fds) < 0 || (spawn->place != NULL && place_enter(spawn->place) < 0))
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* without its kernel it could only hang */
     if (spawn->tracer != 0) /* where only ancestors may (Yama); survives the exec */
         prctl(PR_SET_PTRACER, spawn->tracer, 0, 0, 0);
     limits_raise();

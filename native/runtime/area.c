@@ -171,15 +171,18 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     if (load_acquire(&task->filter) != 0 || (task->security & EXO_SECURITY_STRICT))
         fetch_or(&new->observe, EXO_OBSERVE_FILTER);
     new->core.host_tid = host_tid;
-    store_release(&owner->word, host_tid);
     exo_alive_mark(task, &new->core, owner);
-    HOST_2(__NR_set_robust_list, &new->core.robust, sizeof(new->core.robust));
+    /* Who ends the instance looks for us after the kernel's end: one of us sees the other. */
+    full_fence();
+    if (!exo_alive_test(&KR->tasks[0]))
+        exo_end_with_kernel();
 }
 
-/* Gives back an area whose thread never came to be. */
+/* Gives back an area whose thread never came to be, or was killed before it was its own. */
 void exo_area_abandon(struct exo_area *new)
 {
-    store_release(&exo_area_owners[new->index].word, 0);
+    uint32_t taken = TAKEN;
+    compare_exchange(&exo_area_owners[new->index].word, &taken, 0);
 }
 
 /* After fork: the other threads' areas have no thread in this process. */
@@ -235,6 +238,20 @@ void exo_forget_pages(void *start, uint64_t size)
     uint64_t from = ((uint64_t)start + 4095) & ~4095UL, to = ((uint64_t)start + size) & ~4095UL;
     if (from < to)
         HOST_3(__NR_madvise, from, to - from, 4 /* MADV_DONTNEED */);
+}
+
+/* The kernel process is gone, and no guest outlives it. exo-watch sees to that; should it have been
+ * killed as well, the first guest that notices does. */
+noreturn void exo_end_with_kernel(void)
+{
+    uint32_t mine = area()->leader->host_tgid;
+    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
+        const struct exo_task *task = &KR->tasks[i];
+        if (exo_alive_test(task) && task->host_tgid > 1 && task->host_tgid != mine)
+            HOST_2(__NR_kill, task->host_tgid, SIGKILL_);
+    }
+    HOST_2(__NR_kill, HOST_0(__NR_getpid), SIGKILL_);
+    __builtin_trap();
 }
 
 void exo_say(const char *text)

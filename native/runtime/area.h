@@ -22,6 +22,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define KR ((struct exo_kr *)EXO_KR_BASE)
 #define UNUSED __attribute__((unused))
+#define EXO_USER_END 0x7ffffffff000UL /* no mapping of a process goes further */
 
 /* Defines the handler of a fast or hybrid call. Its arguments are a to f, as in the registers. */
 #define SYSCALL(name)                                                                              \
@@ -74,7 +75,8 @@ struct exo_area {
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
-    uint64_t spare[3];
+    uint64_t legacy_calls; /* of this thread */
+    uint64_t spare[2];
     struct exo_regs regs; /* AREA_REGS */
     struct exo_self core;
     uint32_t tid;
@@ -88,7 +90,8 @@ struct exo_area {
     struct k_stack altstack;      /* the guest's */
     uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
     uint64_t unblockable_pending; /* ... and sent meanwhile */
-    uint64_t stash_mask;          /* mask to go back to after the stashed signal's handler */
+    struct k_siginfo unblockable_info[3]; /* ... as exo_unblockable_index() counts them */
+    uint64_t stash_mask; /* mask to go back to after the stashed signal's handler */
     struct k_siginfo stash_info;
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
@@ -181,12 +184,14 @@ void exo_mm_lock(void);
 void exo_mm_unlock(void);
 void exo_mm_release_of(uint32_t host_tid);
 void exo_sighand_drop(struct exo_area *old);
+noreturn void exo_end_with_kernel(void);
 noreturn void exo_die(const char *why);
 void exo_say(const char *text);
 
 static inline bool in_window(uint64_t start, uint64_t size)
 {
-    return start < EXO_WINDOW_END && start + size > EXO_WINDOW_BASE && size != 0;
+    return start < EXO_WINDOW_END && size != 0 && size <= EXO_USER_END - start &&
+           start + size > EXO_WINDOW_BASE; /* what ends beyond, the host refuses */
 }
 
 #endif

@@ -5,8 +5,11 @@
  * goes on in the copy of its parent's area. Every signal is blocked from before the clone until each
  * side knows who it is; the child's first steps touch no guest memory.
  */
+#include <linux/futex.h>
+
 #include "clone.h"
 #include "intercept.h"
+#include "legacy.h"
 #include "mdwe.h"
 #include "signal.h"
 #include "stub.h"
@@ -50,7 +53,9 @@ static long check(const struct request *want)
         return -EINVAL;
     if ((flags & CLONE_SIGHAND_) && (flags & CLONE_CLEAR_SIGHAND_))
         return -EINVAL;
-    if ((flags & CLONE_PIDFD_) && (flags & (CLONE_THREAD_ | CLONE_DETACHED_)))
+    if ((flags & CLONE_PIDFD_) && (flags & CLONE_DETACHED_))
+        return -EINVAL;
+    if ((flags & (CLONE_NEWNS_ | CLONE_NEWUSER_)) && (flags & CLONE_FS_))
         return -EINVAL;
     if (want->exit_signal > 64)
         return -EINVAL;
@@ -67,19 +72,23 @@ static uint32_t prepare_slot(const struct request *want)
     struct exo_area *mine = area();
     bool thread = want->flags & CLONE_THREAD_;
     uint32_t slot = exo_task_create(KR, mine->slot, thread);
-    if (slot == 0)
+    if (slot == 0) { /* the next attempt finds those that were killed and nobody waits for */
+        store_release(&KR->left_behind, 1);
+        exo_ring(EXO_KERNEL_SLEEPING);
         return 0;
+    }
     struct exo_task *child = &KR->tasks[slot];
     uint64_t table = mine->task->fd_table;
     if (want->flags & CLONE_FILES_)
-        fetch_add(&((struct exo_fd_table *)exo_kr_at(KR, table))->users, 1);
+        exo_fd_table_share(KR, slot, table);
     else
         table = exo_fd_table_clone(KR, table);
     if (table == 0) {
         exo_task_free(KR, slot);
         return 0;
     }
-    child->fd_table = table;
+    if (!(want->flags & CLONE_FILES_))
+        exo_fd_table_give(KR, slot, table);
     exo_filter_inherit(KR, slot, mine->slot);
     if (thread)
         return slot;
@@ -166,16 +175,18 @@ static bool lock_files(struct request *want, uint32_t slot)
         uint64_t larger = exo_fd_table_clone(KR, from);
         if (larger == 0)
             return want->racing = false;
-        exo_fd_table_release(KR, exchange(&child->fd_table, larger));
+        exo_fd_table_replace(KR, slot, larger);
     }
     return true;
 }
 
-/* A vfork child has done it for us (exo_child_begin), if there was one. */
-static void unlock_files(const struct request *want, long host_tid)
+/* A vfork child has done it for us (exo_child_begin), unless it was killed before that. */
+static void unlock_files(const struct request *want)
 {
-    if (want->racing && (host_tid < 0 || !(want->flags & CLONE_VFORK_)))
-        exo_fd_table_copy_end(KR, area()->task->fd_table, &area()->core);
+    uint64_t table = area()->task->fd_table;
+    const struct exo_lock *lock = &((struct exo_fd_table *)exo_kr_at(KR, table))->lock;
+    if (want->racing && (load_acquire(&lock->word) & FUTEX_TID_MASK) == area()->core.host_tid)
+        exo_fd_table_copy_end(KR, table, &area()->core);
 }
 
 /* Own memory: the host copies this very stack, and both sides return from here. */
@@ -190,7 +201,7 @@ static long make_process(struct request *want, uint32_t slot, int *pidfd)
         fork_child(want, slot);
         return 0;
     }
-    unlock_files(want, host_tid);
+    unlock_files(want);
     exo_mm_unlock();
     return host_tid;
 }
@@ -239,10 +250,9 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         lock_files(want, slot)
             ? host_clone_vm(flags, child->stack, tid_at, (void *)want->child_tid, want->tls, child)
             : -EAGAIN;
-    unlock_files(want, host_tid);
-    if (host_tid < 0)
-        exo_area_abandon(child);
+    unlock_files(want);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_)) { /* not, or no longer, in our memory */
+        exo_area_abandon(child);
         fetch_add(&exo_mm.tasks, (uint32_t)-1);
         exo_mm_release_of((uint32_t)host_tid);
     }
@@ -273,25 +283,35 @@ static void count_task(const struct request *want)
 
 /* In the parent: publishes the numbers and hands over the pidfd. */
 static long parent_side(const struct request *want, uint32_t slot, uint32_t tid, long host_tid,
-                        int pidfd)
+                        int fd, int pidfd)
 {
-    struct exo_task *child = &KR->tasks[slot];
-    /* The child may be gone already, and its slot too; only fill in what it has not. */
-    if (child->tid == tid && child->host_tid == 0)
-        exo_task_set_host(KR, slot, (uint32_t)host_tid,
-                          want->flags & CLONE_THREAD_ ? area()->leader->host_tgid
-                                                      : (uint32_t)host_tid);
-    if (want->flags & CLONE_PIDFD_) {
-        int fd = (int)exo_fd_made(pidfd, true);
-        guest_put(want->pidfd, &fd);
-    }
+    exo_task_name(KR, slot, tid, (uint32_t)host_tid,
+                  want->flags & CLONE_THREAD_ ? area()->leader->host_tgid : (uint32_t)host_tid);
+    if (want->flags & CLONE_PIDFD_)
+        exo_fd_give(fd, pidfd, true);
     return (long)tid;
+}
+
+/* The pidfd's number is taken and told before there is a child: what fails here makes none. */
+static int announce_pidfd(const struct request *want)
+{
+    int fd = exo_fd_take(0);
+    if (fd < 0 || guest_put(want->pidfd, &fd) == 0)
+        return fd;
+    exo_fd_untake(fd);
+    return -EFAULT;
+}
+
+static void give_up_pidfd(int fd)
+{
+    if (fd >= 0)
+        exo_fd_untake(fd);
 }
 
 static long do_clone(struct request *want)
 {
     struct exo_area *mine = area();
-    int pidfd = -1;
+    int pidfd = -1, fd = -1;
     long error = check(want);
     if (error != 0)
         return error;
@@ -299,11 +319,16 @@ static long do_clone(struct request *want)
     if (slot == 0)
         return -EAGAIN;
     uint32_t tid = KR->tasks[slot].tid;
+    if ((want->flags & CLONE_PIDFD_) && (fd = announce_pidfd(want)) < 0) {
+        undo(slot);
+        return fd;
+    }
     if (want->flags & CLONE_PARENT_SETTID_)
         guest_put(want->parent_tid, &tid); /* a bad address is the caller's affair, as in Linux */
     error = exo_mask_block_everything(&mine->saved_mask);
     if (error != 0) {
         undo(slot);
+        give_up_pidfd(fd);
         return error;
     }
     count_task(want);
@@ -312,8 +337,9 @@ static long do_clone(struct request *want)
         return 0; /* the forked child */
     exo_mask_set(mine->saved_mask);
     if (host_tid > 0)
-        return parent_side(want, slot, tid, host_tid, pidfd);
+        return parent_side(want, slot, tid, host_tid, fd, pidfd);
     undo(slot);
+    give_up_pidfd(fd);
     return host_tid;
 }
 
@@ -373,6 +399,8 @@ SYSCALL(clone3)
                                                                                      : -EPERM;
     if ((args.flags & (CLONE_THREAD_ | CLONE_PARENT_)) && args.exit_signal != 0)
         return -EINVAL;
+    if ((args.flags & CLONE_INTO_CGROUP_) && exo_fd_host((int)args.cgroup) < 0)
+        return -EBADF;
     struct request want = {.flags = args.flags,
                            .exit_signal = args.exit_signal,
                            .stack = args.stack == 0 ? 0 : args.stack + args.stack_size,

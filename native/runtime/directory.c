@@ -3,17 +3,31 @@
  * EXO_FD_DIRECTORY in abi.h for directories that exo makes.
  */
 #include "path.h"
+#include "proctext.h"
 #include "translate.h"
 
 #define MODE_DIRECTORY (S_IFDIR_ | 0555)
 #define STATX_MODE_OFFSET 28
 #define STATX_NLINK_OFFSET 16
+#define SEEK_CUR_ 1
 #define DIRENT_HEADER 19 /* offset of d_name in linux_dirent64 */
+
+static bool has_flag(int fd, uint16_t flag)
+{
+    struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && (entry->flags & flag);
+}
 
 static bool is_made_directory(int fd)
 {
-    struct exo_fd *entry = exo_fd_entry(fd);
-    return entry != NULL && (entry->flags & EXO_FD_DIRECTORY);
+    return has_flag(fd, EXO_FD_DIRECTORY);
+}
+
+static long stat_text(int fd, uint64_t to)
+{
+    struct k_stat stat;
+    long error = exo_text_stat(exo_fd_entry(fd), &stat);
+    return error ? error : guest_put(to, &stat);
 }
 
 /* A directory we made is a memfd to the host: shows it as what the guest takes it for. */
@@ -33,6 +47,8 @@ SYSCALL(fstat)
     int host = exo_fd_host((int)a);
     if (host < 0)
         return -EBADF;
+    if (unlikely(has_flag((int)a, EXO_FD_TEXT)))
+        return stat_text((int)a, (uint64_t)b);
     long error = host_wait(__NR_fstat, host, b, 0, 0, 0, 0);
     return error == 0 && unlikely(is_made_directory((int)a)) ? fix_stat((uint64_t)b) : error;
 }
@@ -70,8 +86,11 @@ WITH_PATH static long newfstatat_special(long a, long b, long c, long d)
     if (kind > EXO_PATH_PLAIN)
         host_path = (long)unfollowed(&path, (int)d);
     long error = host_wait(__NR_newfstatat, dirfd, host_path, c, d, 0, 0);
-    bool by_fd = (d & AT_EMPTY_PATH_) && kind == EXO_PATH_PLAIN && is_made_directory((int)a);
-    return error == 0 && unlikely(by_fd) ? fix_stat((uint64_t)c) : error;
+    bool by_fd = error == 0 && (d & AT_EMPTY_PATH_) && kind == EXO_PATH_PLAIN &&
+                 guest_byte((uint64_t)b) <= 0;
+    if (unlikely(by_fd && has_flag((int)a, EXO_FD_TEXT)))
+        return stat_text((int)a, (uint64_t)c);
+    return unlikely(by_fd && is_made_directory((int)a)) ? fix_stat((uint64_t)c) : error;
 }
 
 SYSCALL(newfstatat)
@@ -199,6 +218,8 @@ SYSCALL(getdents)
 SYSCALL(lseek)
 {
     int host = exo_fd_host((int)a);
+    if (host >= 0 && c > SEEK_CUR_ && has_flag((int)a, EXO_FD_TEXT))
+        return -EINVAL; /* the text has no end before it is made */
     return host < 0 ? -EBADF : host_wait(__NR_lseek, host, b, c, 0, 0, 0);
 }
 

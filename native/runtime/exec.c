@@ -54,7 +54,10 @@ static long open_executable(int dirfd, const char *path, int flags)
     struct k_statfs fs;
     bool by_fd = path[0] == '\0' && (flags & AT_EMPTY_PATH_);
     char self[40] = "/proc/self/fd/";
-    if (by_fd) { /* a second open file, since the guest's may be O_PATH, or at another offset */
+    if (by_fd && dirfd == AT_FDCWD_) {
+        path = ".";
+    } else if (
+        by_fd) { /* a second open file, since the guest's may be O_PATH, or at another offset */
         exo_put_number(self + strlen(self), (uint64_t)dirfd);
         path = self;
     }
@@ -62,7 +65,7 @@ static long open_executable(int dirfd, const char *path, int flags)
     long fd =
         HOST_4(__NR_openat, dirfd, path, mode | 04000 /* O_NONBLOCK: not hang on a FIFO */, 0);
     if (fd < 0)
-        return fd;
+        return fd == -ENXIO ? -EACCES : fd; /* a socket */
     long error = HOST_2(__NR_fstat, fd, &stat);
     if (error == 0 && (stat.mode & S_IFMT_) != S_IFREG_)
         error = -EACCES;
@@ -212,9 +215,9 @@ static void settle_cloexec(void)
 /* The caller's fd table and filters become the process's, should it have its own; again: back. */
 static void swap_own(void)
 {
-    struct exo_task *mine = area()->task, *leader = area()->leader;
-    mine->fd_table = exchange(&leader->fd_table, mine->fd_table);
-    exo_filter_swap(KR, area()->slot, mine->leader_slot);
+    if (area()->task != area()->leader)
+        exo_fd_table_swap(KR, area()->slot, area()->task->leader_slot);
+    exo_filter_swap(KR, area()->slot, area()->task->leader_slot);
 }
 
 static void keep_across_exec(int fd)
@@ -233,6 +236,22 @@ static void put_info(char *to, const struct exo_program *program)
     exo_put_number(to, (uint64_t)program->interp + 1);
 }
 
+#define ARGUMENT_MAX_SIZE 131072 /* MAX_ARG_STRLEN */
+
+/* A script's own name takes the place of argv[0], which has to be readable all the same. */
+static long check_string(uint64_t argv)
+{
+    uint64_t at;
+    if (guest_get(&at, argv) != 0)
+        return -EFAULT;
+    for (uint64_t end = at + ARGUMENT_MAX_SIZE; at < end; at++) {
+        long byte = guest_byte(at);
+        if (byte <= 0)
+            return byte;
+    }
+    return -E2BIG;
+}
+
 /* The new argument array: ours, the scripts', the guest's; an empty one gets "" as in the host. */
 static long build_argv(struct exo_program *program, char *info, uint64_t argv, long argc,
                        uint64_t *to)
@@ -246,6 +265,9 @@ static long build_argv(struct exo_program *program, char *info, uint64_t argv, l
     if (argc == 0 && !script)
         to[at++] = (uint64_t) "";
     uint64_t skip = script && argc > 0 ? 1 : 0;
+    long error = skip == 0 ? 0 : check_string(argv);
+    if (error != 0)
+        return error;
     uint64_t rest = (uint64_t)argc - skip;
     if (guest_read(to + at, argv + skip * 8, rest * 8) != 0)
         return -EFAULT;
@@ -298,19 +320,29 @@ long exo_program_run(struct exo_program *program, uint64_t argv, uint64_t envp)
     return error;
 }
 
+/* A script that its interpreter could not open: by an fd that exec closes. */
+static bool gone_after_exec(const struct exo_program *program, int dirfd)
+{
+    struct exo_fd *entry = exo_fd_entry(dirfd);
+    return program->prefix_count > 0 && entry != NULL && (entry->flags & EXO_FD_CLOEXEC);
+}
+
 static long do_exec(int dirfd, uint64_t path, uint64_t argv, uint64_t envp, int flags)
 {
-    if (flags & ~(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_))
-        return -EINVAL;
     struct exo_program *program = exo_program_create();
     long error = guest_string(program->path, path, EXO_PATH_SIZE);
+    if (error >= 0 && (flags & ~(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)))
+        error = error == 0 && !(flags & AT_EMPTY_PATH_) ? -ENOENT : -EINVAL;
     if (error >= 0) {
         bool by_fd = error == 0 && (flags & AT_EMPTY_PATH_);
         int host = program->path[0] == '/' ? AT_FDCWD_ : exo_dirfd_host(dirfd);
         error = host == -EBADF ? -EBADF : error == 0 && !by_fd ? -ENOENT : 0;
         if (error == 0)
             error = exo_program_open(program, host, flags);
-        if (error == 0 && (by_fd || (dirfd != AT_FDCWD_ && program->path[0] != '/')))
+        bool named = by_fd || (dirfd != AT_FDCWD_ && program->path[0] != '/');
+        if (error == 0 && named && gone_after_exec(program, dirfd))
+            error = -ENOENT;
+        if (error == 0 && named)
             exo_name_by_fd(program->path, dirfd);
         if (error == 0)
             error = exo_program_run(program, argv, envp);

@@ -3,17 +3,35 @@
 #include "robust.h"
 #include "signal.h"
 
+/* The slot is about to be given away: the host must not find it on our robust list. */
+static void forget_slot(const struct exo_area *mine)
+{
+    store_release(&exo_area_owners[mine->index].node, (uint64_t)&mine->core.robust.list);
+}
+
+/* The last thread of a process that nobody will wait for gives the slot back itself. */
+static void leave_unreaped(const struct exo_area *mine)
+{
+    const struct exo_task *parent = &KR->tasks[mine->leader->parent_slot];
+    if (mine->task != mine->leader || load_relaxed(&exo_mm.tasks) != 1 ||
+        mine->leader->parent_slot == 0 || parent->tid != mine->leader->ppid ||
+        !(load_relaxed(&parent->flags) & EXO_TASK_AUTO_REAPS))
+        return;
+    forget_slot(mine);
+    exo_task_free_process(KR, mine->slot);
+}
+
 void exo_thread_leave(void)
 {
     struct exo_area *mine = area();
     exo_mask_block_all();
     exo_robust_release(mine->task);
-    if (mine->task == mine->leader)
+    if (mine->task == mine->leader) {
         fetch_or(&mine->task->flags, EXO_TASK_LEADER_EXITED);
-    else {
+        leave_unreaped(mine);
+    } else {
         exo_pi_leave();
-        /* The slot is given away now: the host must not find it on our robust list. */
-        store_release(&exo_area_owners[mine->index].node, (uint64_t)&mine->core.robust.list);
+        forget_slot(mine);
         exo_task_free(KR, mine->slot);
         fetch_add(&exo_mm.tasks, (uint32_t)-1);
     }
@@ -32,6 +50,7 @@ SYSCALL(exit_group)
     exo_mask_block_all();
     exo_robust_release_all();
     mine->leader->exit_code = (uint32_t)(a & 0xff) << 8;
+    leave_unreaped(mine);
     HOST_1(__NR_exit_group, a);
     __builtin_trap();
 }

@@ -13,6 +13,8 @@
 #define F_DUPFD_QUERY 1027
 #define F_DUPFD_CLOEXEC 1030
 #define FD_CLOEXEC_ 1
+#define SOCK_TYPE_MASK 15
+#define O_NONBLOCK_ 04000
 #define CLOSE_RANGE_UNSHARE_ 2
 #define CLOSE_RANGE_CLOEXEC_ 4
 
@@ -54,10 +56,31 @@ static long open_host(int dirfd, const char *path, const struct open_how *how, b
 /* One whose contents the kernel process makes; it may also say that the host's will do. */
 static long open_owned(struct exo_path *path, const struct open_how *how)
 {
-    long fd = exo_legacy_open(path, how->flags, how->mode);
+    uint64_t flags = how->flags | (path->directory ? O_DIRECTORY_ : 0);
+    long fd = exo_legacy_open(path, flags, how->mode);
     if (fd == EXO_LEGACY_PASS)
         fd = open_host(AT_FDCWD_, path->host, how, false);
     return fd;
+}
+
+#define RESOLVE_NO_SYMLINKS_ 4
+#define RESOLVE_BENEATH_ 8
+#define RESOLVE_IN_ROOT_ 16
+
+/* What openat2's resolve flags say of a path below /proc. The host looks at its own name for it,
+ * which is absolute and has no self in it. */
+static long check_resolve(const struct exo_path *path, const struct open_how *how, bool relative)
+{
+    struct open_how look = {.flags = O_PATH_ | O_CLOEXEC_ | (how->flags & O_NOFOLLOW_),
+                            .resolve = how->resolve};
+    if ((how->resolve & RESOLVE_NO_SYMLINKS_) && (path->by_self || path->link != NULL))
+        return -ELOOP;
+    if (relative)
+        look.resolve &= ~(uint64_t)(RESOLVE_BENEATH_ | RESOLVE_IN_ROOT_);
+    if (look.resolve == 0)
+        return 0;
+    long fd = HOST_4(__NR_openat2, AT_FDCWD_, path->host, &look, sizeof(look));
+    return fd < 0 ? fd : HOST_1(__NR_close, fd);
 }
 
 static long open_proc(struct exo_path *path, const struct open_how *how, long kind)
@@ -84,8 +107,10 @@ WITH_PATH static long open_special(int dirfd, uint64_t guest_path, const struct 
     long kind = exo_path_resolve(&path, dirfd, guest_path);
     if (kind < 0)
         return kind;
-    return kind > EXO_PATH_PLAIN ? open_proc(&path, how, kind)
-                                 : open_plain(dirfd, guest_path, how, how_call);
+    if (kind <= EXO_PATH_PLAIN)
+        return open_plain(dirfd, guest_path, how, how_call);
+    long error = how->resolve == 0 ? 0 : check_resolve(&path, how, guest_byte(guest_path) != '/');
+    return error != 0 ? error : open_proc(&path, how, kind);
 }
 
 static long do_open(int dirfd, uint64_t path, const struct open_how *how, bool how_call)
@@ -117,8 +142,10 @@ SYSCALL(openat2)
     struct open_how how;
     if ((uint64_t)d < sizeof(how))
         return -EINVAL;
+    if ((uint64_t)d > 4096)
+        return -E2BIG;
     for (uint64_t i = sizeof(how); i < (uint64_t)d; i++) {
-        long byte = i < 4096 ? guest_byte((uint64_t)c + i) : 1;
+        long byte = guest_byte((uint64_t)c + i);
         if (byte != 0)
             return byte < 0 ? byte : -E2BIG;
     }
@@ -172,6 +199,13 @@ SYSCALL(close_range)
     return 0;
 }
 
+static uint16_t copied_flags(const struct exo_fd *from, bool cloexec)
+{
+    uint16_t own = EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
+    uint16_t flags = from->flags & (uint16_t) ~(own | EXO_FD_TEXT_NEW);
+    return cloexec ? flags | own : flags;
+}
+
 /* Copies a file descriptor to number `to`, whose entry the caller has taken. */
 static long duplicate(int from, int to, bool cloexec)
 {
@@ -188,10 +222,7 @@ static long duplicate(int from, int to, bool cloexec)
         exo_fd_untake(to);
         return host;
     }
-    uint16_t flags = copy.flags & (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
-    if (cloexec)
-        flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
-    exo_fd_install(KR, my_table(), to, (int)host, flags);
+    exo_fd_install(KR, my_table(), to, (int)host, copied_flags(&copy, cloexec));
     return to;
 }
 
@@ -218,10 +249,7 @@ static long replace(int from, int to, bool cloexec)
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
     if (error < 0)
         return error;
-    uint16_t flags = copy.flags & (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
-    if (cloexec)
-        flags |= EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC;
-    exo_fd_install(KR, my_table(), to, host, flags);
+    exo_fd_install(KR, my_table(), to, host, copied_flags(&copy, cloexec));
     return to;
 }
 
@@ -235,16 +263,17 @@ static long dup_to(int from, int to, bool cloexec)
 
 SYSCALL(dup2)
 {
-    if (a == b)
+    if ((int)a == (int)b)
         return exo_fd_entry((int)a) == NULL ? -EBADF : (int)b;
     return dup_to((int)a, (int)b, false);
 }
 
 SYSCALL(dup3)
 {
-    if ((c & ~(long)O_CLOEXEC_) || (int)a == (int)b)
+    int flags = (int)c;
+    if ((flags & ~O_CLOEXEC_) || (int)a == (int)b)
         return -EINVAL;
-    return dup_to((int)a, (int)b, c & O_CLOEXEC_);
+    return dup_to((int)a, (int)b, flags & O_CLOEXEC_);
 }
 
 /* A table of this process's own, where it was shared (CLONE_FILES). */
@@ -260,7 +289,7 @@ long exo_fd_unshare(void)
     uint64_t own = exo_fd_table_clone(KR, me->fd_table);
     if (own == 0)
         return -ENOMEM;
-    exo_fd_table_release(KR, exchange(&me->fd_table, own));
+    exo_fd_table_replace(KR, area()->slot, own);
     return 0;
 }
 
@@ -272,11 +301,9 @@ struct owner {
 static long set_owner(int host, int type, int pid)
 {
     struct owner owner = {.type = type, .pid = pid};
-    if (pid != 0) {
+    if (pid > 0) {
         uint32_t number = type == 2 ? exo_host_pgid((uint32_t)pid) : exo_host_of((uint32_t)pid);
-        if (number == 0)
-            return -ESRCH;
-        owner.pid = (int)number;
+        owner.pid = number == 0 ? EXO_NO_HOST_PID : (int)number;
     }
     return HOST_3(__NR_fcntl, host, F_SETOWN_EX, &owner);
 }
@@ -319,7 +346,7 @@ static long fcntl_owner(int host, int command, long argument)
 static long get_lock(int host, int command, uint64_t argument)
 {
     int pid;
-    long error = HOST_3(__NR_fcntl, host, command, argument);
+    long error = host_wait(__NR_fcntl, host, command, (long)argument, 0, 0, 0);
     if (error != 0 || guest_get(&pid, argument + 24) != 0 || pid <= 0)
         return error;
     pid = (int)exo_tid_of((uint32_t)pid);
@@ -375,8 +402,12 @@ static long make_pair(long nr, long a, long b, long c, uint64_t to, bool cloexec
         return fds[1];
     }
     args[nr == __NR_socketpair ? 3 : 0] = (long)host;
-    long error = HOST_4(nr, args[0], args[1], args[2], args[3]);
-    if (error == 0 && guest_write(to, fds, sizeof(fds)) != 0) {
+    /* Linux tells a socketpair's numbers before it makes the sockets. */
+    bool early = nr == __NR_socketpair;
+    long error = early && guest_write(to, fds, sizeof(fds)) != 0
+                     ? -EFAULT
+                     : HOST_4(nr, args[0], args[1], args[2], args[3]);
+    if (error == 0 && !early && guest_write(to, fds, sizeof(fds)) != 0) {
         HOST_1(__NR_close, host[0]);
         HOST_1(__NR_close, host[1]);
         error = -EFAULT;
@@ -402,6 +433,8 @@ SYSCALL(pipe2)
 
 SYSCALL(socketpair)
 {
+    if ((int)b & ~(SOCK_TYPE_MASK | O_CLOEXEC_ | O_NONBLOCK_))
+        return -EINVAL;
     return make_pair(__NR_socketpair, a, b, c, (uint64_t)d, b & O_CLOEXEC_);
 }
 

@@ -29,29 +29,46 @@ static long get_group(int host, long command, uint64_t to)
     return guest_put(to, &group);
 }
 
+/* The host's number of a group, or one that it has no group for. */
+static int32_t host_group(uint32_t group)
+{
+    uint32_t host = exo_host_pgid(group);
+    return host == 0 ? EXO_NO_HOST_PID : (int32_t)host;
+}
+
+/* TIOCSPGRP takes a group, the others a process or, negative, a group. What the host says of bad
+ * ones depends on the file. */
 static long set_group(int host, long command, uint64_t from)
 {
-    int32_t group;
-    if (guest_get(&group, from) != 0)
-        return -EFAULT;
-    if (group < 0 && command == TIOCSPGRP_)
-        return -EINVAL;
-    uint32_t number = group < 0               ? exo_host_pgid((uint32_t)-group)
-                      : command == TIOCSPGRP_ ? exo_host_pgid((uint32_t)group)
-                                              : exo_host_of((uint32_t)group);
-    if (number == 0 && group != 0)
-        return -ESRCH;
-    int32_t host_group = group < 0 ? -(int32_t)number : (int32_t)number;
-    return host_wait(__NR_ioctl, host, command, (long)&host_group, 0, 0, 0);
+    int32_t number;
+    if (guest_get(&number, from) != 0)
+        return host_wait(__NR_ioctl, host, command, (long)from, 0, 0, 0);
+    if (number > 0 && command == TIOCSPGRP_)
+        number = host_group((uint32_t)number);
+    else if (number > 0)
+        number = (int32_t)exo_host_of_or_none((uint32_t)number);
+    else if (number < 0 && number != INT32_MIN && command != TIOCSPGRP_)
+        number = -host_group((uint32_t)-number);
+    return host_wait(__NR_ioctl, host, command, (long)&number, 0, 0, 0);
 }
 
 static long clone_range(int host, uint64_t from)
 {
     int64_t range[4];
     if (guest_get(&range, from) != 0)
-        return -EFAULT;
-    range[0] = exo_fd_host((int)range[0]);
-    return range[0] < 0 ? -EBADF : host_wait(__NR_ioctl, host, FICLONERANGE_, (long)range, 0, 0, 0);
+        return host_wait(__NR_ioctl, host, FICLONERANGE_, (long)from, 0, 0, 0);
+    range[0] = exo_fd_or_bad((int)range[0]);
+    return host_wait(__NR_ioctl, host, FICLONERANGE_, (long)range, 0, 0, 0);
+}
+
+/* The host knows whether the file takes ioctls at all: not if it was opened with O_PATH. */
+static long set_cloexec(struct exo_fd *entry, bool on)
+{
+    if (HOST_3(__NR_ioctl, entry->host, FIONCLEX_, 0) != 0)
+        return -EBADF;
+    entry->flags &= (uint16_t) ~(EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC);
+    entry->flags |= on ? EXO_FD_CLOEXEC : 0;
+    return 0;
 }
 
 SYSCALL(ioctl)
@@ -71,14 +88,10 @@ SYSCALL(ioctl)
     case SIOCSPGRP_:
         return set_group(entry->host, command, (uint64_t)c);
     case FIOCLEX_:
-        entry->flags |= EXO_FD_CLOEXEC;
-        return 0;
     case FIONCLEX_:
-        entry->flags &= (uint16_t)~EXO_FD_CLOEXEC;
-        return 0;
+        return set_cloexec(entry, command == FIOCLEX_);
     case FICLONE_: {
-        int source = exo_fd_host((int)c);
-        return source < 0 ? -EBADF : host_wait(__NR_ioctl, entry->host, command, source, 0, 0, 0);
+        return host_wait(__NR_ioctl, entry->host, command, exo_fd_or_bad((int)c), 0, 0, 0);
     }
     case FICLONERANGE_:
         return clone_range(entry->host, (uint64_t)c);

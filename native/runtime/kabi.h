@@ -49,6 +49,8 @@ enum {
 #define SI_TIMER_ (-2)
 #define SI_MESGQ_ (-3)
 #define SI_TKILL_ (-6)
+#define SI_DETHREAD_ (-7)
+#define SI_ASYNCNL_ (-60)
 #define SYS_SECCOMP_ 1
 #define SYS_USER_DISPATCH_ 2
 

@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 
 #include "legacy.h"
+#include "proctext.h"
 #include "translate.h"
 
 #define SPIN_COUNT 3000
@@ -24,8 +25,7 @@ static struct exo_frame *my_frame(void)
     return &KR->frames[area()->slot];
 }
 
-/* Tells the kernel process that our frame, or a hand-over we took, is ready for it. */
-static void announce(uint32_t bell)
+void exo_ring(uint32_t bell)
 {
     uint64_t one = 1;
     exchange(&KR->calls_posted, 1);
@@ -38,7 +38,31 @@ static void post(struct exo_frame *frame, uint32_t state)
 {
     store_release(&frame->state, state);
     store_release(&area()->task->call_posted, 1);
-    announce(EXO_KERNEL_SLEEPING);
+    exo_ring(EXO_KERNEL_SLEEPING);
+}
+
+/* struct futex_waitv of futex_waitv(2). */
+struct wait_word {
+    uint64_t value, address;
+    uint32_t flags, reserved;
+};
+
+/* Sleeps while the frame is in state and the kernel process lives: its death marks its alive word
+ * and wakes one sleeper, who wakes the others. */
+static void sleep_in(const struct exo_frame *frame, uint32_t state)
+{
+    uint32_t *alive = &KR->tasks[0].alive.word, owner = load_acquire(alive);
+    if (!(owner & (FUTEX_WAITERS | FUTEX_OWNER_DIED)))
+        owner = fetch_or(alive, FUTEX_WAITERS) | FUTEX_WAITERS;
+    if (owner & FUTEX_OWNER_DIED) {
+        HOST_3(__NR_futex, alive, FUTEX_WAKE, INT32_MAX);
+        exo_end_with_kernel();
+    }
+    struct wait_word words[2] = {
+        {.value = state, .address = (uint64_t)&frame->state, .flags = FUTEX_32},
+        {.value = owner, .address = (uint64_t)alive, .flags = FUTEX_32}};
+    if (HOST_5(__NR_futex_waitv, words, 2, 0, 0, 0) == -ENOSYS) /* before Linux 5.16 */
+        HOST_4(__NR_futex, &frame->state, FUTEX_WAIT, state, 0);
 }
 
 /* Until the kernel process has moved the frame on from state. */
@@ -55,7 +79,7 @@ static uint32_t await(struct exo_frame *frame, uint32_t state)
         uint32_t expected = state;
         if (now == state && !compare_exchange(&frame->state, &expected, state | EXO_FRAME_WAITING))
             continue;
-        HOST_4(__NR_futex, &frame->state, FUTEX_WAIT, state | EXO_FRAME_WAITING, 0);
+        sleep_in(frame, state | EXO_FRAME_WAITING);
     }
     return now;
 }
@@ -87,12 +111,19 @@ static int receive_fd(const struct exo_frame *frame)
     }
 }
 
+/* Takes the fd out of the channel and frees the frame. */
+static int take_reply(struct exo_frame *frame)
+{
+    int host = receive_fd(frame);
+    store_release(&frame->state, EXO_FRAME_IDLE);
+    exo_ring(EXO_KERNEL_AWAITS_HANDOVER);
+    return host;
+}
+
 static long install_reply(struct exo_frame *frame, int fd)
 {
     uint32_t flags = frame->flags;
-    int host = receive_fd(frame);
-    store_release(&frame->state, EXO_FRAME_IDLE);
-    announce(EXO_KERNEL_AWAITS_HANDOVER);
+    int host = take_reply(frame);
     if (host < 0) {
         exo_fd_untake(fd);
         return host;
@@ -102,6 +133,8 @@ static long install_reply(struct exo_frame *frame, int fd)
     entry->flags |= EXO_FD_HOST_CLOEXEC;
     if (flags & EXO_REPLY_DIRECTORY)
         entry->flags |= EXO_FD_DIRECTORY;
+    if (flags & EXO_REPLY_TEXT)
+        exo_text_opened(entry);
     return fd;
 }
 
@@ -119,6 +152,7 @@ static void make_host_call(struct exo_frame *frame)
 /* Posts the frame and serves host calls until the reply is there. */
 static void exchange_frame(struct exo_frame *frame)
 {
+    area()->legacy_calls++;
     frame->sequence++;
     post(frame, EXO_FRAME_POSTED);
     uint32_t state = EXO_FRAME_POSTED;
@@ -133,7 +167,11 @@ static void exchange_frame(struct exo_frame *frame)
 
 static uint32_t argument_size(const struct exo_arg *arg, const long *args)
 {
-    uint64_t count = arg->length_arg == EXO_LENGTH_FIXED ? 1 : (uint64_t)args[arg->length_arg];
+    uint64_t count = 1;
+    if (arg->length_arg != EXO_LENGTH_FIXED)
+        count = (uint64_t)args[arg->length_arg & ~EXO_LENGTH_INT];
+    if (arg->length_arg & EXO_LENGTH_INT)
+        count = (uint32_t)count;
     uint64_t size = count * arg->size;
     return count > EXO_FRAME_DATA_SIZE || size > EXO_FRAME_DATA_SIZE ? EXO_FRAME_DATA_SIZE + 1
                                                                      : (uint32_t)size;
@@ -205,14 +243,11 @@ long exo_legacy(long a, long b, long c, long d, long e, long f)
     return result;
 }
 
-/* openat(2) of a file the kernel process makes; path->host takes the path if it passes. */
-long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
+/* Has the kernel process open a path; fd is the number that the file is going to get. */
+static void ask_for_file(struct exo_path *path, uint64_t flags, uint64_t mode, int fd)
 {
     struct exo_frame *frame = my_frame();
     uint32_t size = (uint32_t)strlen(path->guest) + 1;
-    int fd = exo_fd_take(0);
-    if (fd < 0)
-        return fd;
     memset(frame->arg_size, 0, sizeof(frame->arg_size));
     memset(frame->args, 0, sizeof(frame->args));
     frame->nr = __NR_openat;
@@ -224,6 +259,16 @@ long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
     frame->arg_size[1] = frame->data_size = size;
     memcpy(frame->data, path->guest, size);
     exchange_frame(frame);
+}
+
+/* openat(2) of a file the kernel process makes; path->host takes the path if it passes. */
+long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
+{
+    struct exo_frame *frame = my_frame();
+    int fd = exo_fd_take(0);
+    if (fd < 0)
+        return fd;
+    ask_for_file(path, flags, mode, fd);
     if (frame->flags & EXO_REPLY_FD)
         return install_reply(frame, fd);
     exo_fd_untake(fd);
@@ -234,6 +279,18 @@ long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode)
         path->host[EXO_PATH_SIZE - 1] = '\0';
         result = EXO_LEGACY_PASS;
     }
+    store_release(&frame->state, EXO_FRAME_IDLE);
+    return result;
+}
+
+/* The same file again, as a host fd that gets no number of the guest's. */
+long exo_legacy_fetch(struct exo_path *path)
+{
+    struct exo_frame *frame = my_frame();
+    ask_for_file(path, O_CLOEXEC_, 0, -1);
+    if (frame->flags & EXO_REPLY_FD)
+        return take_reply(frame);
+    long result = frame->flags & EXO_REPLY_PASS ? -ENOENT : frame->result;
     store_release(&frame->state, EXO_FRAME_IDLE);
     return result;
 }

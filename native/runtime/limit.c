@@ -4,6 +4,7 @@
  * raised to the hard limit. The others are the host's; RLIMIT_AS is the host's less what the
  * runtime itself takes.
  */
+#include "capability.h"
 #include "translate.h"
 
 #define RLIMIT_NOFILE_ 7
@@ -15,13 +16,13 @@ struct limit {
     uint64_t soft, hard;
 };
 
-static bool may_raise(void)
+bool exo_capable(unsigned capability)
 {
     struct {
         uint32_t version, pid;
     } head = {0x20080522, 0};
     uint32_t sets[6] = {0}; /* effective, permitted, inheritable: low words, then high words */
-    return HOST_2(__NR_capget, &head, sets) == 0 && (sets[0] >> CAP_SYS_RESOURCE_ & 1);
+    return HOST_2(__NR_capget, &head, sets) == 0 && (sets[0] >> capability & 1);
 }
 
 /* The host allows as many fds as the guest may use now; it never gets fewer. */
@@ -48,7 +49,7 @@ static long limit_files(uint32_t leader, long host_pid, const struct limit *new,
         return 0;
     if (new->soft > new->hard)
         return -EINVAL;
-    if (new->hard > EXO_FD_MAX_COUNT || (new->hard > old->hard && !may_raise()))
+    if (new->hard > EXO_FD_MAX_COUNT || (new->hard > old->hard && !exo_capable(CAP_SYS_RESOURCE_)))
         return -EPERM;
     if (new->hard > old->hard)
         error = raise_host(host_pid, new->hard);

@@ -112,12 +112,12 @@ static void attach(const struct boot *boot)
     set_gs(boot, mine);
     mine->sighand = exo_sighand_create(NULL);
     mine->sighand->inherited = KR->tasks[boot->slot].ignored;
+    exo_area_attach(mine, boot->slot, (uint32_t)tid);
+    exo_task_set_host(KR, boot->slot, (uint32_t)tid, (uint32_t)tid);
     for (uint32_t i = 1; i < KR->task_high; i++)
         if (i != boot->slot && KR->tasks[i].state != EXO_TASK_FREE &&
             KR->tasks[i].leader_slot == boot->slot)
             exo_task_free(KR, i);
-    exo_area_attach(mine, boot->slot, (uint32_t)tid);
-    exo_task_set_host(KR, boot->slot, (uint32_t)tid, (uint32_t)tid);
     struct exo_task *task = mine->task;
     task->flags &= ~(uint32_t)(EXO_TASK_SHARES_VM | EXO_TASK_LEADER_EXITED);
     if (!boot->first)
@@ -142,7 +142,7 @@ static void settle_fds(void)
         uint64_t own = exo_fd_table_clone(KR, task->fd_table);
         if (own == 0)
             exo_signal_kill_self(SIGSEGV_);
-        exo_fd_table_release(KR, exchange(&task->fd_table, own));
+        exo_fd_table_replace(KR, area()->slot, own);
         table = exo_kr_at(KR, own);
     }
     for (uint32_t i = 0; i < table->used; i++) {

@@ -82,8 +82,13 @@ SYSCALL(mmap)
     uint64_t start = (uint64_t)a, size = (uint64_t)b;
     bool fixed = d & (MAP_FIXED_ | MAP_FIXED_NOREPLACE_), file = !(d & MAP_ANONYMOUS_);
     int host = -1;
-    if (file && (host = exo_fd_host((int)e)) < 0)
+    struct exo_fd *entry = file ? exo_fd_entry((int)e) : NULL;
+    if (file && entry == NULL)
         return -EBADF;
+    if (file && (entry->flags & EXO_FD_TEXT))
+        return -ENODEV;
+    if (file)
+        host = entry->host;
     if (exo_mdwe_refuses_map(c) && size != 0)
         return -EACCES;
     if (in_window(start, size)) {

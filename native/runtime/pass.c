@@ -4,13 +4,11 @@
 
 long exo_pass(long a, long b, long c, long d, long e, long f);
 
+/* No row's pid names a group: what the host makes of a negative one does not depend on which. */
 static long translate_pid(long value)
 {
     int pid = (int)value;
-    if (pid == 0 || pid == -1)
-        return pid;
-    uint32_t host = pid > 0 ? exo_host_of((uint32_t)pid) : exo_host_pgid((uint32_t)-pid);
-    return host == 0 ? -ESRCH : pid > 0 ? (long)host : -(long)host;
+    return pid <= 0 ? pid : exo_host_of_or_none((uint32_t)pid);
 }
 
 /* A path below /proc: the host's name for it, and no directory fd before it. */
@@ -85,18 +83,14 @@ long exo_pass(long a, long b, long c, long d, long e, long f)
     for (int i = 0; i < call->argc; i++) {
         switch (call->args[i].kind) {
         case EXO_ARG_FD:
-            args[i] = exo_fd_host((int)args[i]);
-            if (args[i] < 0)
-                return -EBADF;
+            args[i] = exo_fd_or_bad((int)args[i]);
             break;
         case EXO_ARG_DIRFD:
             guest_dirfds[i + 1] = (int)args[i];
-            args[i] = (int)args[i] < 0 ? (int)args[i] : exo_fd_host((int)args[i]);
+            args[i] = exo_fd_or_bad((int)args[i]);
             break;
         case EXO_ARG_PID:
             args[i] = translate_pid(args[i]);
-            if (args[i] == -ESRCH)
-                return -ESRCH;
             break;
         case EXO_ARG_PATH:
             special |= exo_path_may_be_special((int)guest_dirfds[i], (uint64_t)args[i]);

@@ -38,35 +38,88 @@ bool exo_path_may_be_special(int dirfd, uint64_t path)
     return entry != NULL && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY));
 }
 
-/* Appends the components of from to the absolute path in to, resolving "." and "..". */
-static long normalise(char *to, const char *from)
+static long translate(struct exo_path *path);
+
+/* Whether what stands behind /proc/PID has passed a link to somewhere else: cwd, root, exe, fd/N. */
+static bool leads_out(const char *rest)
 {
-    char *end = to + strlen(to);
+    const char *task = exo_skip(rest, "/task/");
+    while (task != NULL && !is_end(*task))
+        task++;
+    rest = task != NULL ? task : rest;
+    const char *fd = exo_skip(rest, "/fd/");
+    return component(rest, "/cwd") || component(rest, "/root") || component(rest, "/exe") ||
+           (fd != NULL && *fd != '\0');
+}
+
+#define BY_HOST 1 /* the path is the host's from here on */
+
+/* ".." behind the path so far, with `rest` to follow. Below /proc that has to be a directory; behind
+ * a link to somewhere else only the host knows where ".." leads. */
+static long check_parent(struct exo_path *path, const char *rest)
+{
+    struct k_stat stat;
+    if (component(path->guest, "/proc") == NULL && component(path->guest, "/dev/fd") == NULL)
+        return 0;
+    long kind = translate(path);
+    if (kind <= EXO_PATH_PLAIN)
+        return kind;
+    const char *behind = component(path->guest, "/proc");
+    while (behind != NULL && *behind == '/' && !is_end(behind[1]))
+        behind++;
+    while (behind != NULL && !is_end(*behind))
+        behind++;
+    size_t size = strlen(path->host);
+    if (behind != NULL && leads_out(behind)) {
+        if (size + strlen(rest) + 4 > EXO_HOST_PATH_SIZE)
+            return -ENAMETOOLONG;
+        exo_put_text(exo_put_text(path->host + size, "/.."), rest);
+        return BY_HOST;
+    }
+    long error = HOST_4(__NR_newfstatat, AT_FDCWD_, path->host, &stat, 0);
+    return error != 0 ? error : (stat.mode & S_IFMT_) == S_IFDIR_ ? 0 : -ENOTDIR;
+}
+
+static void drop_last(char *path)
+{
+    char *end = path + strlen(path);
+    while (end > path && *--end != '/')
+        ;
+    *end = '\0';
+}
+
+/* Appends the components of from to the absolute path->guest, resolving "." and "..". */
+static long normalise(struct exo_path *path, const char *from)
+{
+    char *to = path->guest;
     while (*from) {
         while (*from == '/')
             from++;
-        size_t size = 0;
+        size_t size = 0, used = strlen(to);
         while (!is_end(from[size]))
             size++;
-        if (size == 2 && from[0] == '.' && from[1] == '.') {
-            while (end > to && *--end != '/')
-                ;
-            *end = '\0';
-        } else if (size > 0 && !(size == 1 && from[0] == '.')) {
-            if ((size_t)(end - to) + size + 2 > EXO_PATH_SIZE)
+        bool up = size == 2 && from[0] == '.' && from[1] == '.';
+        path->directory = size == 0 || up || (size == 1 && from[0] == '.');
+        if (up) {
+            long found = check_parent(path, from + size);
+            if (found != 0)
+                return found;
+            drop_last(to);
+        } else if (!path->directory) {
+            if (used + size + 2 > EXO_PATH_SIZE)
                 return -ENAMETOOLONG;
-            *end++ = '/';
-            memcpy(end, from, size);
-            end += size;
-            *end = '\0';
+            to[used] = '/';
+            memcpy(to + used + 1, from, size);
+            to[used + 1 + size] = '\0';
         }
         from += size;
     }
     return 0;
 }
 
-/* Puts own pid or tid where the guest wrote self; /dev/fd and its like become /proc paths. */
-static void replace_self(char *path)
+/* Puts own pid or tid where the guest wrote self; /dev/fd and its like become /proc paths. Whether
+ * there was such a link. */
+static bool replace_self(char *path)
 {
     char rest[EXO_PATH_SIZE];
     const char *after;
@@ -89,9 +142,10 @@ static void replace_self(char *path)
         to = exo_put_text(exo_put_number(exo_put_text(to, "/proc/"), pid), "/task/");
         to = exo_put_number(to, area()->tid);
     } else {
-        return;
+        return false;
     }
     exo_put_text(to, rest);
+    return true;
 }
 
 #define MADE "/memfd:exo:" /* what the kernel process calls a directory that it makes */
@@ -150,8 +204,8 @@ bool exo_path_of_cwd(char *to)
     return (area()->leader->flags & EXO_TASK_IN_PROC) && read_link(to, "/proc/self/cwd");
 }
 
-static const char *const owned_names[] = {"/status", "/stat",     "/task", "/fd",
-                                          "/fdinfo", "/children", "/maps", "/smaps"};
+static const char *const owned_names[] = {"/status", "/stat",     "/task", "/fd",   "/fdinfo",
+                                          "/sched",  "/children", "/maps", "/smaps"};
 
 /* What stands behind /proc/PID or /proc/PID/task/TID. */
 static long translate_entry(struct exo_path *path, char *to, const char *rest, uint32_t slot)
@@ -222,12 +276,13 @@ static bool is_kernel_name(const char *rest)
 static long translate(struct exo_path *path)
 {
     const char *rest;
-    replace_self(path->guest);
+    path->by_self |= replace_self(path->guest);
     rest = component(path->guest, "/proc");
     if (rest == NULL)
         return EXO_PATH_PLAIN;
     exo_put_text(path->host, path->guest);
-    if (*rest == '\0' || component(rest, "/loadavg") || is_kernel_name(rest))
+    if (*rest == '\0' || component(rest, "/loadavg") || component(rest, "/locks") ||
+        is_kernel_name(rest))
         return EXO_PATH_OWNED;
     if (rest[1] >= '0' && rest[1] <= '9') {
         const char *after;
@@ -254,6 +309,18 @@ static long put_base(struct exo_path *path, int dirfd)
     return link_of_fd(path->guest, host) ? EXO_PATH_PROC : EXO_PATH_PLAIN;
 }
 
+/* A name with a slash behind it has to be a directory's, and links in it are followed. */
+static long resolve_whole(struct exo_path *path)
+{
+    long kind = translate(path);
+    if (kind <= EXO_PATH_PLAIN || !path->directory)
+        return kind;
+    path->link = NULL;
+    if (strlen(path->host) + 2 < EXO_HOST_PATH_SIZE)
+        exo_put_text(path->host + strlen(path->host), "/");
+    return kind;
+}
+
 long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
 {
     char text[EXO_PATH_SIZE];
@@ -265,21 +332,26 @@ long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
     path->guest[0] = '\0';
     path->link = NULL;
     path->exe = false;
+    path->directory = false;
+    path->by_self = false;
     if (text[0] != '/') {
         long base = put_base(path, dirfd);
         if (base <= 0 || size == 0)
             return base < 0 ? base : EXO_PATH_PLAIN;
     }
-    long error = normalise(path->guest, text);
-    return error != 0 ? error : translate(path);
+    long found = normalise(path, text);
+    if (found != 0)
+        return found == BY_HOST ? EXO_PATH_PROC : found;
+    return resolve_whole(path);
 }
 
 const char *exo_host_name(struct exo_path *found, const char *path)
 {
     if (exo_skip(path, "/proc/") == NULL && exo_skip(path, "/dev/fd/") == NULL)
         return path;
-    found->guest[0] = '\0';
-    if (normalise(found->guest, path) != 0 || translate(found) <= EXO_PATH_PLAIN)
+    memset(found, 0, offsetof(struct exo_path, text));
+    long by_host = normalise(found, path);
+    if (by_host < 0 || (by_host == 0 && resolve_whole(found) <= EXO_PATH_PLAIN))
         return path;
     return found->host;
 }
@@ -297,5 +369,6 @@ long exo_path_of_fd(struct exo_path *path, int host)
 {
     path->link = NULL;
     path->exe = false;
+    path->directory = path->by_self = false;
     return link_of_fd(path->guest, host) ? translate(path) : EXO_PATH_PLAIN;
 }

@@ -17,6 +17,8 @@ struct exo_path {
     char host[EXO_HOST_PATH_SIZE]; /* what the host calls it */
     const char *link;              /* what readlink gives, NULL: ask the host */
     bool exe;                      /* /proc/PID/exe itself */
+    bool directory;                /* the guest's path can only mean a directory: it ends in / */
+    bool by_self;                  /* it went through a link: self, thread-self or /dev/fd */
     char text[EXO_PATH_SIZE];      /* ... where it had to be made */
 };
 

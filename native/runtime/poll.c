@@ -36,6 +36,17 @@ static long read_mask(uint64_t *mask, uint64_t from, uint64_t size, long *addres
     return 0;
 }
 
+/* A bad timeout is found before anything else. */
+static long check_timeout(uint64_t from)
+{
+    int64_t timeout[2];
+    if (from == 0)
+        return 0;
+    if (guest_get(&timeout, from) != 0)
+        return -EFAULT;
+    return timeout[0] < 0 || (uint64_t)timeout[1] >= 1000000000 ? -EINVAL : 0;
+}
+
 static bool poll_is_same(uint64_t fds, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
@@ -96,8 +107,9 @@ SYSCALL(poll)
 SYSCALL(ppoll)
 {
     uint64_t mask;
-    long address;
-    long error = read_mask(&mask, (uint64_t)d, (uint64_t)e, &address);
+    long address, error = check_timeout((uint64_t)c);
+    if (error == 0)
+        error = read_mask(&mask, (uint64_t)d, (uint64_t)e, &address);
     return error ? error : do_poll((uint64_t)a, (uint32_t)b, c, address);
 }
 
@@ -223,7 +235,9 @@ SYSCALL(pselect6)
     long address;
     if (f != 0 && guest_get(&pack, f) != 0)
         return -EFAULT;
-    long error = read_mask(&mask, pack[0], pack[1], &address);
+    long error = check_timeout((uint64_t)e);
+    if (error == 0)
+        error = read_mask(&mask, pack[0], pack[1], &address);
     if (error != 0)
         return error;
     own[0] = (uint64_t)address;
@@ -235,11 +249,10 @@ static long epoll_masked(long nr, long a, long b, long c, long d, long e, long f
 {
     uint64_t mask;
     long address;
-    int host = exo_fd_host((int)a);
-    if (host < 0)
-        return -EBADF;
-    long error = read_mask(&mask, (uint64_t)e, (uint64_t)f, &address);
-    return error ? error : host_wait(nr, host, b, c, d, address, MASK_SIZE);
+    long error = nr == __NR_epoll_pwait2 ? check_timeout((uint64_t)d) : 0;
+    if (error == 0)
+        error = read_mask(&mask, (uint64_t)e, (uint64_t)f, &address);
+    return error ? error : host_wait(nr, exo_fd_or_bad((int)a), b, c, d, address, MASK_SIZE);
 }
 
 SYSCALL(epoll_pwait)

@@ -8,7 +8,6 @@
 #include "verdict.h"
 
 #define NOBODY 0x3fffff /* a pid that is none on the host */
-#define SIGNAL_LIMIT 64
 #define PR_SET_MDWE_ 65
 #define PR_GET_MDWE_ 66
 #define PR_SCHED_CORE_ 62
@@ -46,28 +45,6 @@ static long get_no_new_privs(long b, long c, long d, long e)
     if ((b | c | d | e) != 0)
         return -EINVAL;
     return area()->task->security & EXO_SECURITY_NO_NEW_PRIVS ? 1 : 0;
-}
-
-/* On the host that of a guest which the kernel process has started is SIGKILL, since without its
- * kernel it could only hang: that parent's death is the only one there is. */
-static long set_death_signal(uint64_t sig)
-{
-    struct exo_area *mine = area();
-    if (!(mine->task->flags & EXO_TASK_STARTED))
-        return on_host(PR_SET_PDEATHSIG, (long)sig, 0, 0, 0);
-    if (sig > SIGNAL_LIMIT)
-        return -EINVAL;
-    mine->task->death_signal = (uint8_t)sig;
-    return 0;
-}
-
-static long get_death_signal(uint64_t to)
-{
-    struct exo_area *mine = area();
-    if (!(mine->task->flags & EXO_TASK_STARTED))
-        return on_host(PR_GET_PDEATHSIG, (long)to, 0, 0, 0);
-    uint32_t sig = mine->task->death_signal;
-    return guest_put(to, &sig);
 }
 
 static int host_fd(int fd)
@@ -111,10 +88,6 @@ SYSCALL(prctl)
         return set_no_new_privs(b, c, d, e);
     case PR_GET_NO_NEW_PRIVS:
         return get_no_new_privs(b, c, d, e);
-    case PR_SET_PDEATHSIG:
-        return set_death_signal((uint64_t)b);
-    case PR_GET_PDEATHSIG:
-        return get_death_signal((uint64_t)b);
     case PR_SET_MM:
         return set_mm(b, c, d, e);
     case PR_SCHED_CORE_:

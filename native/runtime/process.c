@@ -67,7 +67,7 @@ static uint32_t await_birth(const struct exo_task *task)
 SYSCALL(setpgid)
 {
     int pid = (int)a, pgid = (int)b;
-    if (pgid < 0)
+    if (pgid < 0 || (pgid == 0 && pid < 0))
         return -EINVAL;
     if (pid < 0)
         return -ESRCH;
@@ -186,11 +186,31 @@ SYSCALL(tgkill)
     return error ? error : kill_thread(task, (int)c);
 }
 
+#define SIGINFO_USED 48 /* bytes of siginfo_t with a meaning; the rest is read only if need be */
+
+/* Bytes that no known kind of siginfo has must be 0. */
+static long check_tail(uint64_t from, const struct k_siginfo *info)
+{
+    uint8_t tail[sizeof(*info) - SIGINFO_USED];
+    if (info->code == SI_ASYNCNL_ || (info->code <= 0 && info->code >= SI_DETHREAD_))
+        return 0;
+    if (guest_read(tail, from + SIGINFO_USED, sizeof(tail)) != 0)
+        return -EFAULT;
+    for (size_t i = 0; i < sizeof(tail); i++)
+        if (tail[i] != 0)
+            return -E2BIG;
+    return 0;
+}
+
 /* The guest's own siginfo: what it claims to be from the kernel may only go to itself. */
 static long read_info(struct k_siginfo *info, uint64_t from, int sig, bool self)
 {
-    if (guest_get(info, from) != 0)
+    memset(info, 0, sizeof(*info));
+    if (guest_read(info, from, SIGINFO_USED) != 0)
         return -EFAULT;
+    long error = check_tail(from, info);
+    if (error != 0)
+        return error;
     info->signo = sig;
     if (!self && (info->code >= 0 || info->code == SI_TKILL_))
         return -EPERM;
@@ -226,21 +246,15 @@ SYSCALL(pidfd_open)
 {
     if ((int)a <= 0)
         return -EINVAL;
-    uint32_t host = exo_host_of((uint32_t)a);
-    return host == 0 ? -ESRCH : exo_fd_made(HOST_2(__NR_pidfd_open, host, b), true);
+    return exo_fd_made(HOST_2(__NR_pidfd_open, exo_host_of_or_none((uint32_t)a), b), true);
 }
 
 SYSCALL(pidfd_send_signal)
 {
     struct k_siginfo info;
-    int pidfd = exo_fd_host((int)a);
-    if (pidfd < 0)
-        return pidfd;
-    if (c == 0)
-        return HOST_4(__NR_pidfd_send_signal, pidfd, b, 0, d);
-    long error = guest_get(&info, c);
-    if (error != 0)
-        return error;
+    int pidfd = exo_fd_or_bad((int)a);
+    if (c == 0 || guest_get(&info, c) != 0) /* the host has the errno */
+        return HOST_4(__NR_pidfd_send_signal, pidfd, b, c, d);
     exo_siginfo_to_host(&info);
     return HOST_4(__NR_pidfd_send_signal, pidfd, b, &info, d);
 }
@@ -248,47 +262,38 @@ SYSCALL(pidfd_send_signal)
 /* DIFFERS: the target's fd numbers are only known for host files of the same table. */
 SYSCALL(pidfd_getfd)
 {
-    int pidfd = exo_fd_host((int)a);
-    if (pidfd < 0)
-        return pidfd;
-    uint32_t slot = exo_slot_of_pidfd(pidfd);
-    if (slot == 0)
-        return -ESRCH;
-    struct exo_fd *entry = exo_fd_at(KR, KR->tasks[slot].fd_table, (int)b);
-    if (entry == NULL || entry->host < 0)
-        return -EBADF;
-    return exo_fd_made(HOST_3(__NR_pidfd_getfd, pidfd, entry->host, c), true);
+    int pidfd = exo_fd_or_bad((int)a);
+    uint32_t slot = pidfd < 0 ? 0 : exo_slot_of_pidfd(pidfd);
+    struct exo_fd *entry = slot == 0 ? NULL : exo_fd_at(KR, KR->tasks[slot].fd_table, (int)b);
+    int target = entry == NULL || entry->host < 0 ? -1 : entry->host;
+    return exo_fd_made(HOST_3(__NR_pidfd_getfd, pidfd, target, c), true);
 }
 
-/* getpriority(2) and ioprio_get(2) name a process, a group or a user. */
+/* getpriority(2) and ioprio_get(2) name a process, a group or a user; 0 is the caller's. */
 static long priority_who(int who, bool process, bool group)
 {
-    if (who == 0 || (!process && !group))
+    if (who <= 0 || (!process && !group))
         return who;
     uint32_t host = process ? exo_host_of((uint32_t)who) : exo_host_pgid((uint32_t)who);
-    return host == 0 ? -ESRCH : (long)host;
+    return host == 0 ? EXO_NO_HOST_PID : (long)host;
 }
 
 SYSCALL(getpriority)
 {
-    long who = priority_who((int)b, a == 0, a == 1);
-    return who < 0 ? who : HOST_2(__NR_getpriority, a, who);
+    return HOST_2(__NR_getpriority, a, priority_who((int)b, (int)a == 0, (int)a == 1));
 }
 
 SYSCALL(setpriority)
 {
-    long who = priority_who((int)b, a == 0, a == 1);
-    return who < 0 ? who : HOST_3(__NR_setpriority, a, who, c);
+    return HOST_3(__NR_setpriority, a, priority_who((int)b, (int)a == 0, (int)a == 1), c);
 }
 
 SYSCALL(ioprio_get)
 {
-    long who = priority_who((int)b, a == 1, a == 2);
-    return who < 0 ? who : HOST_2(__NR_ioprio_get, a, who);
+    return HOST_2(__NR_ioprio_get, a, priority_who((int)b, (int)a == 1, (int)a == 2));
 }
 
 SYSCALL(ioprio_set)
 {
-    long who = priority_who((int)b, a == 1, a == 2);
-    return who < 0 ? who : HOST_3(__NR_ioprio_set, a, who, c);
+    return HOST_3(__NR_ioprio_set, a, priority_who((int)b, (int)a == 1, (int)a == 2), c);
 }

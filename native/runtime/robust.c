@@ -116,9 +116,10 @@ SYSCALL(set_robust_list)
 SYSCALL(get_robust_list)
 {
     uint64_t size = 24;
-    uint32_t slot = a == 0 ? area()->slot : exo_task_find(KR, (uint32_t)a);
+    int pid = (int)a;
+    uint32_t slot = pid == 0 ? area()->slot : exo_task_find(KR, (uint32_t)pid);
     if (slot == 0)
-        return a == 1 ? -EPERM : -ESRCH;
+        return pid == 1 ? -EPERM : -ESRCH;
     if (guest_put(c, &size) != 0 || guest_put(b, &KR->tasks[slot].robust_list) != 0)
         return -EFAULT;
     return 0;

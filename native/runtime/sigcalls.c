@@ -5,16 +5,20 @@
 #include "translate.h"
 
 #define MASK_SIZE 8
+#define SA_KNOWN 0xdc000807UL /* others are forgotten, so that programs can ask for them */
 
 SYSCALL(rt_sigaction)
 {
     int sig = (int)a;
     struct k_sigaction new;
     struct exo_sighand *hand = area()->sighand;
-    if (d != MASK_SIZE || sig < 1 || sig > 64 || (b != 0 && (SIG_ALWAYS & SIG_BIT(sig))))
+    if (d != MASK_SIZE)
         return -EINVAL;
     if (b != 0 && guest_get(&new, b) != 0)
         return -EFAULT;
+    new.flags = b != 0 ? new.flags &SA_KNOWN : 0;
+    if (sig < 1 || sig > 64 || (b != 0 && (SIG_ALWAYS & SIG_BIT(sig))))
+        return -EINVAL;
     struct k_sigaction old = exo_action_get(hand, sig);
     if (b != 0) {
         new.mask &= ~SIG_ALWAYS;
@@ -94,7 +98,13 @@ SYSCALL(rt_sigtimedwait)
         return -EINVAL;
     if (guest_get(&set, a) != 0)
         return -EFAULT;
-    long sig = host_wait(__NR_rt_sigtimedwait, (long)&set, (long)&info, c, MASK_SIZE, 0, 0);
+    long sig = exo_take_unblockable(set, &info);
+    if (sig == 0)
+        sig = host_wait(__NR_rt_sigtimedwait, (long)&set, (long)&info, c, MASK_SIZE, 0, 0);
+    if (sig == -EINTR || sig == -EXO_ERESTART) {
+        long came = exo_take_unblockable(set, &info);
+        sig = came != 0 ? came : sig;
+    }
     if (sig > 0 && b != 0) {
         exo_siginfo_to_guest(&info);
         if (guest_put(b, &info) != 0)
@@ -109,6 +119,9 @@ static long set_altstack(const struct k_stack *new, bool on_it)
     struct exo_area *mine = area();
     if (on_it)
         return -EPERM;
+    bool fresh = mine->altstack.size == 0 && mine->altstack.flags == SS_DISABLE_;
+    if (fresh && new->sp == 0 && new->size == 0 && new->flags == 0)
+        return 0; /* what a process has that has never set one: no change */
     if (mode != SS_DISABLE_ && mode != SS_ONSTACK_ && mode != 0)
         return -EINVAL;
     if (mode == SS_DISABLE_) {

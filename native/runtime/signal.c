@@ -229,6 +229,12 @@ static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
         uc->mcontext.rip = (uint64_t)host_sigreturn_abort;
 }
 
+/* Where such a signal's siginfo waits. */
+static size_t unblockable_index(int sig)
+{
+    return sig == SIGBUS_ ? 0 : sig == SIGSEGV_ ? 1 : 2;
+}
+
 /* One of our three arrived by kill(2) while the guest has it blocked, or on top of a stashed one:
  * it waits here. */
 static bool wait_unblocked(int sig, const struct k_siginfo *info)
@@ -237,6 +243,8 @@ static bool wait_unblocked(int sig, const struct k_siginfo *info)
     bool busy = (SIG_UNBLOCKABLE & SIG_BIT(sig)) && mine->pending != 0;
     if (is_fault(sig, info) || (!busy && !(mine->unblockable_blocked & SIG_BIT(sig))))
         return false;
+    if (!(mine->unblockable_pending & SIG_BIT(sig)))
+        mine->unblockable_info[unblockable_index(sig)] = *info;
     mine->unblockable_pending |= SIG_BIT(sig);
     return true;
 }
@@ -284,6 +292,18 @@ static void settle_call(struct exo_regs *regs)
 }
 
 /* Sends again what arrived for the three unblockable signals while the guest had them blocked. */
+int exo_take_unblockable(uint64_t set, struct k_siginfo *info)
+{
+    struct exo_area *mine = area();
+    uint64_t ready = mine->unblockable_pending & set;
+    if (ready == 0)
+        return 0;
+    int sig = __builtin_ctzl(ready) + 1;
+    mine->unblockable_pending &= ~SIG_BIT(sig);
+    *info = mine->unblockable_info[unblockable_index(sig)];
+    return sig;
+}
+
 void exo_raise_unblocked(void)
 {
     struct exo_area *mine = area();

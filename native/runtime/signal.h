@@ -14,6 +14,8 @@ void exo_actions_before_exec(struct exo_sighand *hand);
 void exo_exit_work(void);
 void exo_signal_give_back(void);
 void exo_raise_unblocked(void);
+/* The first of those in set that were sent while blocked, with its siginfo; 0 if there is none. */
+int exo_take_unblockable(uint64_t set, struct k_siginfo *info);
 noreturn void exo_signal_kill_self(int sig);
 
 /* Host mask of the thread. block_all returns the old one. */

@@ -9,6 +9,12 @@ uint32_t exo_host_of(uint32_t tid)
     return slot == 0 ? 0 : KR->tasks[slot].host_tid;
 }
 
+long exo_host_of_or_none(uint32_t tid)
+{
+    uint32_t host = exo_host_of(tid);
+    return host == 0 ? EXO_NO_HOST_PID : (long)host;
+}
+
 uint32_t exo_tid_of(uint32_t host_tid)
 {
     if (host_tid == KR->kernel_host_pid)
@@ -58,6 +64,12 @@ int exo_fd_host(int fd)
 int exo_dirfd_host(int fd)
 {
     return fd == AT_FDCWD_ ? fd : exo_fd_host(fd);
+}
+
+int exo_fd_or_bad(int fd)
+{
+    int host = fd < 0 ? fd : exo_fd_host(fd);
+    return host < 0 && fd >= 0 ? INT32_MAX : host;
 }
 
 uint64_t exo_fd_limit(void)

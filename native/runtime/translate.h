@@ -8,6 +8,9 @@
 uint32_t exo_host_of(uint32_t tid);
 /* Exo number of a host pid; 0 if it is not of this instance. */
 uint32_t exo_tid_of(uint32_t host_tid);
+/* The host's number for a call that is handed on: EXO_NO_HOST_PID, which no task has, for none. */
+#define EXO_NO_HOST_PID 0x7fffffff
+long exo_host_of_or_none(uint32_t tid);
 /* Host process group of exo's; 0 if there is none. */
 uint32_t exo_host_pgid(uint32_t pgid);
 
@@ -18,6 +21,9 @@ void exo_siginfo_to_host(struct k_siginfo *info);
 int exo_fd_host(int fd);
 /* The same for *at calls: AT_FDCWD is let through. */
 int exo_dirfd_host(int fd);
+/* For a call that is handed on: where there is no such fd, one that the host refuses, so that what
+ * else is wrong with the call is found in the host's order. Negative ones mean to it what they say. */
+int exo_fd_or_bad(int fd);
 struct exo_fd *exo_fd_entry(int fd);
 uint64_t exo_fd_limit(void);
 /* Takes the lowest number from lowest; -EMFILE. Then either of the next two. */

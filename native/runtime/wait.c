@@ -1,4 +1,5 @@
 /* wait4(2), waitid(2): the host's, with pids translated and the slots of the reaped given back. */
+#include "legacy.h"
 #include "translate.h"
 
 #define P_PID 1
@@ -40,8 +41,11 @@ static long reap(uint32_t host_pid, bool gone)
     if (slot == 0)
         return -ECHILD;
     uint32_t tid = KR->tasks[slot].tid;
-    if (gone)
+    if (gone) {
         exo_task_free_process(KR, slot);
+        if (load_relaxed(&KR->left_behind))
+            exo_ring(EXO_KERNEL_SLEEPING);
+    }
     return (long)tid;
 }
 
@@ -50,7 +54,7 @@ SYSCALL(wait4)
     bool none;
     int status = 0;
     uint8_t usage[144];
-    if (c & ~(long)WAIT4_OPTIONS)
+    if ((uint32_t)c & ~WAIT4_OPTIONS)
         return -EINVAL;
     if ((int)a == (int)0x80000000)
         return -ESRCH;
@@ -75,31 +79,37 @@ static long host_id(int type, long id, long *host)
         *host = id > 0 ? host_target((int)id, &none) : id;
     if (type == P_PGID && id > 0)
         none = (*host = exo_host_pgid((uint32_t)id)) == 0;
-    if (type == P_PIDFD) {
-        *host = exo_fd_host((int)id);
-        return *host < 0 ? -EBADF : 0;
-    }
+    if (type == P_PIDFD)
+        *host = exo_fd_or_bad((int)id);
     return none ? -ECHILD : 0;
 }
 
+static long wait_id(long a, long b, struct k_siginfo *info, long d, uint64_t e)
+{
+    uint8_t usage[144];
+    long id;
+    long error = host_id((int)a, (int)b, &id);
+    if (error != 0)
+        return error;
+    long result = host_wait(__NR_waitid, a, id, (long)info, d, e == 0 ? 0 : (long)usage, 0);
+    if (result != 0 || info->pid == 0)
+        return result;
+    bool gone = info->code >= 1 && info->code <= 3 && !(d & WNOWAIT_); /* CLD_EXITED .. DUMPED */
+    info->pid = (int32_t)reap((uint32_t)info->pid, gone);
+    return e != 0 && guest_write(e, usage, sizeof(usage)) != 0 ? -EFAULT : 0;
+}
+
+/* As the host: six words of the siginfo are written, and zeros after an error too. */
 SYSCALL(waitid)
 {
     struct k_siginfo info;
-    uint8_t usage[144];
-    long id;
-    long error = host_id((int)a, b, &id);
-    if (error != 0)
-        return error;
     memset(&info, 0, sizeof(info));
-    long result = host_wait(__NR_waitid, a, id, (long)&info, d, e == 0 ? 0 : (long)usage, 0);
-    if (result != 0)
+    long result = wait_id(a, b, &info, (int)d, (uint64_t)e);
+    if (c == 0 || result == -EXO_ERESTART || result == -EFAULT)
         return result;
-    if (info.pid != 0) {
-        bool gone = info.code >= 1 && info.code <= 3 && !(d & WNOWAIT_); /* CLD_EXITED .. DUMPED */
-        info.pid = (int32_t)reap((uint32_t)info.pid, gone);
-        if (e != 0 && guest_write((uint64_t)e, usage, sizeof(usage)) != 0)
-            return -EFAULT;
-    }
-    /* The host writes the first six words only. */
-    return c == 0 ? 0 : guest_write((uint64_t)c, &info, 28);
+    int32_t words[3] = {info.signo, info.error, info.code};
+    int32_t more[3] = {info.pid, (int32_t)info.uid, info.status};
+    if (guest_put(c, &words) != 0 || guest_put(c + 16, &more) != 0)
+        return -EFAULT;
+    return result;
 }

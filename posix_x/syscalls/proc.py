@@ -54,9 +54,11 @@ def _open(call: Call, path: bytes, flags: int) -> Answer:
 def _check(flags: int, *, directory: bool) -> None:
     """Refuse what such a file does not allow.
 
-    Errors: EISDIR, ENOTDIR; EACCES, writing (DIFFERS: root may not open such files for writing).
+    Errors: EISDIR, ENOTDIR, EEXIST; EACCES, writing (DIFFERS: root may not open such files for writing).
     """
     writing = flags & os.O_ACCMODE != os.O_RDONLY
+    if flags & os.O_CREAT and flags & os.O_EXCL:
+        raise OSError(errno.EEXIST, "a file of /proc")
     if directory and (writing or flags & os.O_CREAT):
         raise OSError(errno.EISDIR, "a directory of /proc")
     if not directory and flags & os.O_DIRECTORY:

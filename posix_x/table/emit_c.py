@@ -52,12 +52,14 @@ def _row(call: Call) -> str:
     if call.error:
         fields.append(f".error = {call.error}")
     if call.args:
-        fields.append(f".args = {{{', '.join(map(_arg, call.args))}}}")
+        fields.append(f".args = {{{', '.join(_arg(arg, call) for arg in call.args)}}}")
     return f"    [{call.nr}] = {{{', '.join(fields)}}}, /* {call.name} */"
 
 
-def _arg(arg: Arg) -> str:
+def _arg(arg: Arg, call: Call) -> str:
     if arg.form and not arg.stageable:
         return "{EXO_ARG_RAW, FIXED, 0}"
     length = "FIXED" if arg.length == FIXED else str(arg.length)
+    if arg.length != FIXED and call.args[arg.length].type in ("int", "uint"):
+        length += " | EXO_LENGTH_INT"
     return f"{{EXO_ARG_{arg.kind.upper()}, {length}, {arg.size}}}"

@@ -40,7 +40,7 @@ class Sources:
 
     def files(self) -> Iterator[tuple[str, list[str]]]:
         """Yield (shown path, lines) of each source file, in order of paths."""
-        for folder in (self.native, self.python):
+        for folder in (self.native, self.python, self.root / "exo_um" / "kernel"):
             for path in sorted(folder.rglob("*")):
                 if path.suffix in _SOURCES:
                     shown = path.relative_to(self.root) if path.is_relative_to(self.root) else path
@@ -99,4 +99,7 @@ def _comment(lines: list[str], index: int) -> str:
         if not rest.strip():
             break
         words.append(rest)
-    return re.sub(r'\s*(\*/|""").*', "", " ".join(word.strip() for word in words)).strip()
+    text = re.sub(r'\s*(\*/|""").*', "", " ".join(word.strip() for word in words)).strip()
+    if "(" in before and text.count(")") > text.count("("):  # the whole stands in brackets
+        text = text[: text.rindex(")")]
+    return text

@@ -73,7 +73,6 @@ enum exo_task_flags {
     EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
     EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
     EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
-    EXO_TASK_STARTED = 32768,    /* by the kernel process, with which it dies */
     EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
     EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
 };
@@ -83,7 +82,7 @@ enum exo_task_security {
     EXO_SECURITY_STRICT = 2,       /* seccomp(2), SECCOMP_SET_MODE_STRICT */
 };
 
-/* One thread. 128 bytes: two cache lines. */
+/* One thread. 192 bytes: three cache lines. */
 struct exo_task {
     struct exo_lock alive; /* held from birth to death: a free or died word means a dead task */
     uint32_t state;        /* enum exo_task_state */
@@ -105,11 +104,14 @@ struct exo_task {
     uint32_t host_pgid;
     uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it; of a process's first thread */
     uint64_t nofile_hard;
-    uint64_t ignored;     /* bit n - 1: signal n, when the program was executed */
-    uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
-    uint8_t security;     /* A, filter_lock: enum exo_task_security */
-    uint8_t death_signal; /* T: PR_SET_PDEATHSIG, with EXO_TASK_STARTED only */
-    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
+    uint64_t ignored;    /* bit n - 1: signal n, when the program was executed */
+    uint32_t held_table; /* T: offset of what is in its hand, see core/tables.c */
+    uint32_t held_array; /* ... and its size class, in the low bits */
+    uint16_t filter;     /* A, filter_lock: its newest seccomp filter, 0 none */
+    uint8_t security;    /* A, filter_lock: enum exo_task_security */
+    uint8_t reserved;
+    uint32_t traced; /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
+    uint32_t reserved2[14];
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
@@ -125,6 +127,8 @@ enum exo_fd_flags {
     EXO_FD_DIRECTORY = 8,    /* host fd is a memfd of linux_dirent64 records; seen as a directory */
     EXO_FD_PROC = 16,        /* a directory of the host's below /proc */
     EXO_FD_SIGNALS = 32,     /* a signalfd: what is read from it holds pids */
+    EXO_FD_TEXT = 64,        /* a memfd of text below /proc that exo makes: see proctext.c */
+    EXO_FD_TEXT_NEW = 128,   /* ... nothing has been read of it yet */
 };
 
 #define EXO_FD_HOST_FREE (-1)
@@ -133,7 +137,7 @@ enum exo_fd_flags {
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t reserved;
+    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c */
 };
 
 struct exo_fd_table {
@@ -143,9 +147,9 @@ struct exo_fd_table {
     uint32_t first_free;  /* no free entry below */
     uint32_t class_;      /* size class of the array */
     uint32_t used;        /* entries at and above were never taken */
-    uint32_t reserved;
-    uint64_t entries;                         /* offset of struct exo_fd[count] */
-    uint64_t next_free;                       /* free tables are chained, by offset */
+    uint32_t growing;     /* the class it is about to have, else 0 */
+    uint64_t entries;     /* offset of struct exo_fd[count] */
+    uint64_t next_free;   /* free tables are chained, by offset */
     uint64_t outgrown[EXO_TABLE_CLASS_COUNT]; /* smaller arrays, readable until the table goes */
 };
 
@@ -164,6 +168,7 @@ enum exo_reply_flags {
     EXO_REPLY_DIRECTORY = 4, /* ... it holds linux_dirent64 records */
     EXO_REPLY_PASS = 8,      /* not mine after all: make the call on the host yourself */
     EXO_REPLY_PATH = 16,     /* ... with the path in data instead of the guest's */
+    EXO_REPLY_TEXT = 32,     /* of an fd: text below /proc, to be made anew when read again */
 };
 
 /* Bits of exo_kr.kernel_sleeping. */
@@ -175,7 +180,7 @@ enum exo_kernel_sleep {
 /* Handing over an fd. The kernel sends one datagram on the channel, SCM_RIGHTS with one fd and the
  * payload {uint32_t slot, uint32_t sequence}, then publishes the reply with EXO_REPLY_FD. It never
  * begins the next hand-over while that frame is in REPLY and its task alive, and drains the channel
- * before it sends: a receiver's first message is its own, no lock is needed, and a message with
+ * after that: a receiver's first message is its own, no lock is needed, and a message with
  * another slot or sequence is discarded (a killed receiver's). The guest receives (MSG_DONTWAIT,
  * MSG_CMSG_CLOEXEC), stores state = IDLE, then calls_posted = 1, and after a full fence rings the
  * doorbell if kernel_sleeping has EXO_KERNEL_AWAITS_HANDOVER.
@@ -303,7 +308,6 @@ enum exo_intercept {
 enum exo_kr_flags {
     EXO_KR_STATS = 1,
     EXO_KR_NO_PATCH = 2, /* leave every site trapping */
-    EXO_KR_DOWN = 4,     /* the kernel process is leaving: legacy calls fail with ESRCH */
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
@@ -328,13 +332,14 @@ struct exo_kr {
     uint32_t task_low;        /* A, task_lock: no free slot below, 0 counts as 1 */
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
-    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
-    struct exo_lock task_lock;    /* taking and freeing slots */
-    struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
-    struct exo_lock image_lock;   /* adding images and sites */
-    struct exo_lock channel_lock; /* one hand-over of an fd at a time */
-    struct exo_lock filter_lock;  /* adding seccomp filters, and giving them to tasks */
-    uint64_t heap_next;           /* A, table_lock: next byte never used of the heap */
+    uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
+    uint32_t reserved2;
+    uint64_t entry;              /* A: address of exo_entry, the same in every guest */
+    struct exo_lock task_lock;   /* taking and freeing slots */
+    struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
+    struct exo_lock image_lock;  /* adding images and sites */
+    struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */

@@ -36,11 +36,12 @@ void exo_lock_release(struct exo_lock *lock);
 /* For a thread that waits, in the same memory, for the caller: its lock. */
 void exo_lock_release_for(struct exo_lock *lock, struct exo_self *owner);
 /* Marks a thread alive until it dies: the words are released by the host, never by us. with is one
- * more lock to be marked at its death, or NULL. */
+ * more lock to be marked at its death, or NULL. Registers the robust list with the host. */
 void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_lock *with);
 bool exo_alive_test(const struct exo_task *task);
 
 /* What everybody maps of the region's memfd; copies of code follow there. */
+#define EXO_FAR_HEAP ((sizeof(struct exo_kr) + 4095) & ~4095UL) /* where the heap goes on */
 #define EXO_KR_MAPPED_SIZE ((sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE + 4095) & ~4095UL)
 
 /* region.c */
@@ -59,19 +60,30 @@ bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid);
 uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid);
 uint32_t exo_task_find_host(struct exo_kr *kr, uint32_t host_tid);
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid);
+/* The same by its parent, unless the task has done it itself or is gone, and maybe its slot too. */
+void exo_task_name(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid,
+                   uint32_t host_tgid);
 /* Exo's number for a host process group or session, and the other way round; 0 if there is none. */
 uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid);
 /* Host pid of the first member found of exo process group pgid; 0 if it has none. */
 uint32_t exo_task_member_of(const struct exo_kr *kr, uint32_t pgid);
 
-/* fdtable.c: offsets of struct exo_fd_table; functions that return fds give -errno. */
+/* tables.c: offsets of struct exo_fd_table, 0 when the region is full. A new table is in the
+ * caller's hand until it is given to a slot, takes the place of a slot's old one, or is released. */
 uint64_t exo_fd_table_create(struct exo_kr *kr);
 uint64_t exo_fd_table_clone(struct exo_kr *kr, uint64_t table);
 /* Copies from's entries once more and keeps its lock: until copy_end nobody opens or closes a file
  * there. False, and no lock: from has outgrown to. */
 bool exo_fd_table_copy_begin(struct exo_kr *kr, uint64_t to, uint64_t from);
 void exo_fd_table_copy_end(struct exo_kr *kr, uint64_t from, struct exo_self *owner);
+void exo_fd_table_give(struct exo_kr *kr, uint32_t slot, uint64_t table);
+void exo_fd_table_replace(struct exo_kr *kr, uint32_t slot, uint64_t table);
 void exo_fd_table_release(struct exo_kr *kr, uint64_t table);
+/* One more user: slot, which has none yet. */
+void exo_fd_table_share(struct exo_kr *kr, uint32_t slot, uint64_t table);
+void exo_fd_table_swap(struct exo_kr *kr, uint32_t slot, uint32_t with);
+
+/* fdtable.c: functions that return fds give -errno. */
 int exo_fd_reserve(struct exo_kr *kr, uint64_t table, uint32_t lowest, uint64_t limit);
 void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags);
 void exo_fd_unreserve(struct exo_kr *kr, uint64_t table, int fd);

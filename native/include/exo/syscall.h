@@ -36,6 +36,7 @@ enum exo_ret_kind {
 };
 
 #define EXO_LENGTH_FIXED 7
+#define EXO_LENGTH_INT 0x80 /* or'ed in: that argument is an int, the upper half says nothing */
 
 /* Bytes of an IN/OUT argument: size if length_arg is EXO_LENGTH_FIXED, else size times the value
  * of argument length_arg. */

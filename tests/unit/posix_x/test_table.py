@@ -130,7 +130,7 @@ def test_c_table_compiles_freestanding() -> None:
 
 def test_c_rows() -> None:
     rows = dict(re.findall(r"^    (\[\d+\]) = (\{.*\}), /\*", emit_c.c_source(CALLS), re.MULTILINE))
-    assert rows["[17]"].startswith("{.tier = EXO_TIER_PASS, .ret = EXO_RET_RAW, .argc = 4,")
+    assert rows["[18]"].startswith("{.tier = EXO_TIER_PASS, .ret = EXO_RET_RAW, .argc = 4,")
     assert rows["[0]"] == (
         "{.tier = EXO_TIER_HYBRID, .ret = EXO_RET_RAW, .argc = 3, .cloexec_arg = -1, .args = "
         "{{EXO_ARG_FD, FIXED, 0}, {EXO_ARG_OUT, 2, 1}, {EXO_ARG_RAW, FIXED, 0}}}"
@@ -149,7 +149,7 @@ def test_every_number_has_a_handler() -> None:
     handlers = re.findall(r"^    \[(\d+)\] = (\w+),$", source, re.MULTILINE)
     table = {int(nr): name for nr, name in handlers if name != "NO_CALL"}
     assert sorted(table) == list(range(470))
-    assert (table[39], table[17], table[63], table[400]) == (
+    assert (table[39], table[18], table[63], table[400]) == (
         "sys_getpid", "exo_pass", "exo_legacy", "exo_none",
     )  # fmt: skip
 

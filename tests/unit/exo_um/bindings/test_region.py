@@ -48,8 +48,8 @@ def test_layout(compiled: dict[str, int]) -> None:
     assert seen == compiled
 
 
-def test_a_task_fills_two_cache_lines() -> None:
-    assert ffi.sizeof("struct exo_task") == 128
+def test_a_task_fills_three_cache_lines() -> None:
+    assert ffi.sizeof("struct exo_task") == 192
 
 
 def test_a_new_region() -> None:
@@ -82,3 +82,36 @@ def test_check() -> None:
     assert check(5) == 5
     with pytest.raises(FileNotFoundError):
         check(-2)
+
+
+def test_what_a_killed_task_held_is_collected() -> None:
+    region = Region()
+    try:
+        kept, lost = region.table_create(), region.table_create()
+        slot = lib.exo_task_create(region.kr, 0, False)
+        lib.exo_fd_table_give(region.kr, slot, kept)
+        before = region.kr.heap_next
+        assert region.collect() == before - lost, "the second table and its array"
+        assert region.collect() == 0
+        assert [region.table_create() for _ in range(1)] == [lost]
+        assert region.kr.heap_next == before
+        region.kr.free_tables = 12345
+        assert region.collect() == 0, "nothing is freed in a region that is not in order"
+    finally:
+        os.close(region.fd)
+
+
+def test_a_table_with_too_many_users_is_corrected() -> None:
+    region = Region()
+    try:
+        first, second = (lib.exo_task_create(region.kr, 0, False) for _ in range(2))
+        lib.exo_fd_table_give(region.kr, first, region.table_create())
+        table = region.kr.tasks[first].fd_table
+        lib.exo_fd_table_share(region.kr, second, table)
+        struct = ffi.cast("struct exo_fd_table *", ffi.cast("char *", region.kr) + table)
+        assert struct.users == 2
+        struct.users = 3
+        assert region.collect() == 0
+        assert struct.users == 2
+    finally:
+        os.close(region.fd)

@@ -138,7 +138,7 @@ def test_null_pointers(world: World) -> None:
 
 def test_open_status(world: World) -> None:
     assert world.open("/proc/2/status", os.O_RDONLY | os.O_CLOEXEC) == 0
-    assert world.guest.frame.flags == lib.EXO_REPLY_FD | lib.EXO_REPLY_CLOEXEC
+    assert world.guest.frame.flags == lib.EXO_REPLY_FD | lib.EXO_REPLY_CLOEXEC | lib.EXO_REPLY_TEXT
     lines = world.content().splitlines()
     assert b"Pid:\t2" in lines
     assert b"PPid:\t1" in lines
