@@ -62,6 +62,19 @@ int exo_host_signals_open(struct exo_signals *signals)
     return signals->fd < 0 ? -errno : 0;
 }
 
+int exo_host_signals_watch(uint64_t mask)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int number = 1; number < NSIG; number++)
+        if (mask & bit_of(number))
+            sigaddset(&set, number);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
 int exo_host_signal_next(int fd, struct exo_signal *signal)
 {
     struct signalfd_siginfo info;

@@ -105,13 +105,14 @@ struct exo_task {
     uint32_t host_pgid;
     uint64_t nofile_soft; /* RLIMIT_NOFILE as the guest sees it; of a process's first thread */
     uint64_t nofile_hard;
-    uint64_t ignored;     /* bit n - 1: signal n, when the program was executed */
-    uint32_t held_table;  /* T: offset of what is in its hand, see core/tables.c */
-    uint32_t held_array;  /* ... and its size class, in the low bits */
-    uint16_t filter;      /* A, filter_lock: its newest seccomp filter, 0 none */
-    uint8_t security;     /* A, filter_lock: enum exo_task_security */
+    uint64_t ignored;    /* bit n - 1: signal n, when the program was executed */
+    uint32_t held_table; /* T: offset of what is in its hand, see core/tables.c */
+    uint32_t held_array; /* ... and its size class, in the low bits */
+    uint16_t filter;     /* A, filter_lock: its newest seccomp filter, 0 none */
+    uint8_t security;    /* A, filter_lock: enum exo_task_security */
     uint8_t reserved;
-    uint32_t reserved2[15];
+    uint32_t traced; /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
+    uint32_t reserved2[14];
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
@@ -148,8 +149,8 @@ struct exo_fd_table {
     uint32_t class_;      /* size class of the array */
     uint32_t used;        /* entries at and above were never taken */
     uint32_t growing;     /* the class it is about to have, else 0 */
-    uint64_t entries;                         /* offset of struct exo_fd[count] */
-    uint64_t next_free;                       /* free tables are chained, by offset */
+    uint64_t entries;     /* offset of struct exo_fd[count] */
+    uint64_t next_free;   /* free tables are chained, by offset */
     uint64_t outgrown[EXO_TABLE_CLASS_COUNT]; /* smaller arrays, readable until the table goes */
 };
 
@@ -302,6 +303,7 @@ enum exo_boot_phase {
 enum exo_intercept {
     EXO_INTERCEPT_DISPATCH = 0, /* Syscall User Dispatch */
     EXO_INTERCEPT_SECCOMP = 1,  /* seccomp by instruction pointer */
+    EXO_INTERCEPT_PTRACE = 2,   /* by another process: PTRACE_SYSEMU */
 };
 
 enum exo_kr_flags {
@@ -333,11 +335,12 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t reserved2;
-    struct exo_lock task_lock;    /* taking and freeing slots */
-    struct exo_lock table_lock;   /* taking and freeing fd tables and arrays */
-    struct exo_lock image_lock;   /* adding images and sites */
-    struct exo_lock filter_lock;  /* adding seccomp filters, and giving them to tasks */
-    uint64_t heap_next;           /* A, table_lock: next byte never used of the heap */
+    uint64_t entry;              /* A: address of exo_entry, the same in every guest */
+    struct exo_lock task_lock;   /* taking and freeing slots */
+    struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
+    struct exo_lock image_lock;  /* adding images and sites */
+    struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
