@@ -95,19 +95,19 @@ struct exo_area {
     struct exo_task *leader;
     struct exo_sighand *sighand;
     uint64_t clear_child_tid;
-    struct k_stack altstack; /* the guest's */
+    struct k_stack altstack;      /* the guest's */
     uint64_t mask;                /* blocked, as the guest has it; sigmask.c */
     uint64_t host_mask;           /* blocked on the host, but while a signal is stashed */
     uint64_t own_pending;         /* of SIG_UNBLOCKABLE, sent while the guest blocked them */
     struct k_siginfo own_info[3]; /* ... in the order of their numbers */
-    struct k_siginfo held;        /* came while the host blocked less than the guest; signo 0: none */
+    struct k_siginfo held; /* came while the host blocked less than the guest; signo 0: none */
     struct k_siginfo stash_info;
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
     uint32_t index; /* in exo_area_owners */
     struct exo_dispatch dispatch;
-    uint32_t uid;   /* real user id, for siginfo, if ... */
+    uint32_t uid; /* real user id, for siginfo, if ... */
     uint32_t uid_known;
 };
 

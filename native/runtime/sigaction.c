@@ -17,8 +17,8 @@ static void note_reaping(const struct k_sigaction *action)
 {
     uint32_t *flags = &area()->leader->flags, now = 0;
     if (action->handler == SIG_IGN_ || (action->flags & SA_NOCLDWAIT_))
-        now = action->handler > SIG_IGN_ ? EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS
-                                         : EXO_TASK_AUTO_REAPS;
+        now =
+            action->handler > SIG_IGN_ ? EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS : EXO_TASK_AUTO_REAPS;
     fetch_and(flags, ~(uint32_t)(EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS) | now);
     fetch_or(flags, now);
 }

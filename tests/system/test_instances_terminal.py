@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from terminals import terminal
 from sidebyside import Launcher
+from terminals import terminal
 
 
 @pytest.fixture

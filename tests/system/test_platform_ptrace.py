@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 import pytest
 from command_table import CASES, TABLE, command_line
-from terminals import terminal
 from sidebyside import Launcher, Pair
+from terminals import terminal
 
 FLAGS = ["--platform", "ptrace"]
 PART = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from language import CALLS, FDS, TYPES
+
 from posix_x.table.schema import Arg, Call
 
 PLAN: dict[str, Any] = tomllib.loads(Path(__file__).with_name("plan.toml").read_text())
