@@ -6,6 +6,7 @@ legacy calls come later and pathlib, typing and the like not at all.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -16,17 +17,23 @@ from exo_um.bindings.region import Region
 from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
 from exo_um.kernel.serve import Server
-from exo_um.kernel.terminal import Terminal, is_for_guest
+from exo_um.kernel.terminal import SI_KERNEL, SIGHUP, Terminal, is_for_guest
 from exo_um.kernel.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from exo_um.bindings.process import Place
     from exo_um.kernel.call import Handlers
+    from exo_um.kernel.control import Control, Joining
+    from exo_um.kernel.rundir import Entry
+    from exo_um.kernel.tracer import Tracer
 
 PACKAGE = __file__.rpartition("/")[0]
 LOADER = f"{PACKAGE}/_native/exo-guest"
 WATCH = f"{PACKAGE}/_native/exo-watch"
 SIGCHLD = 17
+SIGCONT = 18
+SIGKILL = 9
 # Long enough for a program that prints a line and ends never to pay for the handlers.
 IDLE_NS = 10_000_000
 
@@ -34,7 +41,18 @@ IDLE_NS = 10_000_000
 class Boot:
     """What to boot: a program, its arguments and environment, and how to run it."""
 
-    __slots__ = ("argv", "env", "intercept", "loader", "patch", "path", "stats", "verbose")
+    __slots__ = (
+        "argv",
+        "env",
+        "intercept",
+        "loader",
+        "name",
+        "patch",
+        "path",
+        "platform",
+        "stats",
+        "verbose",
+    )
 
     def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
         self.path = path
@@ -42,9 +60,20 @@ class Boot:
         self.env = env
         self.intercept = "dispatch"
         self.loader = LOADER
+        self.name: str | None = None
         self.patch = True
+        self.platform = "inproc"
         self.stats = False
         self.verbose = False
+
+
+class EntryError(Exception):
+    """An instance cannot have the name that it was to have; says why."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        taken = error.errno == errno.EADDRINUSE
+        why = "an instance of that name is running" if taken else str(error)
+        super().__init__(f"--name {name}: {why}")
 
 
 class Machine:
@@ -61,10 +90,26 @@ class Machine:
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
         self.watch = Watch(WATCH, self.region)
-        self.first_slot = self._create_first()
-        self.first_pid = self._spawn(boot)
+        self.entry = None if boot.name is None else self._enter(boot)
+        self.control: Control | None = None
+        self.loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
+        slot = self._create(self.inherited)
+        self.region.kr.tasks[slot].host_pgid = self.region.kr.kernel_host_pgid
+        self.region.kr.tasks[slot].ignored = self.signals.ignored
+        self.region.kr.stats.boot_ns[lib.EXO_BOOT_SPAWN] = time.monotonic_ns()
+        try:
+            self.tracer = self._start_tracer(boot)
+            self.first_pid = self._spawn(slot, boot.path, boot.argv, boot.env)
+        except OSError:
+            self._leave()
+            raise
         self.reaper = Reaper(self.instance.tasks, self.first_pid, self.watch)
+        if self.tracer is not None:
+            self.reaper.tracer = self.tracer.host_pid
+            self.reaper.watch(self.tracer.host_pid, self._on_tracer_death)
         self._close_inherited()
+        if self.entry is None:  # beside the guest's own start, which does not wait for it
+            self.entry = self._enter(boot)
 
     def _set_facts(self, boot: Boot) -> None:
         kr = self.region.kr
@@ -76,35 +121,84 @@ class Machine:
             "dispatch": lib.EXO_INTERCEPT_DISPATCH,
             "seccomp": lib.EXO_INTERCEPT_SECCOMP,
         }
-        kr.intercept = intercepts[boot.intercept]
+        traced = boot.platform == "ptrace"
+        kr.intercept = lib.EXO_INTERCEPT_PTRACE if traced else intercepts[boot.intercept]
         kr.flags = (lib.EXO_KR_STATS if boot.stats else 0) | (
-            0 if boot.patch else lib.EXO_KR_NO_PATCH
+            0 if boot.patch and not traced else lib.EXO_KR_NO_PATCH
         )
         self.region.mark_kernel_alive()
 
-    def _create_first(self) -> int:
-        """Give the first guest its slot, limits, and the fds that exo-um's caller left open."""
+    def _enter(self, boot: Boot) -> Entry | None:
+        """Make the instance findable; one that was not given a name can do without."""
+        from exo_um.kernel.rundir import Entry
+
+        self.instance.argv = boot.argv
+        try:
+            entry = Entry(os.environ, boot.name)
+        except OSError as error:
+            if boot.name is not None:
+                raise EntryError(boot.name, error) from error
+            self.instance.say(f"not to be found by exo-um ps: {error}")
+            return None
+        self.instance.name = entry.name
+        self.port.watch_control(entry.fd)
+        return entry
+
+    def _leave(self) -> None:
+        if self.entry is not None:
+            self.entry.remove()
+
+    def _start_tracer(self, boot: Boot) -> Tracer | None:
+        """Start the process that intercepts the guests' calls, if the platform has one."""
+        if boot.platform != "ptrace":
+            return None
+        from exo_um.kernel.tracer import Tracer
+
+        tracer = Tracer(self.region)
+        self.signals.tracer = tracer.host_pid
+        return tracer
+
+    def _create(self, fds: dict[int, int]) -> int:
+        """Create a slot for a guest that we start, with its limits and open fds."""
         kr = self.region.kr
         slot: int = lib.exo_task_create(kr, 0, False)
+        if slot == 0:
+            raise OSError(errno.EAGAIN, "too many tasks")
         task = kr.tasks[slot]
-        task.host_pgid = kr.kernel_host_pgid
         task.fd_table = self.region.table_create()
-        for fd, host in self.inherited.items():
+        for fd, host in fds.items():
             self.region.table_install(task.fd_table, fd, host)
         task.nofile_soft, task.nofile_hard = self.nofile
-        task.ignored = self.signals.ignored
         return slot
 
-    def _spawn(self, boot: Boot) -> int:
-        loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
+    def _spawn(
+        self,
+        slot: int,
+        path: bytes,
+        argv: list[bytes],
+        env: dict[bytes, bytes],
+        place: Place | None = None,
+    ) -> int:
+        words = [b"exo1:%d:-1:0" % slot, path, *argv]
+        envp = [name + b"=" + value for name, value in env.items()]
+        fds = (self.region.fd, self.port.doorbell, self.port.guest_channel, self.loader)
+        host_pid = self.signals.spawn(words, envp, fds, place)
+        if self.tracer is not None:
+            self.tracer.seize(host_pid, slot)
+        return host_pid
+
+    def join(self, joining: Joining) -> tuple[int, int]:
+        """Start one more program; return its pid in the instance and on the host."""
+        slot = self._create({fd: fd for fd in joining.open})
+        task = self.region.kr.tasks[slot]
+        pid: int = task.tid
+        task.pgid = task.sid = pid
+        task.ignored = joining.place.ignored
         try:
-            argv = [b"exo1:%d:-1:0" % self.first_slot, boot.path, *boot.argv]
-            envp = [name + b"=" + value for name, value in boot.env.items()]
-            fds = (self.region.fd, self.port.doorbell, self.port.guest_channel, loader)
-            self.region.kr.stats.boot_ns[lib.EXO_BOOT_SPAWN] = time.monotonic_ns()
-            return self.signals.spawn(argv, envp, fds)
-        finally:
-            os.close(loader)
+            return pid, self._spawn(slot, joining.path, joining.argv, joining.env, joining.place)
+        except OSError:
+            self.instance.tasks.free(slot)
+            raise
 
     def _close_inherited(self) -> None:
         """Close what is the guest's alone: others may wait for the end of these pipes.
@@ -119,18 +213,35 @@ class Machine:
         """Serve until the first guest has died; return its status as a shell would have it."""
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
-        server.run(self._on_signals, IDLE_NS)
+        server.run(self._on_signals, self._on_control, IDLE_NS)
         self.reaper.kill_all()
         self.watch.stop()
+        self._leave()
         self.terminal.give_back()
         code = os.waitstatus_to_exitcode(self.reaper.status or 0)
         return code if code >= 0 else 128 - code
 
+    def _on_tracer_death(self, _: int) -> None:
+        """End the instance: without the tracer nobody serves the guests' calls."""
+        if self.reaper.status is None:
+            os.kill(self.first_pid, SIGKILL)
+
+    def _on_control(self) -> None:
+        if self.control is None:
+            from exo_um.kernel.control import Control
+
+            assert self.entry is not None
+            self.control = Control(self.instance, self.reaper, self.entry.fd, self.join)
+            self.port.watch_control(self.control.fd)
+        self.control.serve()
+
     def _on_signals(self) -> bool:
         while signal := self.signals.next():
             number, code, sender = signal
-            if number != SIGCHLD and is_for_guest(self.instance.tasks, code, sender):
+            if number != SIGCHLD and is_for_guest(self.instance.tasks, number, code, sender):
                 os.kill(self.first_pid, number)
+                if (number, code) == (SIGHUP, SI_KERNEL):  # a stopped one has to hear it, too
+                    os.kill(self.first_pid, SIGCONT)
         self.reaper.reap()
         return self.reaper.status is not None
 

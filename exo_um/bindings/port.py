@@ -29,6 +29,7 @@ class Port:
         self._slots = ffi.new("uint32_t[]", BATCH)
         self._wait = ffi.new("struct exo_wait *")
         self._wait.kr, self._wait.doorbell, self._wait.signals = self._kr, self.doorbell, signals_fd
+        self._wait.control = -1
         self._receiver: tuple[int, int, int] | None = None
 
     @property
@@ -36,8 +37,12 @@ class Port:
         """The end of the channel that guests inherit."""
         return int(self._ends[1])
 
+    def watch_control(self, fd: int) -> None:
+        """Have wait() give EXO_WAKE_CONTROL while fd is readable; -1: no longer."""
+        self._wait.control = fd
+
     def wait(self, spin_ns: int, timeout_ns: int = -1, awaits_handover: bool = False) -> int:
-        """Wait for EXO_WAKE_CALLS or _SIGNALS (a bit set); 0 after timeout_ns (-1: never)."""
+        """Wait for bits of enum exo_wake; 0 after timeout_ns (-1: never)."""
         wait = self._wait
         wait.spin_ns, wait.timeout_ns = spin_ns, timeout_ns
         wait.sleep_flags = lib.EXO_KERNEL_AWAITS_HANDOVER if awaits_handover else 0

@@ -1,4 +1,4 @@
-"""The kernel region as Python sees it: created once at boot, then read field by field.
+"""The kernel region as Python sees it: created once at boot, then read field by field; or viewed.
 
 Fields of C structs are reached through `kr`, an untyped cffi pointer; classes of exo_um.kernel give
 them types and meaning.
@@ -84,3 +84,27 @@ class Region:
 
     def _at(self, kind: str, offset: int) -> Any:
         return ffi.cast(kind, ffi.cast("char *", self.kr) + offset)
+
+
+class OpenedRegion(Region):
+    """The region of a running instance, for use by a process of the instance's own."""
+
+    __slots__ = ()
+
+    def __init__(self, fd: int) -> None:
+        pointer = ffi.new("struct exo_kr **")
+        check(lib.exo_host_region_open(fd, pointer))
+        self.fd = fd
+        self.kr = pointer[0]
+
+
+class RegionView(Region):
+    """The region of a running instance, for looking at only: a store would be a fault."""
+
+    __slots__ = ()
+
+    def __init__(self, fd: int) -> None:
+        pointer = ffi.new("struct exo_kr const **")
+        check(lib.exo_host_region_view(fd, pointer))
+        self.fd = fd
+        self.kr = pointer[0]

@@ -1,17 +1,15 @@
 """The commands of `exo-um` whose start-up time does not matter, and its help."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from exo_um import __version__
 
+BUILT = ("exec", "kill", "ps", "top")
 PLANNED = {
     "trace": "show a program's system calls as they happen",
-    "ps": "list the processes of running instances",
-    "kill": "send a signal to a process of an instance",
-    "exec": "run one more program in an instance",
-    "top": "show what instances spend their time on",
 }
 
 EXAMPLES = """\b
@@ -19,10 +17,29 @@ Examples:
   exo-um run /bin/busybox sh                   a shell in an instance of its own
   exo-um run python3 -c 'print("hello")'       any Linux program, unmodified
   echo 'uname -a' | exo-um run /bin/busybox sh
+  exo-um run --name build bash                 an instance with a name, and what runs in it:
+  exo-um ps build
+  exo-um exec build ps -ef
 """
 
 
+class Commands(click.Group):
+    """A group that imports a command's file when the command is wanted: exo_um/cli/NAME.py."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), *BUILT])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None if there is none of that name."""
+        if cmd_name in BUILT:
+            found: click.Command = import_module(f"exo_um.cli.{cmd_name}").command
+            return found
+        return super().get_command(ctx, cmd_name)
+
+
 @click.group(
+    cls=Commands,
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Run unmodified Linux programs on a kernel that lives in user space.",
@@ -68,8 +85,12 @@ def main(argv: list[str]) -> int:
     """Run argv through click; return the exit status."""
     try:
         result = group.main(argv, prog_name="exo-um", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "exo-um"
+        print(f"{command}: {error.format_message()}; try {command} --help", file=sys.stderr)
+        return error.exit_code
     except click.ClickException as error:
-        error.show(sys.stderr)
+        print(f"exo-um: {error.format_message()}", file=sys.stderr)
         return error.exit_code
     except click.Abort:
         return 130

@@ -21,7 +21,10 @@ instance, with the program's exit status.
 
   --env NAME=VALUE   set a variable of the program's environment (repeatable)
   --cwd DIR          start in DIR
+  --name NAME        call the instance NAME, for exo-um ps, exec, kill and top
   --stats FILE       count system calls; write the counts to FILE as JSON at the end
+  --platform WHERE   inproc: calls are intercepted by the guest's process itself (default);
+                     ptrace: by another process, with PTRACE_SYSEMU; slow, patches nothing
   --intercept HOW    how calls are caught before their sites are patched:
                      dispatch (Syscall User Dispatch, default) or seccomp
   --no-patch         leave every system-call site unpatched: slow, for comparison
@@ -37,7 +40,8 @@ Examples:
   exo-um run --stats calls.json python3 -c 'print("hello")'
 """
 INTERCEPTS = ("dispatch", "seccomp")
-WITH_VALUE = ("--env", "--cwd", "--stats", "--intercept")
+PLATFORMS = ("inproc", "ptrace")
+WITH_VALUE = ("--env", "--cwd", "--name", "--platform", "--stats", "--intercept")
 DEFAULT_PATH = b"/bin:/usr/bin"  # execvp(3)'s, when the environment has no PATH
 
 
@@ -48,7 +52,18 @@ class UsageError(Exception):
 class Options:
     """The parsed command line of `exo-um run`."""
 
-    __slots__ = ("argv", "cwd", "env", "help", "intercept", "patch", "stats", "verbose")
+    __slots__ = (
+        "argv",
+        "cwd",
+        "env",
+        "help",
+        "intercept",
+        "name",
+        "patch",
+        "platform",
+        "stats",
+        "verbose",
+    )
 
     def __init__(self) -> None:
         self.argv: list[str] = []
@@ -56,7 +71,9 @@ class Options:
         self.env: dict[bytes, bytes] = {}
         self.help = False
         self.intercept = INTERCEPTS[0]
+        self.name: str | None = None
         self.patch = True
+        self.platform = PLATFORMS[0]
         self.stats: str | None = None
         self.verbose = False
 
@@ -71,8 +88,18 @@ class Options:
             if value not in INTERCEPTS:
                 raise UsageError(f"--intercept {value}: not one of {', '.join(INTERCEPTS)}")
             self.intercept = value
+        elif name == "--platform":
+            if value not in PLATFORMS:
+                raise UsageError(f"--platform {value}: not one of {', '.join(PLATFORMS)}")
+            self.platform = value
         elif name == "--cwd":
             self.cwd = value
+        elif name == "--name":
+            from exo_um.kernel.rundir import is_name
+
+            if not is_name(value):
+                raise UsageError(f"--name {value}: up to 32 letters, digits, dots, dashes")
+            self.name = value
         else:
             self.stats = value
 
@@ -172,14 +199,17 @@ def run(options: Options, started_ns: int) -> int:
     if path is None:
         fail(127, f"{name}: command not found")
 
-    from exo_um.boot import Boot, Machine
+    from exo_um.boot import Boot, EntryError, Machine
 
     boot = Boot(path, [os.fsencode(word) for word in options.argv], env)
-    boot.intercept, boot.patch = options.intercept, options.patch
+    boot.intercept, boot.patch, boot.name = options.intercept, options.patch, options.name
+    boot.platform = options.platform
     boot.stats, boot.verbose = options.stats is not None, options.verbose
     imported_ns = time.monotonic_ns()
     try:
         machine = Machine(boot)
+    except EntryError as error:
+        fail(125, str(error))
     except OSError as error:
         fail(125, f"cannot start {boot.loader}: {reason(error)}")
     status = machine.run()

@@ -45,7 +45,8 @@ class NewFd:
         flags: int = lib.EXO_REPLY_FD
         if self.cloexec:
             flags |= lib.EXO_REPLY_CLOEXEC
-        return flags | (lib.EXO_REPLY_DIRECTORY if self.directory else lib.EXO_REPLY_TEXT)
+        kind: int = lib.EXO_REPLY_DIRECTORY if self.directory else lib.EXO_REPLY_TEXT
+        return flags | kind
 
 
 class Pass:

@@ -23,13 +23,25 @@ def numeric_release(release: str) -> str:
 class Instance:
     """The state of an instance outside the kernel region."""
 
-    __slots__ = ("domainname", "hostname", "region", "release", "tasks", "verbose", "version")
+    __slots__ = (
+        "argv",
+        "domainname",
+        "hostname",
+        "name",
+        "region",
+        "release",
+        "tasks",
+        "verbose",
+        "version",
+    )
 
     def __init__(self, region: Region, verbose: bool = False) -> None:
         host = os.uname()
         self.region = region
         self.tasks = Tasks(region)
         self.verbose = verbose
+        self.name = ""  # by which other commands find it
+        self.argv: list[bytes] = []  # of the first guest
         self.hostname = os.fsencode(host.nodename)
         self.domainname = b"(none)"
         self.release = os.fsencode(numeric_release(host.release) + "-exo-um")

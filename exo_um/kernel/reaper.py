@@ -15,6 +15,8 @@ from exo_um.kernel.hostproc import children, stat_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exo_um.kernel.tasks import Tasks
     from exo_um.kernel.watch import Watch
 
@@ -33,6 +35,12 @@ class Reaper:
         self._swept_ns = time.monotonic_ns()
         self._sweep_due = False
         self.status: int | None = None
+        self.tracer = 0  # host pid of the ptrace platform's, a child that is no guest
+        self._watched: dict[int, Callable[[int], None]] = {}
+
+    def watch(self, host_pid: int, ended: Callable[[int], None]) -> None:
+        """Have ended called with the wait status when a child of ours is reaped."""
+        self._watched[host_pid] = ended
 
     def reap(self) -> None:
         """Reap whoever has died; stop with the first guest if it has stopped."""
@@ -76,6 +84,8 @@ class Reaper:
             self._sweep_due = True
         if host_pid == self._first_pid:
             self.status = status
+        if ended := self._watched.pop(host_pid, None):
+            ended(status)
 
     def _stop_with_first(self, number: int) -> None:
         """Do as the first guest did, so that our shell sees its job stop; then continue it too.
@@ -83,7 +93,7 @@ class Reaper:
         A shell's SIGCONT may have gone to us alone.
         """
         stop_self(number)
-        if stat_fields(self._first_pid)[:1] == [b"T"]:
+        if stat_fields(self._first_pid)[:1] in ([b"T"], [b"t"]):  # t: stopped while traced
             os.kill(self._first_pid, SIGCONT)
 
     def sweep(self) -> None:
@@ -107,7 +117,9 @@ class Reaper:
     def _has_newborn(self) -> bool:
         """Whether some orphan has not told yet which slot is its; it will, or die and be reaped."""
         watch = self._watch.pid if self._watch else 0
-        return any(not self._tasks.find_host(pid) for pid in children() if pid != watch)
+        return any(
+            not self._tasks.find_host(pid) for pid in children() if pid not in (watch, self.tracer)
+        )
 
     def kill_all(self) -> None:
         """Kill every process that is left and reap it; return when all but exo-watch are gone."""

@@ -46,10 +46,13 @@ class Server:
             self._handlers = self._load_handlers()
         return self._handlers
 
-    def run(self, on_signals: Callable[[], bool], idle_ns: int) -> None:
+    def run(
+        self, on_signals: Callable[[], bool], on_control: Callable[[], None], idle_ns: int
+    ) -> None:
         """Serve until on_signals, called for pending signals, says that the instance is over.
 
-        The handlers are loaded when nothing has happened for idle_ns nanoseconds.
+        on_control is called when somebody wants something from the instance. The handlers are
+        loaded when nothing has happened for idle_ns nanoseconds.
         """
         served = 0
         timeout_ns = idle_ns
@@ -67,6 +70,8 @@ class Server:
             if not wake:
                 self.load()
             timeout_ns = -1 if self._handlers is not None else idle_ns
+            if wake & lib.EXO_WAKE_CONTROL:
+                on_control()
             left_behind = self._instance.region.kr.left_behind  # by one killed at work
             if wake & lib.EXO_WAKE_SIGNALS or left_behind or served > CALLS_BETWEEN_SIGNALS:
                 served = min(served, 1)

@@ -68,6 +68,14 @@ class Tasks:
             return int(task.ppid)
         return self.pid_of_host(parent_of(self.host_pid(slot)))
 
+    def parent_pid(self, leader: int) -> int:
+        """Return a process's parent: pid 1 once the one noted at its birth is gone."""
+        task = self._kr.tasks[leader]
+        ppid: int = task.ppid
+        if leader == KERNEL_SLOT:
+            return 0
+        return ppid if self.find(ppid) == task.parent_slot else KERNEL_PID
+
     def find(self, tid: int) -> int | None:
         """Return the slot of the task that guests know by this tid."""
         if tid == KERNEL_PID:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from exo_um.kernel.tasks import Tasks
 
+SIGHUP = 1
 SI_KERNEL = 128
 
 
@@ -54,9 +55,12 @@ def foreground(fd: int) -> int:
         return 0
 
 
-def is_for_guest(tasks: Tasks, code: int, sender_host_pid: int) -> bool:
+def is_for_guest(tasks: Tasks, number: int, code: int, sender_host_pid: int) -> bool:
     """Whether a signal that reached exo-um was meant for the program it runs.
 
     Not when the terminal sent it, to the guest as well, nor when a guest did, to its whole group.
+    But a terminal that hangs up tells its session's leader alone.
     """
+    if number == SIGHUP and code == SI_KERNEL:
+        return os.getsid(0) == os.getpid()
     return code != SI_KERNEL and not tasks.find_host(sender_host_pid)

@@ -12,6 +12,10 @@
 
 /* region.c: creates the memfd and maps it; returns its fd. */
 int exo_host_region_create(struct exo_kr **kr);
+/* Maps the region of another process's instance, to be read only. */
+int exo_host_region_view(int fd, const struct exo_kr **kr);
+/* Maps it for use: in the tracer. */
+int exo_host_region_open(int fd, struct exo_kr **kr);
 
 /* signals.c */
 struct exo_signals {
@@ -27,6 +31,8 @@ struct exo_signal {
 };
 
 int exo_host_signals_open(struct exo_signals *signals);
+/* Blocks the signals of a mask; returns a signalfd of them. */
+int exo_host_signals_watch(uint64_t mask);
 /* The next pending signal: 1, or 0 if there is none. */
 int exo_host_signal_next(int fd, struct exo_signal *signal);
 /* Queues a signal with siginfo: to a thread, or with host_tid 0 to the process. */
@@ -41,7 +47,17 @@ int exo_host_signal_queue(int host_tgid, int host_tid, const struct exo_queued *
 int exo_host_stop_self(int number);
 
 /* spawn.c */
+/* Where a program begins that joins a running instance: in a session of its own. */
+struct exo_place {
+    int32_t stdio[3];  /* its standard streams, -1: closed */
+    int32_t terminal;  /* 1: stdio[0] becomes its controlling terminal */
+    int32_t directory; /* fd of its working directory */
+    uint32_t umask;
+};
+
 struct exo_spawn {
+    int32_t tracer;                /* host pid of a process that may trace the guest, 0: nobody */
+    const struct exo_place *place; /* NULL: the kernel process's, as the first guest has it */
     const struct exo_signals *signals;
     char *const *argv;
     char *const *envp;
@@ -54,12 +70,37 @@ int exo_host_spawn(const struct exo_spawn *spawn);
 /* watch.c: starts the program at path with the region's fd; returns its host pid. */
 int exo_host_watch(const char *path, int region);
 
+/* trace.c: the ptrace platform's tracer. */
+enum exo_trace_event {
+    EXO_TRACE_STOP = 1,    /* a stop that is not a system call's, or an end */
+    EXO_TRACE_CONTROL = 2, /* control is readable */
+};
+
+struct exo_tracing {
+    const struct exo_kr *kr;
+    int32_t signals; /* signalfd of SIGCHLD */
+    int32_t control;
+    uint8_t fast[EXO_CALL_COUNT]; /* calls for which the runtime makes no host call */
+};
+
+struct exo_stop {
+    int32_t tid;
+    int32_t status; /* as waitpid has it */
+};
+
+/* Serves the system-call stops of all tracees until something else happens: enum exo_trace_event. */
+int exo_host_trace(const struct exo_tracing *tracing, struct exo_stop *stop);
+/* Lets a task go on that waits to be traced. */
+void exo_host_traced(struct exo_kr *kr, uint32_t slot);
+
 /* process.c */
 int exo_host_subreaper_set(void);
 /* RLIMIT_NOFILE of this process: soft, hard. */
 int exo_host_nofile_get(uint64_t limits[2]);
 /* Kills the process of a task that is alive, and never one that merely got its number. */
 int exo_host_task_kill(struct exo_kr *kr, uint32_t slot);
+/* Sends a signal to the process of the task that has a slot and number; 0 only looks. */
+int exo_host_task_signal(const struct exo_kr *kr, uint32_t slot, uint32_t tid, int number);
 
 /* collect.c: frees what killed tasks held of the region's heap; how many bytes. -EINVAL when the
  * region is not as it should be, and nothing was freed. */
@@ -69,12 +110,14 @@ int64_t exo_host_collect(struct exo_kr *kr);
 enum exo_wake {
     EXO_WAKE_CALLS = 1,   /* look at the posted calls */
     EXO_WAKE_SIGNALS = 2, /* the signalfd is readable */
+    EXO_WAKE_CONTROL = 4, /* control is readable */
 };
 
 struct exo_wait {
     struct exo_kr *kr;
     int32_t doorbell;
     int32_t signals;
+    int32_t control;      /* readable when somebody wants something from the instance; -1: none */
     int64_t spin_ns;      /* look at calls_posted for so long before sleeping */
     int64_t timeout_ns;   /* -1: none */
     uint32_t sleep_flags; /* enum exo_kernel_sleep, beside EXO_KERNEL_SLEEPING */
@@ -97,5 +140,10 @@ int exo_host_channel_send(const int ends[2], int fd, uint32_t slot, uint32_t seq
 /* Whether the receiver of the last message has taken it, or never will: then the fd is closed. */
 int exo_host_channel_idle(struct exo_kr *kr, const int ends[2], uint32_t slot, uint32_t tid,
                           uint32_t sequence);
+
+/* control.c: directory is the run directory, name an entry of it: a listening socket. */
+int exo_host_control_open(int directory, const char *name);
+/* Removes an entry whose listener is dead: 1, or 0 if it lives. */
+int exo_host_control_clean(int directory, const char *name);
 
 #endif

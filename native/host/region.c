@@ -1,6 +1,7 @@
-/* Creates the kernel region. Called once, at boot. */
+/* Creates the kernel region, once, at boot; and maps that of another process. */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <exo/core.h>
@@ -32,4 +33,37 @@ int exo_host_region_create(struct exo_kr **kr)
         return error;
     }
     return fd;
+}
+
+static int region_open(int fd, int protection, struct exo_kr **kr)
+{
+    struct stat file;
+    if (fstat(fd, &file) < 0)
+        return -errno;
+    if ((uint64_t)file.st_size < EXO_KR_MAPPED_SIZE)
+        return -EPROTO;
+    struct exo_kr *map =
+        mmap(NULL, EXO_KR_MAPPED_SIZE, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    if (map->magic != EXO_ABI_MAGIC || map->version != EXO_ABI_VERSION) {
+        munmap(map, EXO_KR_MAPPED_SIZE);
+        return -EPROTO;
+    }
+    *kr = map;
+    return 0;
+}
+
+int exo_host_region_open(int fd, struct exo_kr **kr)
+{
+    return region_open(fd, PROT_READ | PROT_WRITE, kr);
+}
+
+int exo_host_region_view(int fd, const struct exo_kr **kr)
+{
+    struct exo_kr *map = NULL;
+    int error = region_open(fd, PROT_READ, &map);
+    if (error == 0)
+        *kr = map;
+    return error;
 }

@@ -26,7 +26,7 @@ static uint64_t ignored_signals(void)
     uint64_t ignored = 0;
     for (int number = 1; number < NSIG; number++) {
         struct sigaction action;
-        /* Python ignores these two before we can see what our caller wanted. */
+        /* Python ignores these two before we can see what our caller wanted; the launcher did. */
         if (number == SIGPIPE || number == SIGXFSZ)
             continue;
         if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
@@ -61,6 +61,19 @@ int exo_host_signals_open(struct exo_signals *signals)
         return -errno;
     signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return signals->fd < 0 ? -errno : 0;
+}
+
+int exo_host_signals_watch(uint64_t mask)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int number = 1; number < NSIG; number++)
+        if (mask & bit_of(number))
+            sigaddset(&set, number);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
 }
 
 int exo_host_signal_next(int fd, struct exo_signal *signal)

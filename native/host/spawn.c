@@ -1,4 +1,5 @@
-/* Starts the first guest: a vfork child that becomes the loader.
+/* Starts the guests that are not made by guests: the first one, and programs that join later.
+ * Each is a vfork child that becomes the loader.
  *
  * Rules for the child: it borrows our memory, so it calls the host directly, allocates nothing and
  * leaves nothing behind but errno, which is how a failure comes back.
@@ -7,7 +8,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,10 +69,39 @@ static void limits_raise(void)
     }
 }
 
+/* The received fds may have any number, 0 to 2 among them: out of the way first. */
+static int stdio_place(const int32_t stdio[3])
+{
+    int moved[3];
+    for (int i = 0; i < 3; i++) {
+        moved[i] = stdio[i] < 0 ? -1 : fcntl(stdio[i], F_DUPFD_CLOEXEC, EXO_FD_LOADER + 1);
+        if (stdio[i] >= 0 && moved[i] < 0)
+            return -1;
+    }
+    for (int i = 0; i < 3; i++)
+        if (moved[i] < 0)
+            close(i);
+        else if (dup2(moved[i], i) < 0)
+            return -1;
+    return 0;
+}
+
+static int place_enter(const struct exo_place *place)
+{
+    if (fchdir(place->directory) < 0 || stdio_place(place->stdio) < 0 || setsid() < 0)
+        return -1;
+    if (place->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+        return -1;
+    umask(place->umask);
+    return 0;
+}
+
 static void child_run(const struct exo_spawn *spawn)
 {
-    if (fds_place(spawn->fds) < 0)
+    if (fds_place(spawn->fds) < 0 || (spawn->place != NULL && place_enter(spawn->place) < 0))
         return;
+    if (spawn->tracer != 0) /* where only ancestors may (Yama); survives the exec */
+        prctl(PR_SET_PTRACER, spawn->tracer, 0, 0, 0);
     limits_raise();
     signals_restore(spawn->signals);
     syscall(SYS_execveat, EXO_FD_LOADER, "", spawn->argv, spawn->envp, AT_EMPTY_PATH);

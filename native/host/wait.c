@@ -43,16 +43,19 @@ static int sleep_and_look(const struct exo_wait *wait)
 {
     struct timespec timeout = {.tv_sec = wait->timeout_ns / 1000000000,
                                .tv_nsec = wait->timeout_ns % 1000000000};
-    struct pollfd polled[2] = {{.fd = wait->doorbell, .events = POLLIN},
-                               {.fd = wait->signals, .events = POLLIN}};
+    struct pollfd polled[3] = {{.fd = wait->doorbell, .events = POLLIN},
+                               {.fd = wait->signals, .events = POLLIN},
+                               {.fd = wait->control, .events = POLLIN}};
     uint64_t rings;
     int wake = 0;
-    if (ppoll(polled, 2, wait->timeout_ns < 0 ? NULL : &timeout, NULL) < 0)
+    if (ppoll(polled, 3, wait->timeout_ns < 0 ? NULL : &timeout, NULL) < 0)
         return errno == EINTR ? 0 : -errno;
     if (polled[0].revents && read(wait->doorbell, &rings, sizeof rings) > 0)
         wake |= EXO_WAKE_CALLS;
     if (polled[1].revents)
         wake |= EXO_WAKE_SIGNALS;
+    if (polled[2].revents)
+        wake |= EXO_WAKE_CONTROL;
     return wake;
 }
 

@@ -2,16 +2,26 @@
  *
  * Not a console script: those pay for site-packages' .pth files and for the environment's
  * look-up, half of an interpreter's start. -I also keeps PYTHON* variables, which are meant for
- * Python guests, away from the kernel.
+ * Python guests, away from the kernel. Python ignores SIGPIPE and SIGXFSZ before any of our code
+ * runs: what the caller wanted is said in -X ignored, as bits number - 1.
  */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char start[] = "import sys; sys.argv[0] = 'exo-um'; sys.path.append(sys.argv.pop(1)); "
                             "from exo_um.cli import main; sys.exit(main())";
+
+static unsigned long bit_if_ignored(int number)
+{
+    struct sigaction action;
+    bool ignored = sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    return ignored ? 1UL << (number - 1) : 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -32,13 +42,19 @@ int main(int argc, char **argv)
     snprintf(python, sizeof python, "%s/bin/" EXO_PYTHON, root);
     snprintf(packages, sizeof packages, "%s/lib/" EXO_PYTHON "/site-packages", root);
 
-    char *args[10 + (argc > 0 ? argc : 1)];
+    char ignored[40];
+    snprintf(ignored, sizeof ignored, "ignored=%lu",
+             bit_if_ignored(SIGPIPE) | bit_if_ignored(SIGXFSZ));
+
+    char *args[12 + (argc > 0 ? argc : 1)];
     int count = 0;
     args[count++] = python;
     args[count++] = "-I";
     args[count++] = "-S";
     args[count++] = "-X";
     args[count++] = "frozen_modules=on";
+    args[count++] = "-X";
+    args[count++] = ignored;
     args[count++] = "-c";
     args[count++] = (char *)start;
     args[count++] = packages;

@@ -38,12 +38,11 @@ static bool others_traced(void)
 }
 
 /* A breakpoint must come to the runtime whatever the guest blocks. */
-static void unblock_traps(struct exo_stopped *at)
+static void unblock_traps(void)
 {
     uint64_t trap = SIG_BIT(SIGTRAP_);
     exo_trace_traps |= trap;
-    if (at->mask & trap)
-        area()->unblockable_blocked |= trap;
+    area()->host_mask &= ~trap;
     HOST_4(__NR_rt_sigprocmask, SIG_UNBLOCK_, &trap, 0, 8);
 }
 
@@ -61,9 +60,7 @@ void exo_trace_adopt(struct exo_stopped *at)
     exo_robust_guard();
     if (!mine->sighand->traced)
         divert(mine->sighand, true);
-    if (at != NULL)
-        unblock_traps(at);
-    exo_trace_traps |= SIG_BIT(SIGTRAP_);
+    unblock_traps();
     exo_patch_undo();
     HOST_3(__NR_madvise, EXO_WINDOW_BASE, EXO_WINDOW_END - EXO_WINDOW_BASE, MADV_DONTDUMP_);
     HOST_5(__NR_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* for /proc/PID/mem */

@@ -11,7 +11,7 @@
 #define TAKEN FUTEX_TID_MASK /* by exo_area_create, for a thread without a host tid yet */
 #define SIGHAND_COUNT 64
 
-_Static_assert(offsetof(struct exo_area, pending) == AREA_PENDING, "offsets.h");
+_Static_assert(offsetof(struct exo_area, stashed) == AREA_PENDING, "offsets.h");
 _Static_assert(offsetof(struct exo_area, observe) == AREA_OBSERVE, "offsets.h");
 _Static_assert(offsetof(struct exo_area, stack) == AREA_STACK, "offsets.h");
 _Static_assert(offsetof(struct exo_area, flags) == AREA_FLAGS, "offsets.h");

@@ -41,9 +41,12 @@ struct exo_regs {
 struct exo_sighand {
     uint64_t known;     /* bit sig-1: actions[] says what the guest sees; else as at exec: */
     uint64_t inherited; /* ... bit sig-1: ignored */
+    uint64_t handled;   /* bit sig-1: has a handler, and keeps it; not of job control */
     struct k_sigaction actions[64];
     uint32_t traced; /* a task that has it is traced: every signal comes to the runtime */
 };
+
+#define EXO_TRAP_FLAG 0x100UL /* in rflags */
 
 /* Why a thread's calls go through exo_observe(): bits of exo_area.observe. */
 enum exo_observe {
@@ -51,6 +54,7 @@ enum exo_observe {
     EXO_OBSERVE_FILTER = 2,   /* the guest has installed seccomp filters */
     EXO_OBSERVE_TRACE = 4,    /* a guest traces this thread's system calls */
     EXO_OBSERVE_DISPATCH = 8, /* the guest uses Syscall User Dispatch itself */
+    EXO_OBSERVE_STEP = 16,    /* this call only: the guest's trap flag was set */
 };
 
 /* The guest's own Syscall User Dispatch, prctl(2): calls from elsewhere than [start, start + size)
@@ -69,17 +73,20 @@ struct exo_child {
     struct exo_area *parent;
 };
 
-/* What the way out must see to: bits of exo_area.pending. */
+/* What else the way out must see to: bits of exo_area.pending. */
 enum exo_pending {
-    EXO_PENDING_SIGNAL = 1, /* waits in stash_* */
-    EXO_PENDING_TRACE = 2,  /* the task's trace record says what */
-    EXO_PENDING_LEAVE = 4,  /* to the guest by exo_trace_leave() */
-    EXO_PENDING_WAKE = 8,   /* a call was interrupted for nothing: it is done again */
+    EXO_PENDING_AGAIN = 1, /* a call may have been cut short for nothing: it is done again */
+    EXO_PENDING_TRACE = 2, /* the task's trace record says what */
+    EXO_PENDING_LEAVE = 4, /* to the guest by exo_trace_leave() */
 };
 
 struct exo_area {
     struct exo_area *self;
-    uint32_t pending;    /* enum exo_pending; AREA_PENDING */
+    /* AREA_PENDING: the first two send the way out to exo_exit_work(), all three stop host_wait(). */
+    uint8_t stashed; /* a signal waits in stash_info, and the host blocks everything */
+    uint8_t pending; /* enum exo_pending */
+    uint8_t lazy;    /* host_mask is less than mask */
+    uint8_t reserved;
     uint32_t observe;    /* enum exo_observe, 0: calls go straight to their handler; AREA_OBSERVE */
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
@@ -97,16 +104,19 @@ struct exo_area {
     struct exo_sighand *sighand;
     uint64_t clear_child_tid;
     struct k_stack altstack;      /* the guest's */
-    uint64_t unblockable_blocked; /* SIGSYS, SIGSEGV, SIGBUS blocked as far as the guest knows */
-    uint64_t unblockable_pending; /* ... and sent meanwhile */
-    struct k_siginfo unblockable_info[4]; /* ... as exo_unblockable_index() counts them */
-    uint64_t stash_mask; /* mask to go back to after the stashed signal's handler */
+    uint64_t mask;                /* blocked, as the guest has it; sigmask.c */
+    uint64_t host_mask;           /* blocked on the host, but while a signal is stashed */
+    uint64_t own_pending;         /* of SIG_UNBLOCKABLE, sent while the guest blocked them */
+    struct k_siginfo own_info[4]; /* ... in the order of their numbers */
+    struct k_siginfo held; /* came while the host blocked less than the guest; signo 0: none */
     struct k_siginfo stash_info;
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
     uint32_t index; /* in exo_area_owners */
     struct exo_dispatch dispatch;
+    uint32_t uid; /* real user id, for siginfo, if ... */
+    uint32_t uid_known;
     uint32_t adopted;     /* knows that it is traced */
     uint32_t set_all;     /* the tracer has set registers: all of them are to be loaded */
     uint32_t steps;       /* the trap flag is the tracer's */
@@ -154,6 +164,7 @@ struct exo_mm {
     uint32_t own_brk;   /* the host would not move its break: we map it ourselves */
     uint32_t flags;     /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
     uint32_t intercept;
+    uint32_t signalfd; /* has or had one: every blocked signal must wait on the host */
 };
 extern struct exo_mm exo_mm;
 

@@ -153,6 +153,7 @@ static void fork_child(const struct request *want, uint32_t slot)
     exo_mm.lock = 0;
     exo_mm.tasks = 1;
     exo_area_keep_only(mine);
+    exo_mask_after_fork();
     mine->host_calls = 0;
     child_attach(mine, want, slot);
     if (want->stack != 0)
@@ -222,7 +223,8 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
     if (want->stack != 0)
         child->regs.rsp = want->stack;
     child->saved_mask = mine->saved_mask;
-    child->unblockable_blocked = mine->unblockable_blocked;
+    child->mask = mine->mask;
+    child->host_mask = mine->host_mask;
     if (want->flags & CLONE_VFORK_)
         child->altstack = mine->altstack;
     child->birth = (struct exo_child){.flags = want->flags,

@@ -27,6 +27,10 @@ long exo_serve_call(uint32_t nr, long a, long b, long c, long d, long e, long f)
 {
     uint32_t why = area()->observe;
     long result;
+    if (why & EXO_OBSERVE_STEP) {
+        area()->observe &= ~(uint32_t)EXO_OBSERVE_STEP;
+        area()->flags |= EXO_TRAP_FLAG;
+    }
     if ((why & EXO_OBSERVE_DISPATCH) && exo_dispatch_takes(&result))
         return result;
     if ((why & EXO_OBSERVE_FILTER) && exo_seccomp_takes(&result))

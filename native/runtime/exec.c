@@ -298,8 +298,10 @@ static long execute(const struct exo_program *program, const uint64_t *argv, uin
     exo_robust_release_all();
     exo_trace_before_exec();
     fetch_and(&area()->leader->flags, ~(uint32_t)EXO_TASK_SHARES_MEMORY);
+    exo_mask_before_exec();
     long error = host_wait(__NR_execveat, EXO_FD_LOADER, (long)"", (long)argv,
                            envp ? (long)envp : (long)&none, AT_EMPTY_PATH_, 0);
+    exo_mask_after_failed_exec();
     exo_trace_after_failed_exec();
     swap_own();
     return error;

@@ -15,7 +15,8 @@ static void leave_unreaped(const struct exo_area *mine)
     const struct exo_task *parent = &KR->tasks[mine->leader->parent_slot];
     if (mine->task != mine->leader || load_relaxed(&exo_mm.tasks) != 1 ||
         mine->leader->parent_slot == 0 || parent->tid != mine->leader->ppid ||
-        !(load_relaxed(&parent->flags) & EXO_TASK_AUTO_REAPS))
+        (load_relaxed(&parent->flags) & (EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS)) !=
+            EXO_TASK_AUTO_REAPS)
         return;
     forget_slot(mine);
     exo_task_free_process(KR, mine->slot);

@@ -1,6 +1,7 @@
 /* Opening, closing and duplicating: the calls that change the fd table. */
 #include "file.h"
 #include "legacy.h"
+#include "signal.h"
 #include "translate.h"
 
 #define F_DUPFD 0
@@ -448,6 +449,7 @@ static long signal_fd(long a, long b, long c, long d)
         return -EFAULT;
     if ((int)a != -1 && (host = exo_fd_host((int)a)) < 0)
         return -EBADF;
+    exo_held_to_host();
     long result = HOST_4(__NR_signalfd4, host, &mask, 8, d);
     if (host >= 0)
         return result >= 0 ? a : result;

@@ -82,7 +82,7 @@ static long sleep_on(const struct wish *wish, uint32_t word, struct exo_task *ow
     if (result == 1) /* the host wakes one of the watchers only */
         wake_all_watchers(owner);
     if (result == -EINTR)
-        result = load_relaxed(&area()->pending) ? -EXO_ERESTART : AGAIN;
+        result = load_relaxed(&area()->stashed) ? -EXO_ERESTART : AGAIN;
     return result >= 0 || result == -EAGAIN ? AGAIN : result;
 }
 
@@ -171,7 +171,7 @@ static long wait_requeue(const struct wish *second, long a, int operation, long 
     long result = host_wait(__NR_futex, a, plain, value, second->has_end ? (long)second->end : 0, 0,
                             FUTEX_BITSET_MATCH_ANY);
     if (result == -EINTR)
-        return load_relaxed(&area()->pending) ? -EXO_ERESTART : -EAGAIN;
+        return load_relaxed(&area()->stashed) ? -EXO_ERESTART : -EAGAIN;
     if (result != 0)
         return result;
     result = lock(second);

@@ -1,8 +1,11 @@
-/* Interception: Syscall User Dispatch, or seccomp by instruction pointer.
+/* Interception: Syscall User Dispatch, seccomp by instruction pointer, or another process's ptrace.
  *
- * Both leave calls alone that the runtime's own text makes, and raise SIGSYS for all others. The
+ * The first two leave calls alone that the runtime's own text makes, and raise SIGSYS for all others. The
  * seccomp filter is inherited by fork and exec, so the runtime must always stand at the same
  * address (it is linked there); Syscall User Dispatch is forgotten by both and armed again.
+ * With ptrace nothing is armed here: the tracer (exo_um/kernel/tracing.py) sends a thread to
+ * exo_entry itself. A guest's forks and execs stay traced; what the kernel process starts waits
+ * until the tracer has it.
  * Sources: Documentation/admin-guide/syscall-user-dispatch.rst, seccomp(2).
  */
 #include <linux/filter.h>
@@ -11,7 +14,9 @@
 
 #include "intercept.h"
 
-extern const char __executable_start[], etext[];
+#define FUTEX_WAIT_ 0
+
+extern const char __executable_start[], etext[], exo_entry[];
 
 void exo_intercept_arm(void)
 {
@@ -26,8 +31,18 @@ void exo_intercept_arm(void)
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
 
+static void await_tracer(void)
+{
+    uint32_t *traced = &area()->task->traced;
+    store_release(&KR->entry, (uint64_t)exo_entry);
+    while (load_acquire(traced) == 0)
+        HOST_4(__NR_futex, traced, FUTEX_WAIT_, 0, 0);
+}
+
 long exo_intercept_init(void)
 {
+    if (exo_mm.intercept == EXO_INTERCEPT_PTRACE)
+        await_tracer();
     if (exo_mm.intercept != EXO_INTERCEPT_SECCOMP)
         return 0;
     uint64_t start = (uint64_t)__executable_start, end = (uint64_t)etext;

@@ -6,7 +6,8 @@
 
 /* For the calling thread; needed again after every clone in dispatch mode. */
 void exo_intercept_arm(void);
-/* Once per instance, in its first process: installs the filter in seccomp mode. 0 or -errno. */
+/* In what the kernel process starts: installs the filter in seccomp mode, waits for the tracer in
+ * ptrace mode. 0 or -errno. */
 long exo_intercept_init(void);
 
 #endif

@@ -42,6 +42,8 @@ enum {
 #define SA_NOCLDWAIT_ 0x2UL
 #define SA_SIGINFO_ 0x4UL
 #define SA_EXPOSE_TAGBITS_ 0x800UL
+/* Everything that a kernel keeps of sa_flags, SA_RESTORER included. */
+#define SA_KNOWN_ 0xdc000807UL
 #define SA_RESTORER_ 0x04000000UL
 #define SA_ONSTACK_ 0x08000000UL
 #define SA_RESTART_ 0x10000000UL
@@ -58,6 +60,8 @@ enum {
 #define SI_ASYNCNL_ (-60)
 #define SYS_SECCOMP_ 1
 #define SYS_USER_DISPATCH_ 2
+
+#define TRAP_TRACE_ 2
 
 #define SS_ONSTACK_ 1
 #define SS_DISABLE_ 2

@@ -31,7 +31,7 @@ struct boot {
     char *path;
     uint32_t slot;
     int exe, interp;
-    bool first;
+    bool first; /* started by the kernel process */
 };
 
 static uint64_t now_ns(void)
@@ -43,7 +43,7 @@ static uint64_t now_ns(void)
 
 static void note_phase(const struct boot *boot, enum exo_boot_phase phase)
 {
-    if (boot->first)
+    if (boot->first && KR->stats.boot_ns[phase] == 0)
         KR->stats.boot_ns[phase] = now_ns();
 }
 
@@ -128,6 +128,8 @@ static void attach(const struct boot *boot)
         task->flags |= EXO_TASK_EXECED;
     task->flags = exo_mdwe_inherit(task->flags);
     task->robust_list = 0;
+    if (task->host_pgid == 0) /* leads a session of its own; who started it could not know */
+        task->host_pgid = (uint32_t)tid;
     store_release(&task->state, EXO_TASK_ALIVE);
     exo_mm.tasks = 1;
     struct k_stack alt = exo_area_altstack(mine);
@@ -320,7 +322,7 @@ noreturn void exo_loader(uint64_t *stack)
     parse(&boot, stack);
     uint64_t started = boot.first ? now_ns() : 0;
     map_region();
-    if (boot.first)
+    if (boot.first && KR->stats.boot_ns[EXO_BOOT_LOADER] == 0)
         KR->stats.boot_ns[EXO_BOOT_LOADER] = started;
     attach(&boot);
     note_phase(&boot, EXO_BOOT_REGION);

@@ -1,8 +1,7 @@
 /* Calls that the host serves: the same call, with fds, pids and paths translated by the table. */
 #include "path.h"
+#include "process.h"
 #include "translate.h"
-
-long exo_pass(long a, long b, long c, long d, long e, long f);
 
 /* No row's pid names a group: what the host makes of a negative one does not depend on which. */
 static long translate_pid(long value)

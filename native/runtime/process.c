@@ -101,6 +101,53 @@ SYSCALL(setsid)
     return (long)me->tgid;
 }
 
+/* The caller's real user id, which siginfo names. */
+static uint32_t own_uid(void)
+{
+    struct exo_area *mine = area();
+    if (!mine->uid_known)
+        mine->uid = (uint32_t)HOST_0(__NR_getuid);
+    mine->uid_known = 1;
+    return mine->uid;
+}
+
+/* To the calling thread: needs no host call if a handler is to run. */
+static long signal_self(int sig, int code)
+{
+    struct exo_area *mine = area();
+    if (sig < 1 || sig > 64)
+        return EXO_BY_HOST;
+    struct k_siginfo info = {.signo = sig, .code = code};
+    info.pid = (int32_t)mine->tgid;
+    info.uid = own_uid();
+    return exo_signal_self(&info);
+}
+
+/* Nobody else could take a signal to this process. */
+static bool is_only_thread(void)
+{
+    const struct exo_area *mine = area();
+    return load_relaxed(&exo_mm.tasks) <= 1 && mine->task == mine->leader;
+}
+
+SYSCALL(setuid)
+{
+    area()->uid_known = 0;
+    return exo_pass(a, b, c, d, e, f);
+}
+
+SYSCALL(setreuid)
+{
+    area()->uid_known = 0;
+    return exo_pass(a, b, c, d, e, f);
+}
+
+SYSCALL(setresuid)
+{
+    area()->uid_known = 0;
+    return exo_pass(a, b, c, d, e, f);
+}
+
 /* Signals one process; exo's init takes none, as a pid 1 without handlers. */
 static long kill_slot(uint32_t slot, int sig)
 {
@@ -154,6 +201,11 @@ SYSCALL(kill)
         return slot == 0 && pid != 1 ? -ESRCH : -EINVAL;
     if (pid == 1)
         return 0;
+    if (slot == area()->slot && is_only_thread()) {
+        long error = signal_self(sig, SI_USER_);
+        if (error != EXO_BY_HOST)
+            return error;
+    }
     return slot == 0 ? -ESRCH : kill_slot(slot, sig);
 }
 
@@ -177,6 +229,11 @@ static long kill_thread(const struct exo_task *task, int sig)
         struct exo_task *leader = &KR->tasks[task->leader_slot];
         long error = exo_trace_stop_or_cont(leader, &KR->tasks[task - KR->tasks], sig);
         if (error <= 0)
+            return error;
+    }
+    if (task == area()->task) {
+        long error = signal_self(sig, SI_TKILL_);
+        if (error != EXO_BY_HOST)
             return error;
     }
     return HOST_3(__NR_tgkill, task->host_tgid, task->host_tid, sig);
@@ -234,7 +291,7 @@ SYSCALL(rt_sigqueueinfo)
 {
     struct k_siginfo info;
     struct exo_task *task;
-    long error = read_info(&info, (uint64_t)c, (int)b, (uint32_t)a == area()->tgid);
+    long error = read_info(&info, (uint64_t)c, (int)b, (uint32_t)a == area()->tid);
     if (error == 0)
         error = to_thread(0, (int)a, &task);
     return error ? (error == -EINVAL ? -ESRCH : error)

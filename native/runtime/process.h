@@ -7,4 +7,7 @@
 /* Slot of the process behind a host pidfd; 0 if it is not of this instance. */
 uint32_t exo_slot_of_pidfd(int host_pidfd);
 
+/* pass.c: the call in progress, as the host serves it. */
+long exo_pass(long a, long b, long c, long d, long e, long f);
+
 #endif

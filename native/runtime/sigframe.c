@@ -9,26 +9,42 @@
 #define HEADER_SIZE 64
 #define SW_OFFSET 464 /* sw_reserved within the legacy area */
 #define RED_ZONE 128
+#define CODE_SEGMENT 0x33
+#define STACK_SEGMENT 0x2b
+#define RESTORED_FLAGS 0x40cd5UL /* AC, OF, DF, SF, ZF, AF, PF, CF: what sigreturn may set */
+#define HIGHEST_ADDRESS 0x7ffffffff000UL
 
 extern long exo_xsave(uint64_t to, uint64_t features);
-extern void exo_xrstor(const void *from, uint64_t features);
-extern noreturn void host_sigreturn(struct k_ucontext *uc);
+extern long exo_xrstor(const void *from, uint64_t features);
+extern noreturn void exo_resume_full(void);
+/* Comes back, with -EXO_ERESTART, only if a signal has been stashed. */
+extern long host_sigreturn(struct k_ucontext *uc);
+
+static bool within(const struct k_stack *stack, uint64_t rsp)
+{
+    return rsp > stack->sp && rsp - stack->sp <= stack->size;
+}
 
 bool exo_on_altstack(const struct exo_area *mine, uint64_t rsp)
 {
-    const struct k_stack *alt = &mine->altstack;
-    return !(alt->flags & (SS_DISABLE_ | SS_AUTODISARM_)) && rsp > alt->sp &&
-           rsp - alt->sp <= alt->size;
+    return !(mine->altstack.flags & SS_AUTODISARM_) && within(&mine->altstack, rsp);
 }
 
-static uint64_t choose_stack(const struct exo_regs *regs, const struct exo_delivery *what)
+/* Where the frame goes; false if that is an alternate stack in which it does not fit. */
+static bool place(const struct exo_regs *regs, const struct exo_delivery *what,
+                  const struct exo_sw_bytes *sw, uint64_t *top, uint64_t *fpstate, uint64_t *at)
 {
     const struct exo_area *mine = area();
-    uint64_t sp = regs->rsp - RED_ZONE;
-    bool usable = !(mine->altstack.flags & SS_DISABLE_);
-    if ((what->action->flags & SA_ONSTACK_) && usable && !exo_on_altstack(mine, regs->rsp))
-        sp = mine->altstack.sp + mine->altstack.size;
-    return sp;
+    bool on_it = exo_on_altstack(mine, regs->rsp);
+    *top = regs->rsp - RED_ZONE;
+    if ((what->action->flags & SA_ONSTACK_) && mine->altstack.size != 0 &&
+        !exo_on_altstack(mine, *top)) {
+        *top = mine->altstack.sp + mine->altstack.size;
+        on_it = true;
+    }
+    *fpstate = (*top - sw->extended_size) & ~63UL;
+    *at = ((*fpstate - sizeof(struct k_sigframe)) & ~15UL) - 8;
+    return !on_it || within(&mine->altstack, *at);
 }
 
 /* Writes the vector state to the guest's stack at to, from the host's frame or from the CPU. */
@@ -65,16 +81,15 @@ static void reset_vector_state(const struct exo_delivery *what, const struct exo
 static void fill_ucontext(struct k_ucontext *uc, const struct exo_regs *regs,
                           const struct exo_delivery *what, uint64_t fpstate)
 {
-    struct exo_area *mine = area();
-    memset(uc, 0, sizeof(*uc));
     uc->flags = UC_FP_XSTATE_ | UC_SIGCONTEXT_SS_ | UC_STRICT_RESTORE_SS_;
-    uc->stack = mine->altstack;
-    if (exo_on_altstack(mine, regs->rsp))
-        uc->stack.flags |= SS_ONSTACK_;
+    uc->link = 0;
+    uc->stack = area()->altstack;
     memcpy(&uc->mcontext, regs, offsetof(struct exo_regs, nr));
+    memset((char *)&uc->mcontext + offsetof(struct k_sigcontext, eflags), 0,
+           sizeof(uc->mcontext) - offsetof(struct k_sigcontext, eflags));
     uc->mcontext.eflags = what->eflags;
-    uc->mcontext.cs = 0x33;
-    uc->mcontext.ss = 0x2b;
+    uc->mcontext.cs = what->cs;
+    uc->mcontext.ss = what->ss;
     uc->mcontext.err = what->error_code;
     uc->mcontext.trapno = what->trapno;
     uc->mcontext.cr2 = what->cr2;
@@ -88,18 +103,17 @@ long exo_frame_push(struct exo_regs *regs, const struct exo_delivery *what)
     struct exo_area *mine = area();
     struct exo_sw_bytes sw;
     struct k_sigframe frame;
+    uint64_t top, fpstate, at;
     memcpy(&sw, mine->xstate_format, sizeof(sw));
-    uint64_t sp = choose_stack(regs, what);
-    uint64_t fpstate = (sp - sw.extended_size) & ~63UL;
-    uint64_t at = ((fpstate - sizeof(frame)) & ~15UL) - 8;
-    /* Inside the alternate stack a frame that no longer fits is fatal, as in the host. */
-    if (exo_on_altstack(mine, sp) && at <= mine->altstack.sp)
+    if (!place(regs, what, &sw, &top, &fpstate, &at) || !(what->action->flags & SA_RESTORER_))
         return -EFAULT;
+    bool tells = what->action->flags & SA_SIGINFO_;
     frame.pretcode = what->action->restorer;
     fill_ucontext(&frame.uc, regs, what, fpstate);
-    frame.info = *what->info;
-    if (in_window(at, sp - at) || put_fpstate(fpstate, what, &sw) != 0 ||
-        guest_write(at, &frame, sizeof(frame)) != 0)
+    if (tells)
+        frame.info = *what->info;
+    if (in_window(at, top - at) || put_fpstate(fpstate, what, &sw) != 0 ||
+        guest_write(at, &frame, tells ? sizeof(frame) : offsetof(struct k_sigframe, info)) != 0)
         return -EFAULT;
     reset_vector_state(what, &sw);
     fetch_add(&KR->stats.signals, 1);
@@ -114,31 +128,60 @@ long exo_frame_push(struct exo_regs *regs, const struct exo_delivery *what)
     return 0;
 }
 
-static void restore_altstack(const struct k_stack *stack)
+/* Takes the vector state from the frame, if that is one that only needs the processor. */
+static bool take_fpstate(const struct k_ucontext *uc)
+{
+    struct exo_sw_bytes sw, expected;
+    uint32_t magic2;
+    uint64_t from = uc->mcontext.fpstate;
+    memcpy(&expected, area()->xstate_format, sizeof(expected));
+    return (from & 63) == 0 && expected.magic1 == FP_XSTATE_MAGIC1 &&
+           guest_get(&sw, from + SW_OFFSET) == 0 && memcmp(&sw, &expected, sizeof(sw)) == 0 &&
+           guest_get(&magic2, from + sw.xstate_size) == 0 && magic2 == FP_XSTATE_MAGIC2 &&
+           exo_xrstor((const void *)from, sw.features) == 0;
+}
+
+/* Whether the registers can be loaded without the host's help. */
+static bool is_plain(const struct k_ucontext *uc)
+{
+    const struct k_sigcontext *regs = &uc->mcontext;
+    return (uc->flags & UC_FP_XSTATE_) && regs->cs == CODE_SEGMENT && regs->ss == STACK_SEGMENT &&
+           !(regs->eflags & EXO_TRAP_FLAG) && regs->rip < HIGHEST_ADDRESS &&
+           !in_window(regs->rip, 1);
+}
+
+/* Odd frames: the host judges them, as it would have done. */
+static long return_by_host(struct k_ucontext *uc)
 {
     struct exo_area *mine = area();
-    if (stack->flags & SS_DISABLE_)
-        mine->altstack = (struct k_stack){.flags = SS_DISABLE_};
-    else if (stack->size >= MINSIGSTKSZ_)
-        mine->altstack = (struct k_stack){
-            .sp = stack->sp, .size = stack->size, .flags = stack->flags & SS_AUTODISARM_};
+    long error = exo_mask_change(uc->sigmask);
+    if (error != 0 || mine->stashed)
+        return -EXO_ERESTART;
+    exo_altstack_set(&uc->stack, uc->mcontext.rsp);
+    uc->stack = exo_area_altstack(mine);
+    uc->sigmask = mine->host_mask;
+    if (mine->adopted)
+        exo_trace_sigreturn(uc);
+    return host_sigreturn(uc);
 }
 
 SYSCALL(rt_sigreturn)
 {
     struct exo_area *mine = area();
     struct k_ucontext uc;
-    if (guest_read(&uc, mine->regs.rsp, sizeof(uc)) != 0)
-        exo_signal_kill_self(SIGSEGV_);
-    restore_altstack(&uc.stack);
-    uc.stack = exo_area_altstack(mine);
-    uc.mcontext.cs = 0x33;
-    uc.mcontext.ss = 0x2b;
-    mine->unblockable_blocked = uc.sigmask & SIG_UNBLOCKABLE;
-    uc.sigmask &= ~SIG_UNBLOCKABLE;
-    if (mine->adopted)
-        exo_trace_sigreturn(&uc);
-    if (mine->unblockable_pending != 0)
-        exo_raise_unblocked();
-    host_sigreturn(&uc);
+    if (guest_read(&uc, mine->regs.rsp, sizeof(uc)) != 0) {
+        exo_signal_force_segv();
+        return 0;
+    }
+    if (!is_plain(&uc) || !take_fpstate(&uc))
+        return return_by_host(&uc);
+    long error = exo_mask_change(uc.sigmask);
+    if (error != 0)
+        return error;
+    exo_altstack_set(&uc.stack, uc.mcontext.rsp);
+    memcpy(&mine->regs, &uc.mcontext, offsetof(struct exo_regs, nr));
+    mine->flags = (mine->flags & ~RESTORED_FLAGS) | (uc.mcontext.eflags & RESTORED_FLAGS);
+    if (unlikely(mine->adopted))
+        exo_trace_sigreturned();
+    exo_resume_full();
 }

@@ -1,10 +1,8 @@
-/* Signals between host and guest.
+/* Delivery of signals: from the host to the guest.
  *
- * The host's disposition of a signal is the guest's, except that a guest handler becomes
- * exo_host_handler, and that SIGSYS, SIGSEGV and SIGBUS always come here. The host's mask is the
- * guest's without those three. A signal that finds the thread in guest code is delivered at once;
- * one that finds it in the runtime is stashed, everything is blocked (so there is never a second),
- * and exo_exit_work() delivers it on the way out.
+ * A signal that finds the thread in guest code is delivered at once; one that finds it in the
+ * runtime is stashed, everything is blocked (so there is never a second), and exo_exit_work()
+ * delivers it on the way out. One that only the guest has blocked waits (sigmask.c).
  */
 #include "robust.h"
 #include "stub.h"
@@ -12,127 +10,19 @@
 #include "translate.h"
 
 extern const char exo_recheck[], exo_exit_end[], exo_slow_exit[];
+extern const char exo_full_recheck[], exo_full_end[], exo_full_slow[];
 extern const char host_wait_check[], host_wait_syscall[], host_wait_abort[];
 extern const char host_sigreturn_check[], host_sigreturn_syscall[], host_sigreturn_abort[];
-extern const char host_restorer[], __executable_start[], etext[];
+extern const char __executable_start[], etext[];
 
-/* NODEFER: a bad guest address met inside the SIGSEGV handler must come back here. */
-#define HOST_FLAGS (SA_SIGINFO_ | SA_ONSTACK_ | SA_RESTORER_ | SA_NODEFER_)
-#define ALL_BUT_FAULTS (~SIG_UNBLOCKABLE)
-
-/* The kernel process frees the slots of children that the host reaps by itself. */
-static void note_reaping(const struct k_sigaction *action)
-{
-    uint32_t *flags = &area()->leader->flags;
-    if (action->handler == SIG_IGN_ || (action->flags & SA_NOCLDWAIT_))
-        fetch_or(flags, EXO_TASK_AUTO_REAPS);
-    else
-        fetch_and(flags, ~(uint32_t)EXO_TASK_AUTO_REAPS);
-    if (action->handler == SIG_IGN_ || (action->flags & SA_NOCLDSTOP_))
-        fetch_or(flags, EXO_TASK_NO_CHILD_STOPS);
-    else
-        fetch_and(flags, ~(uint32_t)EXO_TASK_NO_CHILD_STOPS);
-}
+#define CODE_SEGMENT 0x33
+#define STACK_SEGMENT 0x2b
+/* Off in a handler, as the host has it: the direction flag too. */
+#define CLEARED_FLAGS (0x400UL | EXO_TRAP_FLAG)
 
 static bool in_runtime(uint64_t rip)
 {
     return rip >= (uint64_t)__executable_start && rip < (uint64_t)etext;
-}
-
-static long host_sigaction(int sig, const struct k_sigaction *new, struct k_sigaction *old)
-{
-    return host_call_early(__NR_rt_sigaction, sig, (long)new, (long)old, 8, 0, 0);
-}
-
-void exo_action_to_host(int sig, const struct k_sigaction *action)
-{
-    struct k_sigaction host = {.handler = action->handler,
-                               .flags = action->flags & (SA_NOCLDSTOP_ | SA_NOCLDWAIT_),
-                               .mask = ALL_BUT_FAULTS};
-    bool traced = area()->sighand->traced && !(sig == SIGCHLD_ && action->handler == SIG_IGN_);
-    bool own = (SIG_UNBLOCKABLE & SIG_BIT(sig)) || traced ||
-               (action->handler == SIG_DFL_ && exo_robust_guards(sig));
-    if (own || (action->handler != SIG_DFL_ && action->handler != SIG_IGN_)) {
-        host.handler = (uint64_t)exo_host_handler;
-        host.flags |= HOST_FLAGS | (action->flags & SA_RESTART_);
-        if (traced && action->handler <= SIG_IGN_)
-            host.flags |= SA_RESTART_;
-        host.restorer = (uint64_t)host_restorer;
-    }
-    host_sigaction(sig, &host, NULL);
-    if (sig == SIGCHLD_)
-        note_reaping(action);
-}
-
-/* What the guest has set for sig, or, if it has not, what it got from whoever executed it. */
-struct k_sigaction exo_action_get(struct exo_sighand *hand, int sig)
-{
-    if (!(hand->known & SIG_BIT(sig))) {
-        hand->actions[sig - 1] =
-            (struct k_sigaction){.handler = hand->inherited & SIG_BIT(sig) ? SIG_IGN_ : SIG_DFL_};
-        fetch_or(&hand->known, SIG_BIT(sig));
-    }
-    return hand->actions[sig - 1];
-}
-
-/* Installs what the runtime needs, keeping the guest's inherited view. */
-void exo_signal_init(void)
-{
-    static const int own[] = {SIGSEGV_, SIGBUS_, SIGSYS_};
-    struct exo_sighand *hand = area()->sighand;
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-        struct k_sigaction action = exo_action_get(hand, own[i]);
-        exo_action_to_host(own[i], &action);
-    }
-    struct k_sigaction child = exo_action_get(hand, SIGCHLD_);
-    note_reaping(&child);
-}
-
-/* CLONE_CLEAR_SIGHAND: handlers back to the default, ignored ones stay ignored. */
-void exo_actions_clear(struct exo_sighand *hand)
-{
-    struct k_sigaction none = {0};
-    for (int sig = 1; sig <= 64; sig++) {
-        if (!(hand->known & SIG_BIT(sig)) || hand->actions[sig - 1].handler <= SIG_IGN_)
-            continue;
-        hand->actions[sig - 1] = none;
-        exo_action_to_host(sig, &none);
-    }
-}
-
-/* The host resets handlers at exec, ours for what the guest ignores too: the next program is told. */
-void exo_actions_before_exec(struct exo_sighand *hand)
-{
-    uint64_t ignored = hand->inherited & ~hand->known;
-    for (int sig = 1; sig <= 64; sig++)
-        if ((hand->known & SIG_BIT(sig)) && hand->actions[sig - 1].handler == SIG_IGN_)
-            ignored |= SIG_BIT(sig);
-    area()->leader->ignored = ignored;
-}
-
-static uint64_t swap_mask(uint64_t mask)
-{
-    uint64_t old = 0;
-    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, &old, 8);
-    return old;
-}
-
-uint64_t exo_mask_block_all(void)
-{
-    return swap_mask(ALL_BUT_FAULTS);
-}
-
-/* Faults too: for where the thread does not know who it is, and touches no guest memory. With a
- * signal stashed already the mask is not the guest's: -EXO_ERESTART. */
-long exo_mask_block_everything(uint64_t *old)
-{
-    uint64_t all = ~0UL;
-    return host_wait(__NR_rt_sigprocmask, SIG_SETMASK_, (long)&all, (long)old, 8, 0, 0);
-}
-
-void exo_mask_set(uint64_t mask)
-{
-    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
 }
 
 /* Dies of sig as the host's default action has it: status, core dump flag and all. */
@@ -144,7 +34,7 @@ noreturn void exo_signal_kill_self(int sig)
         exo_trace_end((uint32_t)sig, true);
     exo_trace_tracer_ends();
     exo_robust_release_all();
-    host_sigaction(sig, &none, NULL);
+    exo_host_sigaction(sig, &none, NULL);
     HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
     HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
     HOST_1(__NR_exit_group, 128 + sig); /* only if the signal does not kill */
@@ -161,10 +51,7 @@ static bool is_fault(int sig, const struct k_siginfo *info)
 static uint64_t mask_in_handler(uint64_t mask, int sig, const struct k_sigaction *action)
 {
     mask |= action->mask & ~SIG_ALWAYS;
-    if (!(action->flags & SA_NODEFER_))
-        mask |= SIG_BIT(sig);
-    area()->unblockable_blocked = mask & SIG_UNBLOCKABLE;
-    return mask & ~SIG_UNBLOCKABLE;
+    return action->flags & SA_NODEFER_ ? mask : mask | SIG_BIT(sig);
 }
 
 /* Takes the action for one delivery; SA_RESETHAND falls back to the default. */
@@ -184,24 +71,30 @@ static void remember_xstate(const struct k_ucontext *uc)
     memcpy(area()->xstate_format, (const char *)uc->mcontext.fpstate + 464, 48);
 }
 
-enum default_action { DIES, STOPS, IGNORES };
-
-static enum default_action default_of(int sig)
+/* The frame did not fit: a SIGSEGV instead, if its handler can run. Source: force_sigsegv(). */
+static void push_segv(struct exo_regs *regs, const struct exo_delivery *what)
 {
-    switch (sig) {
-    case SIGCHLD_:
-    case SIGCONT_:
-    case SIGURG_:
-    case SIGWINCH_:
-        return IGNORES;
-    case SIGSTOP_:
-    case SIGTSTP_:
-    case SIGTTIN_:
-    case SIGTTOU_:
-        return STOPS;
-    default:
-        return DIES;
-    }
+    struct k_siginfo info = {.signo = SIGSEGV_, .code = SI_KERNEL_};
+    struct k_sigaction action = take_action(SIGSEGV_);
+    if (what->sig == SIGSEGV_ || action.handler <= SIG_IGN_ || (area()->mask & SIG_BIT(SIGSEGV_)))
+        exo_signal_kill_self(SIGSEGV_);
+    struct exo_delivery segv = *what;
+    segv.sig = SIGSEGV_;
+    segv.info = &info;
+    segv.action = &action;
+    if (exo_frame_push(regs, &segv) != 0)
+        exo_signal_kill_self(SIGSEGV_);
+    exo_mask_grow(mask_in_handler(what->mask, SIGSEGV_, &action));
+}
+
+/* Makes the guest's handler run next. Everything is blocked on the host. */
+static void push(struct exo_regs *regs, struct exo_delivery *what)
+{
+    what->mask = area()->mask;
+    if (exo_frame_push(regs, what) != 0)
+        push_segv(regs, what);
+    else
+        exo_mask_grow(mask_in_handler(what->mask, what->sig, what->action));
 }
 
 /* No handler of the guest's: ignore, or the default action. */
@@ -210,52 +103,20 @@ static void act_by_default(int sig, const struct k_siginfo *info, const struct k
 {
     if (action->handler == SIG_IGN_ && !is_fault(sig, info))
         return;
-    if (default_of(sig) == DIES)
+    if (!area()->sighand->traced || exo_default_of(sig) == EXO_DEFAULT_DIES)
         exo_signal_kill_self(sig);
-    if (default_of(sig) == IGNORES)
-        return;
-    if (area()->adopted) {
-        struct exo_stopped at;
-        exo_stopped_in_handler(&at, uc);
-        exo_trace_group_stop(&at, sig);
-        exo_stopped_return(&at, uc);
-    } else {
-        HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
-    }
-}
-
-/* The tracer's choice of what to deliver instead. */
-static int ask_tracer_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
-{
-    struct exo_stopped at;
-    exo_stopped_in_handler(&at, uc);
-    sig = exo_trace_signal(&at, sig, info);
-    exo_stopped_return(&at, uc);
-    return sig;
-}
-
-/* A step into a handler ends at its first instruction. */
-static void stop_at_handler(struct k_ucontext *uc)
-{
-    struct exo_stopped at;
-    struct k_siginfo info = {.signo = SIGTRAP_, .code = SIGTRAP_};
-    info.pid = (int32_t)area()->tid;
-    exo_stopped_in_handler(&at, uc);
-    int sig = exo_trace_stop(&at, SIGTRAP_, &info);
-    exo_stopped_return(&at, uc);
-    if (sig != 0)
-        exo_trace_queue(sig);
+    if (exo_default_of(sig) == EXO_DEFAULT_STOPS)
+        exo_trace_default_stop_now(sig, uc);
 }
 
 /* The thread was in guest code: the guest's handler runs as soon as the host handler returns. */
 static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
 {
-    if (area()->adopted && (sig = ask_tracer_now(sig, info, uc)) == 0)
+    struct exo_area *mine = area();
+    if (unlikely(mine->adopted) && (sig = exo_trace_ask_now(sig, info, uc)) == 0)
         return;
     struct k_sigaction action = take_action(sig);
-    struct exo_area *mine = area();
-    uint64_t blocked = mine->unblockable_blocked;
-    if (is_fault(sig, info) && (blocked & SIG_BIT(sig)))
+    if (is_fault(sig, info) && (mine->mask & SIG_BIT(sig)))
         action.handler = SIG_DFL_;
     if (action.handler <= SIG_IGN_) {
         act_by_default(sig, info, &action, uc);
@@ -264,317 +125,347 @@ static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
     struct exo_regs regs;
     memcpy(&regs, &uc->mcontext, offsetof(struct exo_regs, nr));
     exo_stub_hide(&regs);
+    if (is_fault(sig, info) && info->address == uc->mcontext.rip)
+        info->address = regs.rip;
     struct exo_delivery what = {.sig = sig,
                                 .info = info,
                                 .action = &action,
-                                .mask = uc->sigmask | blocked,
                                 .error_code = uc->mcontext.err,
                                 .trapno = uc->mcontext.trapno,
                                 .cr2 = uc->mcontext.cr2,
                                 .fpstate = uc->mcontext.fpstate,
-                                .eflags = uc->mcontext.eflags & ~(mine->steps ? EFLAGS_TF : 0)};
-    if (exo_frame_push(&regs, &what) != 0)
-        exo_signal_kill_self(SIGSEGV_);
+                                .eflags = uc->mcontext.eflags & ~(mine->steps ? EXO_TRAP_FLAG : 0),
+                                .cs = uc->mcontext.cs,
+                                .ss = uc->mcontext.ss};
+    push(&regs, &what);
     memcpy(&uc->mcontext, &regs, offsetof(struct exo_regs, nr));
-    uc->mcontext.eflags &= ~0x500UL; /* direction and trap flag off, as the host does */
-    uc->sigmask = mask_in_handler(what.mask, sig, &action);
-    if (exo_trace_steps())
-        stop_at_handler(uc);
+    uc->mcontext.eflags &= ~CLEARED_FLAGS;
+    uc->mcontext.cs = CODE_SEGMENT;
+    uc->mcontext.ss = STACK_SEGMENT;
+    uc->sigmask = mine->host_mask;
+    if (unlikely(mine->steps))
+        exo_trace_stop_at_handler(uc);
 }
 
-/* Found in the runtime, by a signal that waits for the way out: a call must not begin to wait, nor
- * go on waiting. */
-static void redirect(struct k_ucontext *uc)
+/* The thread was in the runtime: whatever it was about to do, it looks for signals first. */
+static void turn_back(struct k_ucontext *uc)
 {
     uint64_t rip = uc->mcontext.rip;
     if (rip >= (uint64_t)exo_recheck && rip < (uint64_t)exo_exit_end)
         uc->mcontext.rip = (uint64_t)exo_slow_exit;
+    else if (rip >= (uint64_t)exo_full_recheck && rip < (uint64_t)exo_full_end)
+        uc->mcontext.rip = (uint64_t)exo_full_slow;
     else if (rip >= (uint64_t)host_wait_check && rip <= (uint64_t)host_wait_syscall)
         uc->mcontext.rip = (uint64_t)host_wait_abort;
     else if (rip >= (uint64_t)host_sigreturn_check && rip <= (uint64_t)host_sigreturn_syscall)
         uc->mcontext.rip = (uint64_t)host_sigreturn_abort;
 }
 
-/* The host has ended a wait for a signal that the guest may never see. */
+/* Of a traced task: the host has ended a wait for a signal that the guest may never see. */
 static void note_interruption(struct k_ucontext *uc)
 {
     if (uc->mcontext.rip == (uint64_t)host_wait_syscall + 2 &&
-        uc->mcontext.rax == (uint64_t)-EINTR && !(area()->pending & EXO_PENDING_SIGNAL))
+        uc->mcontext.rax == (uint64_t)-EINTR && !area()->stashed)
         uc->mcontext.rax = (uint64_t)-EXO_ERESTARTNOHAND;
 }
 
 static void stash(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
 {
     struct exo_area *mine = area();
+    if (unlikely(mine->adopted))
+        note_interruption(uc);
     mine->stash_info = *info;
     mine->stash_info.signo = sig;
-    mine->stash_mask = uc->sigmask;
-    uc->sigmask = ALL_BUT_FAULTS;
-    if (mine->adopted)
-        note_interruption(uc);
-    fetch_or(&mine->pending, EXO_PENDING_SIGNAL);
-    redirect(uc);
+    store_relaxed(&mine->stashed, 1);
+    uc->sigmask = EXO_ALL_BUT_FAULTS;
+    turn_back(uc);
 }
 
-/* Does what the record asks for, until nothing more can come before the guest's code goes on. */
-static void see_to_work(struct k_ucontext *uc)
+/* The host handler itself was interrupted: only one of our three can do that. */
+static bool is_nested(const struct k_ucontext *uc)
+{
+    struct k_stack stack = exo_area_altstack(area());
+    return uc->mcontext.rsp - stack.sp < stack.size;
+}
+
+/* One of our three arrived by kill(2) while the guest has it blocked, or where no second one can be
+ * taken: it waits. The call that it cut short is done again. */
+static bool wait_unblocked(int sig, const struct k_siginfo *info, struct k_ucontext *uc)
 {
     struct exo_area *mine = area();
-    for (;;) {
-        struct exo_stopped at;
-        swap_mask(~0UL);
-        if (!(load_relaxed(&mine->pending) & EXO_PENDING_TRACE))
-            return;
-        fetch_and(&mine->pending, ~(uint32_t)EXO_PENDING_TRACE);
-        swap_mask(ALL_BUT_FAULTS);
-        exo_stopped_in_handler(&at, uc);
-        exo_trace_do_work(&at);
-        exo_stopped_return(&at, uc);
+    bool nested = is_nested(uc), inside = in_runtime(uc->mcontext.rip);
+    if (!(SIG_UNBLOCKABLE & SIG_BIT(sig)) ||
+        !(nested || mine->stashed || (mine->mask & SIG_BIT(sig))))
+        return false;
+    exo_own_add(sig, info);
+    if (nested || !inside || mine->stashed)
+        return true;
+    fetch_or(&mine->pending, EXO_PENDING_AGAIN);
+    if (uc->mcontext.rip == (uint64_t)host_wait_syscall + 2 && uc->mcontext.rax == (uint64_t)-EINTR)
+        uc->mcontext.rax = (uint64_t)-EXO_ERESTART;
+    turn_back(uc);
+    return true;
+}
+
+/* Delivers, or stashes, what had to wait for this host handler's end. */
+static void take_waiting(struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    struct k_siginfo info;
+    while (!mine->stashed && unlikely((mine->own_pending & ~mine->mask) != 0)) {
+        exo_pending_take(&info, mine->own_pending & ~mine->mask);
+        if (in_runtime(uc->mcontext.rip))
+            stash(info.signo, &info, uc);
+        else
+            deliver_now(info.signo, &info, uc);
     }
 }
 
 /* Another runtime calls: EXO_SI_TRACE or EXO_SI_WAKE. */
 static void answer(int code, struct k_ucontext *uc)
 {
-    struct exo_area *mine = area();
     bool inside = in_runtime(uc->mcontext.rip), wake = code == EXO_SI_WAKE;
-    remember_xstate(uc);
     if (!inside && wake)
         return;
-    fetch_or(&mine->pending, wake ? EXO_PENDING_WAKE : EXO_PENDING_TRACE);
-    if (!inside) {
-        see_to_work(uc);
-        return;
-    }
+    fetch_or(&area()->pending, wake ? EXO_PENDING_AGAIN : EXO_PENDING_TRACE);
+    if (!inside)
+        return; /* exo_host_handler() does what there is to do */
     note_interruption(uc);
-    redirect(uc);
+    turn_back(uc);
 }
 
-/* Where such a signal's siginfo waits. */
-static size_t unblockable_index(int sig)
-{
-    return sig == SIGBUS_ ? 0 : sig == SIGSEGV_ ? 1 : sig == SIGTRAP_ ? 3 : 2;
-}
-
-/* One of our three arrived by kill(2) while the guest has it blocked, or on top of a stashed one:
- * it waits here. */
-static bool wait_unblocked(int sig, const struct k_siginfo *info)
-{
-    struct exo_area *mine = area();
-    bool busy = (SIG_UNBLOCKABLE & SIG_BIT(sig)) && (mine->pending & EXO_PENDING_SIGNAL);
-    if (is_fault(sig, info) || (!busy && !(mine->unblockable_blocked & SIG_BIT(sig))))
-        return false;
-    if (!(mine->unblockable_pending & SIG_BIT(sig)))
-        mine->unblockable_info[unblockable_index(sig)] = *info;
-    mine->unblockable_pending |= SIG_BIT(sig);
-    return true;
-}
-
-void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+static void arrived(int sig, struct k_siginfo *info, struct k_ucontext *uc)
 {
     bool inside = in_runtime(uc->mcontext.rip);
-    /* The runtime's own calls never trap: inside, this is one that exo_sigsys_force() has sent. */
-    if (sig == SIGSYS_ && !inside &&
-        (info->code == SYS_SECCOMP_ || info->code == SYS_USER_DISPATCH_)) {
-        exo_trap(info, uc);
-        return;
-    }
-    if (sig == SIGSYS_ && info->code == EXO_SI_DIE)
-        exo_signal_kill_self(SIGKILL_);
-    if (sig == EXO_CALLING && (info->code == EXO_SI_TRACE || info->code == EXO_SI_WAKE)) {
-        answer(info->code, uc);
-        return;
-    }
-    remember_xstate(uc);
-    if (sig == EXO_CALLING && area()->task->tracer != 0) /* a call may have been dropped for it */
-        fetch_or(&area()->pending, EXO_PENDING_TRACE);
-    bool watched = area()->adopted && exo_trace_watched(info);
-    if (is_fault(sig, info) && !(watched && inside)) {
+    bool watched = unlikely(area()->adopted) && exo_trace_watched(info);
+    if (sig == SIGTRAP_ && info->code == TRAP_TRACE_) {
+        if (exo_step(uc))
+            return;
+    } else if (is_fault(sig, info) && !(watched && inside)) {
         uint64_t go_on = inside ? exo_fault_fixup(uc) : exo_stub_fault(uc->mcontext.rip);
         if (go_on != 0) {
             uc->mcontext.rip = go_on;
             return;
         }
-        if (inside) { /* a sigframe the host will not take, or a bug of ours: fatal both */
-            if (uc->mcontext.rip != (uint64_t)host_sigreturn_syscall + 2)
-                exo_say("exo-um: runtime: unexpected fault\n");
+        if (inside) { /* a bug of ours */
+            exo_say("exo-um: runtime: unexpected fault\n");
             exo_signal_kill_self(SIGSEGV_);
         }
-    }
-    if (wait_unblocked(sig, info))
+    } else if (wait_unblocked(sig, info, uc) || exo_signal_hold(sig, info, uc))
         return;
     exo_siginfo_to_guest(info);
     if (inside)
         stash(sig, info, uc);
     else
         deliver_now(sig, info, uc);
-    if (!inside && (area()->adopted || area()->pending != 0))
-        see_to_work(uc);
+}
+
+/* What other runtimes have asked for, until nothing more can come before the guest's code goes on. */
+static void see_to_calls(struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    uint64_t all = ~0UL;
+    for (;;) {
+        HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, 0, 8);
+        if (!(load_relaxed(&mine->pending) & EXO_PENDING_TRACE))
+            return;
+        exo_mask_block_all();
+        exo_trace_work_now(uc);
+        take_waiting(uc);
+    }
+}
+
+static bool is_call_of_runtime(int sig, const struct k_siginfo *info)
+{
+    return sig == EXO_CALLING && (info->code == EXO_SI_TRACE || info->code == EXO_SI_WAKE);
+}
+
+void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+{
+    if (sig == SIGSYS_ && info->code == EXO_SI_DIE)
+        exo_signal_kill_self(SIGKILL_);
+    /* The runtime's own calls never trap: inside, this is one that force_sigsys() has sent. */
+    bool call = sig == SIGSYS_ && !in_runtime(uc->mcontext.rip) &&
+                (info->code == SYS_SECCOMP_ || info->code == SYS_USER_DISPATCH_);
+    struct exo_area *mine = area();
+    if (call)
+        exo_trap(info, uc);
+    else {
+        remember_xstate(uc);
+        if (is_call_of_runtime(sig, info))
+            answer(info->code, uc);
+        else
+            arrived(sig, info, uc);
+        if (sig == EXO_CALLING && mine->task->tracer != 0) /* one may have been dropped for it */
+            fetch_or(&mine->pending, EXO_PENDING_TRACE);
+    }
+    if (is_nested(uc))
+        return;
+    take_waiting(uc);
+    if (unlikely(mine->adopted || mine->pending) && !in_runtime(uc->mcontext.rip))
+        see_to_calls(uc);
 }
 
 /* The call in progress was cut short by the signal: what the guest sees of it. */
 static void settle_call(struct exo_regs *regs, bool handled)
 {
-    bool may = regs->rax == (uint64_t)-EXO_ERESTARTNOHAND;
-    if (may && handled)
+    bool if_ignored = regs->rax == (uint64_t)-EXO_ERESTARTNOHAND;
+    if (if_ignored && handled)
         regs->rax = (uint64_t)-EINTR;
-    if ((regs->rax != (uint64_t)-EXO_ERESTART && !(may && !handled)) || (int)regs->nr == -1)
+    if ((regs->rax != (uint64_t)-EXO_ERESTART && !(if_ignored && !handled)) ||
+        (int)regs->nr == -1) /* no call */
         return;
     regs->rax = regs->nr;
     regs->rip -= 2; /* the syscall instruction, or the jump in its place */
 }
 
-/* Sends again what arrived for the three unblockable signals while the guest had them blocked. */
-int exo_take_unblockable(uint64_t set, struct k_siginfo *info)
+static void default_on_exit(struct exo_area *mine, int sig)
 {
-    struct exo_area *mine = area();
-    uint64_t ready = mine->unblockable_pending & set;
-    if (ready == 0)
-        return 0;
-    int sig = __builtin_ctzl(ready) + 1;
-    mine->unblockable_pending &= ~SIG_BIT(sig);
-    *info = mine->unblockable_info[unblockable_index(sig)];
-    return sig;
-}
-
-void exo_raise_unblocked(void)
-{
-    struct exo_area *mine = area();
-    uint64_t ready = mine->unblockable_pending & ~mine->unblockable_blocked;
-    mine->unblockable_pending &= ~ready;
-    for (int sig = 1; ready != 0 && sig <= 64; sig++)
-        if (ready & SIG_BIT(sig))
-            HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
-}
-
-static void clear_stash(void)
-{
-    fetch_and(&area()->pending, ~(uint32_t)EXO_PENDING_SIGNAL);
-}
-
-static void default_on_exit(int sig)
-{
-    struct exo_area *mine = area();
-    enum default_action what = default_of(sig);
-    bool own = (SIG_UNBLOCKABLE & SIG_BIT(sig)) || exo_robust_guards(sig) || mine->adopted;
-    if (what == DIES && own)
+    bool traced = mine->sighand->traced;
+    if ((SIG_UNBLOCKABLE & SIG_BIT(sig)) || exo_robust_guards(sig) ||
+        (traced && exo_default_of(sig) == EXO_DEFAULT_DIES))
         exo_signal_kill_self(sig);
-    if (what == STOPS && mine->adopted) {
-        struct exo_stopped at;
-        exo_stopped_in_call(&at);
-        exo_trace_group_stop(&at, sig);
-        exo_stopped_go_on(&at);
-    } else if (what != IGNORES) { /* changed meanwhile: the host does the default */
+    if (!traced) /* changed meanwhile: the host does the default */
         HOST_3(__NR_tgkill, mine->leader->host_tgid, mine->core.host_tid, sig);
-    }
+    else if (exo_default_of(sig) == EXO_DEFAULT_STOPS)
+        exo_trace_default_stop_on_exit(sig);
 }
 
-static int ask_tracer_on_exit(int sig, struct k_siginfo *info)
+/* On the way out: everything but our three is blocked. */
+static void deliver_stashed(struct exo_area *mine)
 {
-    struct exo_stopped at;
-    exo_stopped_in_call(&at);
-    sig = exo_trace_signal(&at, sig, info);
-    exo_stopped_go_on(&at);
-    return sig;
-}
-
-/* A step into a handler ends at its first instruction. */
-static void stop_in_handler(void)
-{
-    struct exo_stopped at;
-    struct k_siginfo info = {.signo = SIGTRAP_, .code = SIGTRAP_};
-    info.pid = (int32_t)area()->tid;
-    exo_stopped_in_call(&at);
-    int sig = exo_trace_stop(&at, SIGTRAP_, &info);
-    exo_stopped_go_on(&at);
-    if (sig != 0)
-        exo_trace_queue(sig);
-}
-
-/* Everything but faults is blocked since the signal was stashed. */
-static void deliver_stashed(void)
-{
-    struct exo_area *mine = area();
-    struct exo_regs *regs = &mine->regs;
     struct k_siginfo info = mine->stash_info;
-    struct k_sigaction action = {.handler = SIG_IGN_};
     int sig = info.signo;
-    if (mine->adopted)
-        sig = ask_tracer_on_exit(sig, &info);
-    clear_stash();
-    if (sig != 0)
-        action = take_action(sig);
-    settle_call(regs, action.handler > SIG_IGN_);
-    uint64_t blocked = mine->unblockable_blocked;
-    uint64_t mask = mine->stash_mask;
+    if (unlikely(mine->adopted) && (sig = exo_trace_ask_on_exit(sig, &info)) == 0)
+        return;
+    struct k_sigaction action = take_action(sig);
     if (action.handler <= SIG_IGN_) {
         if (action.handler == SIG_DFL_)
-            default_on_exit(sig);
-        exo_mask_set(mask);
-        if (mine->unblockable_pending != 0)
-            exo_raise_unblocked();
+            default_on_exit(mine, sig);
         return;
     }
+    settle_call(&mine->regs, true);
     struct exo_delivery what = {.sig = sig,
                                 .info = &info,
                                 .action = &action,
-                                .mask = mask | blocked,
-                                .eflags = mine->flags};
-    if (exo_frame_push(regs, &what) != 0)
-        exo_signal_kill_self(SIGSEGV_);
-    mine->flags &= ~0x500UL; /* direction and trap flag off, as the host does */
-    exo_mask_set(mask_in_handler(what.mask, sig, &action));
-    if (mine->unblockable_pending != 0)
-        exo_raise_unblocked();
-    if (exo_trace_steps())
-        stop_in_handler();
+                                .eflags = mine->flags,
+                                .cs = CODE_SEGMENT,
+                                .ss = STACK_SEGMENT};
+    push(&mine->regs, &what);
+    mine->flags &= ~CLEARED_FLAGS;
+    if (unlikely(mine->steps))
+        exo_trace_stop_in_handler();
 }
 
-static void do_work_on_exit(void)
+/* The host's mask as it has to be, unless another signal is stashed. */
+static void restore_mask(struct exo_area *mine)
 {
-    struct exo_stopped at;
-    fetch_and(&area()->pending, ~(uint32_t)EXO_PENDING_TRACE);
-    exo_stopped_in_call(&at);
-    exo_trace_do_work(&at);
-    exo_stopped_go_on(&at);
+    uint64_t all = ~0UL;
+    if (exo_pending_stash(mine->mask) ||
+        host_wait(__NR_rt_sigprocmask, SIG_SETMASK_, (long)&mine->host_mask, 0, 8, 0, 0) == 0)
+        return;
+    /* Something is pending that may not be a signal. */
+    HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &all, 0, 8);
+    exo_mask_set(mine->stashed ? EXO_ALL_BUT_FAULTS : mine->host_mask);
 }
 
-/* On the way out, with something pending. */
-void exo_exit_work(void)
+static void deliver_all(struct exo_area *mine)
 {
-    struct exo_area *mine = area();
-    fetch_and(&mine->pending, ~(uint32_t)EXO_PENDING_WAKE);
-    exo_stub_hide(&mine->regs);
-    if (!mine->set_all) {
-        mine->regs.rcx = mine->regs.rip; /* as the instruction leaves them */
-        mine->regs.r11 = mine->flags;
-    }
-    if (load_relaxed(&mine->pending) & EXO_PENDING_TRACE)
-        do_work_on_exit();
-    if (load_relaxed(&mine->pending) & EXO_PENDING_SIGNAL)
-        deliver_stashed();
-    else
-        settle_call(&mine->regs, false);
-    if (mine->set_all)
+    do
+        deliver_stashed(mine);
+    while (exo_pending_take(&mine->stash_info, ~mine->mask));
+    uint8_t lazy = mine->lazy;
+    mine->lazy = 0; /* or host_wait() would make the masks equal */
+    store_relaxed(&mine->stashed, 0);
+    restore_mask(mine);
+    mine->lazy = lazy;
+}
+
+/* With a signal stashed, a call to be redone, or something for the tracer. Leaves with the host's
+ * mask as it has to be, or with another signal stashed: the caller looks again. */
+static void work(struct exo_area *mine)
+{
+    fetch_and(&mine->pending, (uint8_t)~EXO_PENDING_AGAIN);
+    if (unlikely(load_relaxed(&mine->pending) & EXO_PENDING_TRACE))
+        exo_trace_work_on_exit();
+    if (mine->stashed)
+        deliver_all(mine);
+    settle_call(&mine->regs, false);
+    if (unlikely(mine->set_all))
         fetch_or(&mine->pending, EXO_PENDING_LEAVE);
-    if (load_relaxed(&mine->pending) == EXO_PENDING_LEAVE)
+    if (unlikely(load_relaxed(&mine->pending) == EXO_PENDING_LEAVE) && !mine->stashed)
         exo_trace_leave();
 }
 
-/* A signal stashed just before the host's sigreturn: queued again, it will find the guest's code. */
-void exo_signal_give_back(void)
+void exo_exit_work(void)
 {
     struct exo_area *mine = area();
-    struct k_siginfo info = mine->stash_info;
-    uint32_t pending = exchange(&mine->pending, 0);
-    if (pending & EXO_PENDING_TRACE) { /* not again before the guest's code */
-        struct k_siginfo call = {.signo = EXO_CALLING, .code = EXO_SI_TRACE};
-        swap_mask(~0UL);
-        HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, EXO_CALLING,
-               &call);
+    exo_stub_hide(&mine->regs);
+    if (likely(!mine->set_all)) { /* as the instruction leaves them */
+        mine->regs.rcx = mine->regs.rip;
+        mine->regs.r11 = mine->flags;
     }
-    if (!(pending & EXO_PENDING_SIGNAL))
-        return;
-    exo_siginfo_to_host(&info);
-    HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, info.signo, &info);
+    work(mine);
+}
+
+/* The same where the registers are not those of a call: on the way out of sigreturn. */
+void exo_exit_work_full(void)
+{
+    struct exo_area *mine = area();
+    exo_stub_hide(&mine->regs);
+    mine->regs.nr = ~0UL;
+    work(mine);
+}
+
+void exo_signal_force_segv(void)
+{
+    struct exo_area *mine = area();
+    if (!mine->adopted && ((mine->mask & SIG_BIT(SIGSEGV_)) ||
+                           exo_action_get(mine->sighand, SIGSEGV_).handler <= SIG_IGN_))
+        exo_signal_kill_self(SIGSEGV_);
+    exo_mask_block_all();
+    if (!mine->stashed)
+        mine->stash_info = (struct k_siginfo){.signo = SIGSEGV_, .code = SI_KERNEL_};
+    store_relaxed(&mine->stashed, 1);
+}
+
+/* Only what arrives at once and runs a handler; all else is for the host to decide. */
+long exo_signal_self(const struct k_siginfo *info)
+{
+    struct exo_area *mine = area();
+    struct exo_regs *regs = &mine->regs;
+    uint64_t bit = SIG_BIT(info->signo), before = mine->mask;
+    uint32_t format;
+    memcpy(&format, mine->xstate_format, sizeof(format));
+    if (!(mine->sighand->handled & ~before & bit) || (mine->observe & EXO_OBSERVE_TRACE) ||
+        format == 0)
+        return EXO_BY_HOST;
+    struct k_sigaction action = mine->sighand->actions[info->signo - 1];
+    if (action.handler <= SIG_IGN_)
+        return EXO_BY_HOST;
+    long error = exo_mask_grow_now(mask_in_handler(before, info->signo, &action));
+    if (error != 0)
+        return error;
+    if (mine->stashed) { /* came first: its handler runs, and then this call again */
+        exo_mask_shrink(before);
+        return -EXO_ERESTART;
+    }
+    exo_stub_hide(regs);
+    regs->rax = 0;
+    regs->rcx = regs->rip;
+    regs->r11 = mine->flags;
+    struct exo_delivery what = {.sig = info->signo,
+                                .info = info,
+                                .action = &action,
+                                .mask = before,
+                                .eflags = mine->flags,
+                                .cs = CODE_SEGMENT,
+                                .ss = STACK_SEGMENT};
+    if (exo_frame_push(regs, &what) != 0) {
+        exo_mask_change(before);
+        exo_signal_force_segv();
+        return 0;
+    }
+    mine->flags &= ~CLEARED_FLAGS;
+    return 0;
 }

@@ -280,6 +280,17 @@ void exo_stub_hide(struct exo_regs *regs)
     }
 }
 
+bool exo_stub_steps_over(uint64_t rip)
+{
+    struct exo_site site;
+    if (!site_of_stub(rip, &site))
+        return false;
+    uint64_t at = rip - site.stub;
+    if (site.kind == EXO_PATCH_AFTER)
+        return at < site.tail;
+    return at != (site.kind == EXO_PATCH_MOV ? 5 : (uint64_t)site.moved);
+}
+
 /* Whether rip is where a jump was just being written over what comes before a system call. */
 static bool met_first_byte(uint64_t rip)
 {

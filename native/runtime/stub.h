@@ -45,6 +45,8 @@ bool exo_site_overlaps(uint64_t start, uint64_t end);
 void exo_site_restore(uint8_t *copy, uint64_t start, uint64_t end);
 /* Shows regs as if the guest's code had no patch: rip of a stub becomes that of the site. */
 void exo_stub_hide(struct exo_regs *regs);
+/* Whether a step that ended there is none in the guest's own code. */
+bool exo_stub_steps_over(uint64_t rip);
 /* Where a thread goes on that ran into the inside of a patch; 0 if rip is none. */
 uint64_t exo_stub_fault(uint64_t rip);
 

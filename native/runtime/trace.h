@@ -16,7 +16,7 @@
 #define CLD_TRAPPED_ 4
 #define CLD_STOPPED_ 5
 
-#define EFLAGS_TF 0x100UL
+#define EFLAGS_TF EXO_TRAP_FLAG
 #define EXO_ADDRESS_LIMIT 0x7ffffffff000UL /* of the guest's addresses */
 #define EVENT(event) (SIGTRAP_ | (event) << 8)
 
@@ -59,7 +59,7 @@ void exo_stopped_go_on(const struct exo_stopped *at);
 /* In a host signal handler that found guest code. */
 void exo_stopped_in_handler(struct exo_stopped *at, const struct k_ucontext *uc);
 void exo_stopped_return(const struct exo_stopped *at, struct k_ucontext *uc);
-noreturn void exo_trace_leave(void);
+void exo_trace_leave(void);
 
 /* tracee.c: returns the signal that the tracer wants delivered, 0 for none. */
 int exo_trace_stop(struct exo_stopped *at, uint32_t code, const struct k_siginfo *info);
@@ -120,7 +120,22 @@ void exo_trace_executed(uint64_t entry, uint64_t stack);
 long exo_trace_call(void);
 /* Where a filter says SECCOMP_RET_TRACE: true when the call is not to be made, with its result. */
 bool exo_trace_seccomp(uint32_t value, long *result);
+noreturn void exo_trace_sigreturned(void);
 void exo_trace_sigreturn(struct k_ucontext *uc);
+
+/* tracesignal.c: the tracer's say in the delivery of a signal. The choice of what to deliver, 0 for
+ * nothing; _now in the host handler, that found guest code, else on the way out. */
+int exo_trace_ask_now(int sig, struct k_siginfo *info, struct k_ucontext *uc);
+int exo_trace_ask_on_exit(int sig, struct k_siginfo *info);
+/* A step into a handler ends at its first instruction. */
+void exo_trace_stop_at_handler(struct k_ucontext *uc);
+void exo_trace_stop_in_handler(void);
+/* The default action is to stop. */
+void exo_trace_default_stop_now(int sig, struct k_ucontext *uc);
+void exo_trace_default_stop_on_exit(int sig);
+/* EXO_PENDING_TRACE. */
+void exo_trace_work_now(struct k_ucontext *uc);
+void exo_trace_work_on_exit(void);
 long exo_serve_call(uint32_t nr, long a, long b, long c, long d, long e, long f); /* dispatch.c */
 
 #endif

@@ -47,7 +47,7 @@ void exo_trace_begin(void)
     bool own_actions = mine->owns_sighand || load_relaxed(&exo_mm.tasks) == 1;
     mine->adopted = mine->steps = mine->set_all = 0;
     exo_trace_disarm();
-    fetch_and(&mine->pending, ~(uint32_t)(EXO_PENDING_LEAVE | EXO_PENDING_TRACE));
+    fetch_and(&mine->pending, (uint8_t) ~(EXO_PENDING_LEAVE | EXO_PENDING_TRACE));
     if (mine->task->tracer != 0)
         fetch_or(&mine->pending, EXO_PENDING_TRACE);
     else if (own_actions && mine->sighand->traced)

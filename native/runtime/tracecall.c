@@ -1,4 +1,5 @@
 /* System calls of a traced task: the stops at their beginning and end. */
+#include "stub.h"
 #include "trace.h"
 
 #define SKIPPED 0x7fffffff
@@ -37,7 +38,8 @@ static uint32_t begin(void)
     struct exo_trace *me = exo_trace_of(mine->task);
     struct exo_stopped at;
     uint32_t how = me->resume;
-    mine->regs.rcx = mine->regs.rip;
+    exo_stub_hide(&mine->regs);
+    mine->regs.rcx = mine->regs.rip; /* as `syscall` leaves them */
     mine->regs.r11 = mine->flags;
     if (!stops_at_calls(how))
         return (uint32_t)mine->regs.nr;
@@ -148,6 +150,20 @@ bool exo_trace_seccomp(uint32_t value, long *result)
 }
 
 /* rt_sigreturn(2) does not come back: its end, with the registers that it restores. */
+noreturn void exo_trace_sigreturned(void)
+{
+    struct exo_area *mine = area();
+    struct exo_stopped at;
+    mine->regs.nr = ~0UL;
+    exo_stopped_in_call(&at);
+    end(&at);
+    exo_stopped_go_on(&at);
+    mine->set_all = 1;
+    fetch_or(&mine->pending, EXO_PENDING_LEAVE);
+    exo_leave_runtime();
+}
+
+/* The same by the host's sigreturn. */
 void exo_trace_sigreturn(struct k_ucontext *uc)
 {
     struct exo_stopped at;

@@ -10,8 +10,8 @@
 #define ARCH_GET_FS_ 0x1003
 
 extern long exo_xsave(uint64_t to, uint64_t features);
-extern void exo_xrstor(const void *from, uint64_t features);
-extern noreturn void host_sigreturn(struct k_ucontext *uc);
+extern long exo_xrstor(const void *from, uint64_t features);
+extern long host_sigreturn(struct k_ucontext *uc);
 
 /* struct user_regs_struct by what struct exo_regs has of it. */
 static const uint8_t places[][2] = {
@@ -146,24 +146,24 @@ void exo_trace_take_back(struct exo_trace *me, struct exo_stopped *at)
     area()->set_all = 1;
 }
 
-static uint64_t host_mask(void)
-{
-    uint64_t mask = 0;
-    HOST_4(__NR_rt_sigprocmask, SIG_BLOCK_, 0, &mask, 8);
-    return mask;
-}
-
 void exo_stopped_in_call(struct exo_stopped *at)
 {
     const struct exo_area *mine = area();
     at->regs = mine->regs;
     exo_stub_hide(&at->regs);
-    at->regs.rcx = at->regs.rip; /* as `syscall` leaves them */
-    at->regs.r11 = mine->flags;
     at->flags = mine->flags;
     at->fpstate = 0;
-    at->mask = mine->pending & EXO_PENDING_SIGNAL ? mine->stash_mask : host_mask();
-    at->mask |= mine->unblockable_blocked;
+    at->mask = mine->mask;
+}
+
+/* With everything blocked: no signal is stashed between the two. */
+static void change_mask(uint64_t mask)
+{
+    const struct exo_area *mine = area();
+    exo_mask_set(~0UL);
+    exo_mask_shrink(mask);
+    exo_mask_set(mine->stashed ? EXO_ALL_BUT_FAULTS : mine->host_mask);
+    exo_pending_stash(mask);
 }
 
 void exo_stopped_go_on(const struct exo_stopped *at)
@@ -173,11 +173,8 @@ void exo_stopped_go_on(const struct exo_stopped *at)
     mine->flags = at->flags;
     if (!(exo_trace_of(mine->task)->changed & EXO_CHANGED_MASK))
         return;
-    mine->unblockable_blocked = at->mask & SIG_UNBLOCKABLE;
-    if (mine->pending & EXO_PENDING_SIGNAL)
-        mine->stash_mask = at->mask & ~SIG_UNBLOCKABLE;
-    else
-        exo_mask_set(at->mask & ~SIG_UNBLOCKABLE);
+    exo_trace_of(mine->task)->changed &= ~(uint32_t)EXO_CHANGED_MASK;
+    change_mask(at->mask);
 }
 
 void exo_stopped_in_handler(struct exo_stopped *at, const struct k_ucontext *uc)
@@ -190,7 +187,7 @@ void exo_stopped_in_handler(struct exo_stopped *at, const struct k_ucontext *uc)
     if (mine->steps)
         at->flags &= ~EFLAGS_TF;
     at->fpstate = uc->mcontext.fpstate;
-    at->mask = uc->sigmask | mine->unblockable_blocked;
+    at->mask = mine->mask;
 }
 
 void exo_stopped_return(const struct exo_stopped *at, struct k_ucontext *uc)
@@ -198,20 +195,21 @@ void exo_stopped_return(const struct exo_stopped *at, struct k_ucontext *uc)
     struct exo_area *mine = area();
     memcpy(&uc->mcontext, &at->regs, offsetof(struct exo_regs, nr));
     uc->mcontext.eflags = at->flags | (mine->steps ? EFLAGS_TF : 0);
-    uc->sigmask = at->mask & ~SIG_UNBLOCKABLE;
-    mine->unblockable_blocked = at->mask & SIG_UNBLOCKABLE;
+    exo_mask_shrink(at->mask);
+    uc->sigmask = mine->host_mask;
     mine->set_all = 0;
 }
 
-/* To the guest with every register, rcx and r11 too, and with the trap flag where it steps. */
-noreturn void exo_trace_leave(void)
+/* To the guest with every register, rcx and r11 too, and with the trap flag where it steps. Comes
+ * back if something else is to be seen to first. */
+void exo_trace_leave(void)
 {
     struct exo_area *mine = area();
     const struct exo_sw_bytes *sw = format();
     uint8_t *state = exo_trace_xstate(exo_trace_of(mine->task));
     uint32_t magic2 = FP_XSTATE_MAGIC2;
     struct k_ucontext uc = {.flags = UC_FP_XSTATE_ | UC_SIGCONTEXT_SS_ | UC_STRICT_RESTORE_SS_};
-    fetch_and(&mine->pending, ~(uint32_t)EXO_PENDING_LEAVE);
+    fetch_and(&mine->pending, (uint8_t)~EXO_PENDING_LEAVE);
     mine->set_all = 0;
     memset(state, 0, LEGACY_SIZE + 64);
     exo_xsave((uint64_t)state, sw->features);
@@ -223,6 +221,8 @@ noreturn void exo_trace_leave(void)
     uc.mcontext.ss = 0x2b;
     uc.mcontext.fpstate = (uint64_t)state;
     uc.stack = exo_area_altstack(mine);
-    uc.sigmask = host_mask();
+    uc.sigmask = mine->host_mask;
     host_sigreturn(&uc);
+    mine->set_all = 1;
+    fetch_or(&mine->pending, EXO_PENDING_LEAVE);
 }

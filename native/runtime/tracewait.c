@@ -88,7 +88,7 @@ static void wake_up(void)
     exo_lock_release(&KR->trace_lock);
     if (called)
         HOST_0(__NR_getpid); /* it comes now at the latest */
-    fetch_and(&mine->pending, ~(uint32_t)EXO_PENDING_WAKE);
+    fetch_and(&mine->pending, (uint8_t)~EXO_PENDING_AGAIN);
 }
 
 static bool is_interrupted(long result)
@@ -117,7 +117,7 @@ bool exo_trace_wait(const struct exo_wanted *want, long options, struct exo_trac
             wake_up();
         if (!is_interrupted(*result))
             return false;
-        if (area()->pending == 0)
+        if (area()->pending == 0 && !area()->stashed)
             continue;
         /* A signal: but news that came with it come first, as in the host. */
         exo_lock_acquire(&KR->trace_lock);

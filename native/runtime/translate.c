@@ -37,20 +37,29 @@ static bool holds_pid(const struct k_siginfo *info)
            info->code == SI_MESGQ_;
 }
 
+/* A number that a guest made up is marked on its way through the host; no host pid has this bit. */
+#define MADE_UP 0x40000000
+
 void exo_siginfo_to_guest(struct k_siginfo *info)
 {
     if (info->signo == SIGCHLD_ && info->code <= EXO_SI_CHILD && info->code >= EXO_SI_CHILD - 6) {
         info->code = EXO_SI_CHILD - info->code; /* a tracee's: the pid is exo's */
         return;
     }
-    if (holds_pid(info))
+    if (!holds_pid(info))
+        return;
+    if (info->pid > 0 && (info->pid & MADE_UP))
+        info->pid &= ~MADE_UP;
+    else
         info->pid = (int32_t)exo_tid_of((uint32_t)info->pid);
 }
 
 void exo_siginfo_to_host(struct k_siginfo *info)
 {
-    if (holds_pid(info))
-        info->pid = (int32_t)exo_host_of((uint32_t)info->pid);
+    if (!holds_pid(info))
+        return;
+    uint32_t host = exo_host_of((uint32_t)info->pid);
+    info->pid = host == 0 && info->pid > 0 ? info->pid | MADE_UP : (int32_t)host;
 }
 
 struct exo_fd *exo_fd_entry(int fd)

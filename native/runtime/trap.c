@@ -5,8 +5,25 @@
 #define AUDIT_ARCH_X86_64 0xc000003e
 
 extern const char exo_entry[];
-extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[];
-extern const char guest_exchange_insn[];
+extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[],
+    exo_xrstor_insn[], guest_exchange_insn[];
+
+/* The call itself is not stepped through: the flag is back when the guest is. */
+static void step_later(struct k_sigcontext *regs)
+{
+    regs->eflags &= ~EXO_TRAP_FLAG;
+    if (!area()->steps) /* a tracer's step ends with the call */
+        area()->observe |= EXO_OBSERVE_STEP;
+}
+
+bool exo_step(struct k_ucontext *uc)
+{
+    uint64_t rip = uc->mcontext.rip;
+    if (rip != (uint64_t)exo_entry)
+        return exo_stub_steps_over(rip);
+    step_later(&uc->mcontext);
+    return true;
+}
 
 /* Goes on as if the site had jumped to its stub; patches it so that it will. */
 void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
@@ -16,9 +33,9 @@ void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
         regs->rax = (uint64_t)-ENOSYS; /* int $0x80 and the like: 32-bit calls are not served */
         return;
     }
+    if (regs->eflags & EXO_TRAP_FLAG)
+        step_later(regs);
     regs->rax = (uint32_t)info->syscall;
-    if (area()->steps) /* not through the runtime */
-        regs->eflags &= ~0x100UL;
     exo_patch_trapped(regs->rip - 2, regs->rax);
     regs->rcx = exo_return_address(regs->rip);
     regs->rip = (uint64_t)exo_entry;
@@ -30,7 +47,8 @@ uint64_t exo_fault_fixup(struct k_ucontext *uc)
 {
     uint64_t rip = uc->mcontext.rip;
     if (rip == (uint64_t)exo_copy_insn || rip == (uint64_t)guest_byte_insn ||
-        rip == (uint64_t)exo_xsave_insn || rip == (uint64_t)guest_exchange_insn)
+        rip == (uint64_t)exo_xsave_insn || rip == (uint64_t)exo_xrstor_insn ||
+        rip == (uint64_t)guest_exchange_insn)
         return (uint64_t)exo_copy_fault;
     return 0;
 }

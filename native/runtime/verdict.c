@@ -38,7 +38,7 @@ static long force_sigsys(int code, int error)
                              .call_address = guest_rip(),
                              .syscall = (int)mine->regs.nr,
                              .arch = AUDIT_ARCH_X86_64};
-    if (action.handler <= SIG_IGN_ || (mine->unblockable_blocked & SIG_BIT(SIGSYS_)))
+    if (action.handler <= SIG_IGN_ || (mine->mask & SIG_BIT(SIGSYS_)))
         exo_signal_kill_self(SIGSYS_);
     long sent = host_wait(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid,
                           SIGSYS_, (long)&info, 0, 0);

@@ -54,7 +54,8 @@ def _open(call: Call, path: bytes, flags: int) -> Answer:
 def _check(flags: int, *, directory: bool) -> None:
     """Refuse what such a file does not allow.
 
-    Errors: EISDIR, ENOTDIR, EEXIST; EACCES, writing (DIFFERS: root may not open such files for writing).
+    Errors: EISDIR, ENOTDIR, EEXIST; EACCES, writing (DIFFERS: root may not open such files for
+    writing).
     """
     writing = flags & os.O_ACCMODE != os.O_RDONLY
     if flags & os.O_CREAT and flags & os.O_EXCL:

@@ -25,8 +25,8 @@ from sidebyside import Launcher, Outcome
 CALLS = Path(__file__).with_name("calls")
 sys.path.insert(1, str(CALLS))
 
-import language
-import systematic
+import language  # noqa: E402
+import systematic  # noqa: E402
 
 GROUPS = ["systematic", *sorted(path.stem for path in CALLS.glob("*.calls"))]
 SHOWN = 40

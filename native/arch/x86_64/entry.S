@@ -6,7 +6,8 @@
  *
  * Rules (signal.c knows these labels):
  *   exo_recheck .. exo_exit_end  only reads area.regs: a signal that arrives here is stashed and
- *                                control goes to exo_slow_exit, as if it had come before the check.
+ *                                control goes to exo_slow_exit, as if it had come before the check;
+ *                                likewise exo_full_recheck .. exo_full_end.
  *   anywhere else in .text       the signal is stashed and found at exo_recheck.
  */
 #include <exo/offsets.h>
@@ -47,11 +48,11 @@ exo_entry:
     call *(%r11, %rax, 8)
 1:  mov %rax, REG(RAX)
 exo_recheck:
-    cmpl $0, %gs:AREA_PENDING
+    cmpw $0, %gs:AREA_PENDING
     jne exo_slow_exit
     mov %gs:AREA_FLAGS, %r11
-    test $0x400, %r11d
-    jnz 4f                      /* the guest's direction flag was set: the slow way */
+    test $0x500, %r11d
+    jnz 4f                      /* the direction or the trap flag was set: the slow way */
     mov %r11d, %ecx             /* popfq is slow: AH for sahf, and an overflow if there was one */
     mov %r11d, %eax
     shl $8, %eax
@@ -60,7 +61,6 @@ exo_recheck:
     mov %cl, %al
     add $0x7f, %al
     sahf
-5:
     mov REG(RDI), %rdi
     mov REG(RSI), %rsi
     mov REG(RDX), %rdx
@@ -71,9 +71,20 @@ exo_recheck:
     mov REG(RSP), %rsp
     mov REG(RIP), %rcx
     jmp *%rcx
-4:  push %r11
-    popfq
-    jmp 5b
+4:  mov REG(RDI), %rdi
+    mov REG(RSI), %rsi
+    mov REG(RDX), %rdx
+    mov REG(R10), %r10
+    mov REG(R8), %r8
+    mov REG(R9), %r9
+    mov REG(RAX), %rax
+    pushq $0x2b                 /* ss */
+    pushq REG(RSP)
+    push %r11
+    pushq $0x33                 /* cs */
+    pushq REG(RIP)
+    mov REG(RIP), %rcx
+    iretq                       /* flags and rip at once: a step ends behind the next instruction */
 exo_exit_end:
 
 2:  call exo_observe
@@ -99,6 +110,41 @@ exo_resume:
     mov REG(R14), %r14
     mov REG(R15), %r15
     jmp exo_recheck
+
+/* void exo_resume_full(void): to the guest with area.flags and every register from area.regs, rcx
+ * and r11 too; as from sigreturn. Only the area has been read when it jumps. */
+    .globl exo_resume_full, exo_full_recheck, exo_full_end, exo_full_slow
+exo_resume_full:
+    mov %gs:AREA_STACK, %rsp
+exo_full_recheck:
+    cmpw $0, %gs:AREA_PENDING
+    jne exo_full_slow
+    pushq %gs:AREA_FLAGS
+    popfq
+    mov REG(R8), %r8
+    mov REG(R9), %r9
+    mov REG(R10), %r10
+    mov REG(R11), %r11
+    mov REG(R12), %r12
+    mov REG(R13), %r13
+    mov REG(R14), %r14
+    mov REG(R15), %r15
+    mov REG(RDI), %rdi
+    mov REG(RSI), %rsi
+    mov REG(RBP), %rbp
+    mov REG(RBX), %rbx
+    mov REG(RDX), %rdx
+    mov REG(RAX), %rax
+    mov REG(RCX), %rcx
+    mov REG(RSP), %rsp
+    jmp *REG(RIP)
+exo_full_end:
+
+exo_full_slow:
+    mov %gs:AREA_STACK, %rsp
+    cld
+    call exo_exit_work_full
+    jmp exo_resume_full
 
 /* void exo_start(uint64_t entry, uint64_t stack): the guest's first instruction, ABI section 3.4. */
     .globl exo_start

@@ -35,7 +35,8 @@ host_call_early:
     ret
 
 /* long host_wait(nr, a, b, c, d, e, f): gives way to signals. A handler that finds rip from
- * host_wait_check to host_wait_syscall moves it to host_wait_abort. */
+ * host_wait_check to host_wait_syscall moves it to host_wait_abort. The host must block what the
+ * guest does before it waits: exo_mask_sync() calls back here, with area.lazy off. */
     .globl host_wait, host_wait_check, host_wait_syscall, host_wait_abort
     .type host_wait, @function
     .p2align 4
@@ -55,7 +56,25 @@ host_wait_syscall:
     syscall
     ret
 host_wait_abort:
-    mov $-EXO_ERESTART, %rax
+    cmpw $0, %gs:AREA_PENDING   /* stashed, again; else it is lazy */
+    jne 1f
+    push %rax
+    push %rdi
+    push %rsi
+    push %rdx
+    push %r10
+    push %r8
+    push %r9
+    call exo_mask_sync
+    pop %r9
+    pop %r8
+    pop %r10
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    pop %rax
+    jmp host_wait_check
+1:  mov $-EXO_ERESTART, %rax
     ret
 
 /* long host_clone_vm(flags, stack, ptid, ctid, tls, area): a child on its own runtime stack. */
@@ -83,25 +102,23 @@ host_clone_vm:
 3:  call exo_child_begin
     jmp exo_resume
 
-/* void host_sigreturn(struct k_ucontext *): the host restores everything from there. A signal that
- * was stashed meanwhile is given back to the host first, which then delivers it to the guest. */
+/* long host_sigreturn(struct k_ucontext *): the host restores everything from there. With a signal
+ * stashed meanwhile it does not: -EXO_ERESTART. */
     .globl host_sigreturn, host_sigreturn_check, host_sigreturn_syscall, host_sigreturn_abort
 host_sigreturn:
+    mov %rsp, %rcx
     mov %rdi, %rsp
 host_sigreturn_check:
-    cmpl $0, %gs:AREA_PENDING
+    cmpw $0, %gs:AREA_PENDING
     jne host_sigreturn_abort
     mov $15, %eax
 host_sigreturn_syscall:
     syscall
     ud2
 host_sigreturn_abort:
-    mov %rsp, %rbx
-    sub $128, %rsp
-    and $-16, %rsp
-    call exo_signal_give_back
-    mov %rbx, %rdi
-    jmp host_sigreturn
+    mov %rcx, %rsp
+    mov $-EXO_ERESTART, %rax
+    ret
 
 /* Return address of the runtime's own host handlers. */
     .globl host_restorer
@@ -141,8 +158,8 @@ guest_exchange_insn:
     movzbl %al, %eax
     ret
 
-/* long exo_xsave(to, features): 0 or -EFAULT; long exo_xrstor(from, features) */
-    .globl exo_xsave, exo_xsave_insn, exo_xrstor
+/* long exo_xsave(to, features): 0 or -EFAULT; long exo_xrstor(from, features): likewise */
+    .globl exo_xsave, exo_xsave_insn, exo_xrstor, exo_xrstor_insn
 exo_xsave:
     mov %esi, %eax
     mov %rsi, %rdx
@@ -155,7 +172,9 @@ exo_xrstor:
     mov %esi, %eax
     mov %rsi, %rdx
     shr $32, %rdx
+exo_xrstor_insn:
     xrstor64 (%rdi)
+    xor %eax, %eax
     ret
 
     .globl exo_text_end

@@ -65,17 +65,18 @@ enum exo_task_state {
 };
 
 enum exo_task_flags {
-    EXO_TASK_LEADER = 1,               /* a process, tid == tgid */
-    EXO_TASK_LEADER_EXITED = 2,        /* the first thread has left, others go on */
-    EXO_TASK_EXECED = 4,               /* has called execve: setpgid by the parent gives EACCES */
-    EXO_TASK_SHARES_VM = 8,            /* vfork or CLONE_VM child, until it execs */
-    EXO_TASK_AUTO_REAPS = 64,          /* SIGCHLD ignored: the host reaps its children by itself */
-    EXO_TASK_SHARES_MEMORY = 32,       /* has writable shared memory: see runtime/robust.c */
-    EXO_TASK_IN_PROC = 128,            /* the working directory is below /proc */
-    EXO_TASK_STRANGERS = 256,          /* exec: host fds may be open that nobody knows of */
-    EXO_TASK_MDWE = 4096,              /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
-    EXO_TASK_MDWE_ONCE = 8192,         /* ... PR_MDWE_NO_INHERIT */
-    EXO_TASK_TRACES = 0x10000,         /* has traced others: wait4 looks for their news too */
+    EXO_TASK_LEADER = 1,         /* a process, tid == tgid */
+    EXO_TASK_LEADER_EXITED = 2,  /* the first thread has left, others go on */
+    EXO_TASK_EXECED = 4,         /* has called execve: setpgid by the parent gives EACCES */
+    EXO_TASK_SHARES_VM = 8,      /* vfork or CLONE_VM child, until it execs */
+    EXO_TASK_AUTO_REAPS = 64,    /* SIGCHLD ignored: the host reaps its children by itself */
+    EXO_TASK_SHARES_MEMORY = 32, /* has writable shared memory: see runtime/robust.c */
+    EXO_TASK_IN_PROC = 128,      /* the working directory is below /proc */
+    EXO_TASK_STRANGERS = 256,    /* exec: host fds may be open that nobody knows of */
+    EXO_TASK_HEARS = 512,        /* ... of AUTO_REAPS: it has a handler that is told their pids */
+    EXO_TASK_MDWE = 4096,        /* prctl(2), PR_MDWE_REFUSE_EXEC_GAIN */
+    EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
+    EXO_TASK_TRACES = 0x10000,   /* has traced others: wait4 looks for their news too */
     EXO_TASK_NO_CHILD_STOPS = 0x20000, /* SA_NOCLDSTOP is set for its SIGCHLD */
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_VFORK_WATCHED = 0x80000,  /* its maker waits for EXO_TASK_SHARES_VM to go */
@@ -114,9 +115,10 @@ struct exo_task {
     uint16_t filter;     /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;    /* A, filter_lock: enum exo_task_security */
     uint8_t reserved;
+    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
     uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
     uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
-    uint32_t reserved2[13];
+    uint32_t reserved2[12];
 };
 
 /* A slot's numbers once more: dense, to be scanned. */
@@ -377,6 +379,7 @@ enum exo_boot_phase {
 enum exo_intercept {
     EXO_INTERCEPT_DISPATCH = 0, /* Syscall User Dispatch */
     EXO_INTERCEPT_SECCOMP = 1,  /* seccomp by instruction pointer */
+    EXO_INTERCEPT_PTRACE = 2,   /* by another process: PTRACE_SYSEMU */
 };
 
 enum exo_kr_flags {
@@ -408,6 +411,7 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t reserved2;
+    uint64_t entry;              /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */

@@ -13,6 +13,7 @@
 #define REGS_R8 0x00
 #define REGS_R9 0x08
 #define REGS_R10 0x10
+#define REGS_R11 0x18
 #define REGS_R12 0x20
 #define REGS_R13 0x28
 #define REGS_R14 0x30
@@ -23,6 +24,7 @@
 #define REGS_RBX 0x58
 #define REGS_RDX 0x60
 #define REGS_RAX 0x68
+#define REGS_RCX 0x70
 #define REGS_RSP 0x78
 #define REGS_RIP 0x80
 #define REGS_NR 0x88

@@ -6,7 +6,8 @@ A case is a line such as
 
 Each step is a Python expression in which calls, the constants of types.toml and the fds of world.h
 have their names. A name before = keeps a result for later steps; ~ before a step shows of its
-result only whether it is an error, p: a process, - nothing. `child` in a case gives it a child that sleeps.
+result only whether it is an error, p: a process, - nothing. `child` in a case gives it a child that
+sleeps.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ MORE = {
 
 class Raw(str):
     """An argument as caller.c reads it."""
+
+    __slots__ = ()
 
 
 # Calls whose result says something of the run: only whether it is 0 or an error is shown.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from language import CALLS, FDS, TYPES
+
 from posix_x.table.schema import Arg, Call
 
 PLAN: dict[str, Any] = tomllib.loads(Path(__file__).with_name("plan.toml").read_text())
@@ -25,10 +26,11 @@ WITHOUT: dict[str, list[str]] = PLAN["without"]
 POINTERS = ["NULL", "BAD", "KERNEL", "NONCANON"]
 LONG_NAME = '"a" * 256'
 PATHS = [
-    '""', '"/"', '"."', '"dir"', '"dir/"', '"dir/inner"', '"file/"', '"file/x"', '"link"', '"link/"',
-    '"dirlink"', '"dirlink/"', '"dangling"', '"loop"', '"loop/x"', '"nowhere"', '"nowhere/x"', '"new/"',
-    '"secret"', '"locked/in"', '"fifo"', '"sock"', '"exe"', '"/dev/null"', '"/proc/self/status"',
-    '"/proc/nowhere"', '"/proc/cpuinfo"', f"{LONG_NAME}", '"dir/" + "a" * 255', '"./" * 2050 + "file"',
+    '""', '"/"', '"."', '"dir"', '"dir/"', '"dir/inner"', '"file/"', '"file/x"', '"link"',
+    '"link/"', '"dirlink"', '"dirlink/"', '"dangling"', '"loop"', '"loop/x"', '"nowhere"',
+    '"nowhere/x"', '"new/"', '"secret"', '"locked/in"', '"fifo"', '"sock"', '"exe"', '"/dev/null"',
+    '"/proc/self/status"', '"/proc/nowhere"', '"/proc/cpuinfo"', f"{LONG_NAME}",
+    '"dir/" + "a" * 255', '"./" * 2050 + "file"',
     'edge("file\\0")', 'edge("file")', 'edge("/")', 'edge("")',
 ]  # fmt: skip
 # Files of the host: only for calls that change nothing of them.

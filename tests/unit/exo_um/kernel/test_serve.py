@@ -243,7 +243,7 @@ def test_loop_sleeps_wakes_and_ends(world: World) -> None:
     guest = world.guest()
     over = Event()
     with ThreadPoolExecutor(1) as executor:
-        loop = executor.submit(world.server.run, over.is_set, 1_000_000)
+        loop = executor.submit(world.server.run, over.is_set, lambda: None, 1_000_000)
         for i in range(200):
             if i % 50 == 0:
                 while not world.instance.region.kr.kernel_sleeping:

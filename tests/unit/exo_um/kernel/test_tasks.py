@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from signal import SIGINT, SIGTERM
 
 import pytest
 
@@ -114,6 +115,6 @@ def test_children_of_this_process() -> None:
 
 def test_whose_signals_are_passed_on(tasks: Tasks) -> None:
     create(tasks, 5001)
-    assert is_for_guest(tasks, 0, NOBODY)
-    assert not is_for_guest(tasks, 0, 5001)
-    assert not is_for_guest(tasks, SI_KERNEL, 0)
+    assert is_for_guest(tasks, SIGTERM, 0, NOBODY)
+    assert not is_for_guest(tasks, SIGTERM, 0, 5001)
+    assert not is_for_guest(tasks, SIGINT, SI_KERNEL, 0)
