@@ -174,6 +174,7 @@ static void seize(void)
 {
     pid_t pid = child(hangs);
     siginfo_t info;
+    CHECK(setpgid(pid, pid) == 0); /* SIGTSTP does not stop an orphaned process group */
     CHECK(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT) == 0);
     CHECK(waitpid(pid, NULL, WNOHANG) == 0);
     CHECK(ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0);
