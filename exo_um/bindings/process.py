@@ -140,6 +140,8 @@ def queue_child_signal(host_tgid: int, code: int, about: tuple[int, int, int]) -
     pid, uid, status = about
     fields = {"number": SIGCHLD, "code": code, "pid": pid, "uid": uid, "status": status}
     lib.exo_host_signal_queue(host_tgid, 0, ffi.new("struct exo_queued *", fields))
+
+
 def signal_task(region: Region, slot: int, tid: int, number: int) -> None:
     """Send a signal to the process of a task. Errors: ESRCH, it is gone; EPERM, EINVAL."""
     check(lib.exo_host_task_signal(region.kr, slot, tid, number))

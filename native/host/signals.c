@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -21,15 +22,24 @@ static uint64_t bit_of(int number)
     return (uint64_t)1 << (number - 1);
 }
 
+/* Whether we started with signal number ignored. The C library keeps two to itself: without it. */
+static bool is_ignored(int number)
+{
+    struct {
+        uint64_t handler, flags, restorer, mask;
+    } action;
+    return syscall(SYS_rt_sigaction, number, NULL, &action, sizeof action.mask) == 0 &&
+           action.handler == (uint64_t)(uintptr_t)SIG_IGN;
+}
+
 static uint64_t ignored_signals(void)
 {
     uint64_t ignored = 0;
     for (int number = 1; number < NSIG; number++) {
-        struct sigaction action;
         /* Python ignores these two before we can see what our caller wanted; the launcher did. */
         if (number == SIGPIPE || number == SIGXFSZ)
             continue;
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        if (is_ignored(number))
             ignored |= bit_of(number);
     }
     return ignored;
