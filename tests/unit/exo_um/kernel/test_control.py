@@ -6,6 +6,7 @@ import array
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -43,7 +44,15 @@ class Served:
 
     def remember(self, joining: Joining) -> tuple[int, int]:
         self.joined.append(joining)
-        return 7, os.posix_spawn("/bin/sleep", ["sleep", "100"], {}, setsid=True)
+        # Other tests, or who started them, may have left signals blocked or ignored.
+        return 7, os.posix_spawn(
+            "/bin/sleep",
+            ["sleep", "100"],
+            {},
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGHUP, signal.SIGTERM],
+        )
 
     def ask(self, request: object, *fds: int) -> tuple[dict[str, Any], list[int]]:
         data = request if isinstance(request, bytes) else json.dumps(request).encode()
