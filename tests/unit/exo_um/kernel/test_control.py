@@ -146,9 +146,9 @@ def test_hanging_up_hangs_the_program_up(served: Served) -> None:
     ended: list[int] = []
     host_pid = next(iter(served.reaper._watched))
     served.client.close()
-    served.control.serve()
     served.reaper.watch(host_pid, ended.append)
-    while not ended:
+    while not ended:  # until the program has executed, it has our end open, too
+        served.control.serve()
         served.reaper.reap()
     assert ended == [1]
     os.close(text)
