@@ -25,6 +25,7 @@ static void handler(int number, siginfo_t *info, void *context)
 __attribute__((noinline)) static int run(struct rseq *rseq)
 {
     int aborted = 0;
+    seen = 0;
     __asm__ volatile(".globl section_begin, section_end, section_abort\n"
                      "mov %[section], %[pointer]\n"
                      "section_begin:\n"
@@ -51,10 +52,8 @@ int main(void)
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &(struct itimerval){{0, 500}, {0, 500}}, NULL);
     long aborted = 0;
-    while (at_abort < 50) {
-        seen = 0;
+    while (at_abort < 50)
         aborted += run(rseq);
-    }
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     printf("seen inside %ld, aborted as often as seen %d\n", inside, aborted >= at_abort);
     pid_t pid = fork();
