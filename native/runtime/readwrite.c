@@ -30,8 +30,9 @@ static long translate_signals(uint64_t from, long size)
 }
 
 /* -1 as fd for the host to refuse, in its own order. */
-static long read_at(long nr, long a, long b, long c, long d, long e, long f, long offset)
+static long read_at(long a, long b, long c, long d, long e, long f, long offset)
 {
+    long nr = (long)area()->regs.nr;
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return host_wait(nr, -1, b, c, d, e, f);
@@ -52,28 +53,28 @@ SYSCALL(read)
     uint16_t flags = entry->flags;
     if (likely(!(flags & (EXO_FD_SIGNALS | EXO_FD_TEXT))))
         return host_wait(__NR_read, entry->host, b, c, 0, 0, 0);
-    long size = read_at(__NR_read, a, b, c, 0, 0, 0, -1);
+    long size = read_at(a, b, c, 0, 0, 0, -1);
     return (flags & EXO_FD_SIGNALS) && size > 0 ? translate_signals((uint64_t)b, size) : size;
 }
 
 SYSCALL(pread64)
 {
-    return read_at(__NR_pread64, a, b, c, d, 0, 0, d < 0 ? 1 : d);
+    return read_at(a, b, c, d, 0, 0, d < 0 ? 1 : d);
 }
 
 SYSCALL(readv)
 {
-    return read_at(__NR_readv, a, b, c, 0, 0, 0, -1);
+    return read_at(a, b, c, 0, 0, 0, -1);
 }
 
 SYSCALL(preadv)
 {
-    return read_at(__NR_preadv, a, b, c, d, e, 0, d < 0 ? 1 : d);
+    return read_at(a, b, c, d, e, 0, d < 0 ? 1 : d);
 }
 
 SYSCALL(preadv2)
 {
-    return read_at(__NR_preadv2, a, b, c, d, e, f, d < -1 ? 1 : d);
+    return read_at(a, b, c, d, e, f, d < -1 ? 1 : d);
 }
 
 SYSCALL(write)
