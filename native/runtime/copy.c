@@ -107,19 +107,25 @@ static bool extra_in_use(uint64_t extra)
     return false;
 }
 
+/* Where the jump of the entry's site i stands, 0 if that part of the code is no longer ours. */
+static uint64_t jump_at(const struct exo_copy_entry *in, uint32_t i)
+{
+    struct exo_site site;
+    describe(in, &table_of(in)[i], &site);
+    uint64_t at = exo_patch_start(&site);
+    return at >= in->start && at + 5 <= in->end ? at : 0;
+}
+
 /* Puts the file's own bytes back: the stubs are about to go. */
 static void restore(const struct exo_copy_entry *in)
 {
-    const struct exo_copy_site *table = table_of(in);
     if (HOST_3(__NR_mprotect, in->start, in->end - in->start,
                PROT_READ_ | PROT_WRITE_ | PROT_EXEC_) != 0)
         return;
     for (uint32_t i = 0; i < exo_copy_at(KR, in->copy)->site_count; i++) {
-        struct exo_site site;
-        describe(in, &table[i], &site);
-        uint64_t at = exo_patch_start(&site);
-        if (at >= in->start && at + 5 <= in->end)
-            memcpy((void *)at, table[i].original, 5);
+        uint64_t at = jump_at(in, i);
+        if (at != 0)
+            memcpy((void *)at, table_of(in)[i].original, 5);
     }
     HOST_3(__NR_mprotect, in->start, in->end - in->start, PROT_READ_ | PROT_EXEC_);
 }
@@ -129,10 +135,8 @@ void exo_copy_undo(void)
     for (uint32_t k = 0; k < entry_high; k++) {
         const struct exo_copy_entry *in = &entries[k];
         for (uint32_t i = 0; in->end != 0 && i < exo_copy_at(KR, in->copy)->site_count; i++) {
-            struct exo_site site;
-            describe(in, &table_of(in)[i], &site);
-            uint64_t at = exo_patch_start(&site);
-            if (at >= in->start && at + 5 <= in->end)
+            uint64_t at = jump_at(in, i);
+            if (at != 0)
                 exo_patch_put_back(at, table_of(in)[i].original);
         }
     }
