@@ -116,14 +116,13 @@ static pid_t sleeping_child(void)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid != 0) {
-        setpgid(pid, pid);
+        setpgid(pid, pid); /* here only: in the child it might come after the case's own calls */
         return pid;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(STEP_LIMIT_S + 2); /* should its parent lose the right to kill it */
     if (getppid() != parent)
         _exit(0); /* already dead */
-    setpgid(0, 0);
     for (;;)
         pause();
 }
