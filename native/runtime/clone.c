@@ -3,7 +3,9 @@
  * The host's clone makes the task; the runtime gives it a slot, an area and its numbers. A child
  * that shares memory starts on a runtime stack of its own and leaves by exo_resume; a forked child
  * goes on in the copy of its parent's area. Every signal is blocked from before the clone until each
- * side knows who it is; the child's first steps touch no guest memory.
+ * side knows who it is, but where a lone thread forks: what arrives there is stashed, as anywhere in
+ * the runtime, by an area that is already the child's own. The child's first steps touch no guest
+ * memory.
  */
 #include <linux/futex.h>
 
@@ -28,6 +30,7 @@
 
 struct request {
     bool racing; /* other threads may open and close files meanwhile */
+    bool masked; /* all signals are blocked meanwhile */
     uint64_t flags;
     uint64_t exit_signal;
     uint64_t stack;                        /* the child's stack pointer, 0: the parent's */
@@ -128,7 +131,8 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     store_release(&task->state, EXO_TASK_ALIVE);
     if (want->racing)
         exo_fd_close_strangers();
-    exo_mask_set(mine->saved_mask);
+    if (want->masked)
+        exo_mask_set(mine->saved_mask);
     if (want->flags & CLONE_CHILD_SETTID_)
         guest_put(want->child_tid, &mine->tid);
 }
@@ -139,7 +143,7 @@ void exo_child_begin(void)
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
     struct request want = {
-        .flags = birth->flags, .child_tid = birth->child_tid, .racing = birth->racing};
+        .flags = birth->flags, .child_tid = birth->child_tid, .racing = birth->racing, .masked = true};
     if (birth->racing && (birth->flags & CLONE_VFORK_)) /* our parent waits for us */
         exo_fd_table_copy_end(KR, birth->parent->task->fd_table, &birth->parent->core);
     struct k_stack stack = exo_area_altstack(mine);
@@ -153,7 +157,8 @@ static void fork_child(const struct request *want, uint32_t slot)
     exo_mm.lock = 0;
     exo_mm.tasks = 1;
     exo_area_keep_only(mine);
-    exo_mask_after_fork();
+    if (want->masked)
+        exo_mask_after_fork();
     mine->host_calls = 0;
     child_attach(mine, want, slot);
     if (want->stack != 0)
@@ -198,9 +203,11 @@ static long make_process(struct request *want, uint32_t slot, int *pidfd)
 {
     exo_mm_lock();      /* nobody may hold it in the copy */
     exo_map_catch_up(); /* what an earlier child trapped on, the next one will not */
-    long host_tid = lock_files(want, slot)
-                        ? HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls)
-                        : -EAGAIN;
+    long host_tid = -EAGAIN;
+    if (!want->masked)
+        host_tid = host_wait(__NR_clone, host_flags(want), 0, (long)pidfd, 0, (long)want->tls, 0);
+    else if (lock_files(want, slot))
+        host_tid = HOST_5(__NR_clone, host_flags(want), 0, pidfd, 0, want->tls);
     if (host_tid == 0) {
         fork_child(want, slot);
         return 0;
@@ -278,6 +285,14 @@ static long make(struct request *want, uint32_t slot, int *pidfd)
                                    : make_process(want, slot, pidfd);
 }
 
+/* Whether something waits here that is not the child's, or another task is concerned. */
+static bool needs_mask(const struct request *want)
+{
+    const struct exo_area *mine = area();
+    return (want->flags & CLONE_VM_) || load_relaxed(&exo_mm.tasks) > 1 || mine->adopted ||
+           want->event != 0 || mine->own_pending != 0 || mine->held.signo != 0;
+}
+
 static void undo(uint32_t slot)
 {
     if (KR->tasks[slot].flags & EXO_TASK_LEADER)
@@ -336,7 +351,9 @@ static long do_clone(struct request *want)
     want->event = exo_trace_expect(slot, want->flags, want->exit_signal);
     if (want->flags & CLONE_PARENT_SETTID_)
         guest_put(want->parent_tid, &tid); /* a bad address is the caller's affair, as in Linux */
-    error = exo_mask_block_everything(&mine->saved_mask);
+    want->masked = needs_mask(want);
+    if (want->masked)
+        error = exo_mask_block_everything(&mine->saved_mask);
     if (error != 0) {
         undo(slot);
         give_up_pidfd(fd);
@@ -346,7 +363,8 @@ static long do_clone(struct request *want)
     long host_tid = make(want, slot, &pidfd);
     if (host_tid == 0)
         return 0; /* the forked child */
-    exo_mask_set(mine->saved_mask);
+    if (want->masked)
+        exo_mask_set(mine->saved_mask);
     if (host_tid < 0) {
         undo(slot);
         give_up_pidfd(fd);

@@ -258,13 +258,13 @@ static bool find_room(struct build *new, const struct exo_map *map)
     return false;
 }
 
-static void put_site(struct build *new, uint32_t offset)
+static void put_site(struct build *new, uint32_t offset, bool cpuid)
 {
-    struct exo_site site = {.address = new->text + offset};
+    struct exo_site site = {.address = new->text + offset, .kind = EXO_PATCH_CPUID};
     const uint8_t *window = new->text_at + offset - EXO_WINDOW_BEFORE;
     if (offset < EXO_WINDOW_BEFORE ||
         offset - EXO_WINDOW_BEFORE + EXO_WINDOW_SIZE > new->copy.text_size ||
-        !exo_patch_plan(&site, window, ~0UL))
+        (!cpuid && !exo_patch_plan(&site, window, ~0UL)))
         return;
     uint64_t count = EXO_COPY_STUB_SIZE / STUB_SIZE;
     uint64_t slot =
@@ -300,8 +300,32 @@ static void put_sites(struct build *new, const struct exo_map *map)
         if (next == ~0UL)
             return;
         if (next >= map->offset && next - map->offset < new->copy.text_size)
-            put_site(new, (uint32_t)(next - map->offset));
+            put_site(new, (uint32_t)(next - map->offset), false);
         after = next + 1;
+    }
+}
+
+/* Moves the last entry of the table to its place by offset. */
+static void sort_in_last(struct build *new)
+{
+    struct exo_copy_site *table = (struct exo_copy_site *)(new->extra_at + TABLE_AT);
+    uint32_t i = new->copy.site_count - 1;
+    struct exo_copy_site last = table[i];
+    for (; i > 0 && table[i - 1].offset > last.offset; i--)
+        table[i] = table[i - 1];
+    table[i] = last;
+}
+
+static void put_cpuids(struct build *new)
+{
+    uint64_t at = 0, size = new->copy.text_size;
+    uint32_t count = new->copy.site_count;
+    while ((at = exo_cpuid_next(new->text_at, at, size)) < size) {
+        put_site(new, (uint32_t)at++, true);
+        if (new->copy.site_count > count) {
+            sort_in_last(new);
+            count = new->copy.site_count;
+        }
     }
 }
 
@@ -321,6 +345,8 @@ static void make(struct build *new, const struct exo_map *map)
     if (guest_read(new->text_at, map->start, new->copy.text_size) == 0) {
         exo_site_restore(new->text_at, map->start, map->end);
         put_sites(new, map);
+        if (exo_cpuid_usable())
+            put_cpuids(new);
         if (new->copy.site_count > 0)
             exo_copy_publish(KR, map->image, &new->copy);
     }

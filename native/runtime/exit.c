@@ -24,7 +24,8 @@ static void leave_unreaped(const struct exo_area *mine)
 
 static noreturn void end_group(uint32_t code)
 {
-    exo_mask_block_all();
+    if (load_relaxed(&exo_mm.tasks) > 1) /* a lone thread only stashes what arrives now */
+        exo_mask_block_all();
     exo_robust_release_all();
     area()->leader->exit_code = (code & 0xff) << 8;
     leave_unreaped(area());

@@ -60,18 +60,12 @@ static const struct {
     {5, 1, {0xbf}, false},                   /* mov $imm,%edi */
 };
 
-/* The byte before could make a longer instruction of what follows it. */
-static bool could_prefix(uint8_t byte)
-{
-    return (byte & 0xf0) == 0x40 || byte == 0x0f;
-}
-
 static uint8_t size_of_before(const uint8_t *code, bool loads_nr)
 {
     for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
         const uint8_t *at = code - before[i].size;
         if (memcmp(at, before[i].bytes, before[i].known) == 0 &&
-            (!before[i].loads_nr || loads_nr) && (before[i].known > 1 || !could_prefix(at[-1])))
+            (!before[i].loads_nr || loads_nr) && (before[i].known > 1 || !exo_could_prefix(at[-1])))
             return before[i].size;
     }
     return 0;
@@ -119,7 +113,7 @@ static bool choose(struct exo_site *site, const uint8_t *window, uint64_t nr)
     uint32_t number;
     memcpy(&number, code - 4, 4);
     bool loads_nr = nr == ~0UL ? number < EXO_CALL_COUNT : number == (uint32_t)nr;
-    if (code[-5] == 0xb8 && loads_nr && !could_prefix(code[-6])) {
+    if (code[-5] == 0xb8 && loads_nr && !exo_could_prefix(code[-6])) {
         site->kind = EXO_PATCH_MOV;
         return true;
     }
@@ -159,6 +153,11 @@ static void build(struct code *code, struct exo_site *site, const uint8_t *sysca
         emit(code, syscall - site->moved, site->moved);
         emit_entry(code, site->stub, after);
         break;
+    case EXO_PATCH_CPUID:
+        code->size = exo_cpuid_emit(code->bytes, syscall - 5);
+        emit_byte(code, 0xe9);
+        emit_relative(code, site->stub, after);
+        break;
     case EXO_PATCH_AROUND:
         emit(code, syscall - 2, 2);
         emit_entry(code, site->stub, site->stub + code->size + ENTRY_SIZE);
@@ -184,9 +183,8 @@ bool exo_patch_plan(struct exo_site *site, const uint8_t *window, uint64_t nr)
 uint64_t exo_patch_start(const struct exo_site *site)
 {
     bool moves = site->kind == EXO_PATCH_BEFORE || site->kind == EXO_PATCH_AROUND;
-    return site->kind == EXO_PATCH_MOV ? site->address - 5
-           : moves                     ? site->address - site->moved
-                                       : site->address;
+    bool after_mov = site->kind == EXO_PATCH_MOV || site->kind == EXO_PATCH_CPUID;
+    return after_mov ? site->address - 5 : moves ? site->address - site->moved : site->address;
 }
 
 void exo_patch_build(uint8_t *stub, struct exo_site *site, const uint8_t *window)

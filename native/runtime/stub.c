@@ -260,6 +260,9 @@ void exo_stub_hide(struct exo_regs *regs)
     case EXO_PATCH_MOV:
         regs->rip = at == 0 ? site.address - 5 : site.address;
         break;
+    case EXO_PATCH_CPUID: /* begun, it may be done again */
+        regs->rip = at == 5 ? site.address : site.address - 5;
+        break;
     case EXO_PATCH_BEFORE:
         regs->rip = at == 0 ? site.address - site.moved : site.address;
         break;
@@ -288,7 +291,8 @@ bool exo_stub_steps_over(uint64_t rip)
     uint64_t at = rip - site.stub;
     if (site.kind == EXO_PATCH_AFTER)
         return at < site.tail;
-    return at != (site.kind == EXO_PATCH_MOV ? 5 : (uint64_t)site.moved);
+    bool after_mov = site.kind == EXO_PATCH_MOV || site.kind == EXO_PATCH_CPUID;
+    return at != (after_mov ? 5 : (uint64_t)site.moved);
 }
 
 /* Whether rip is where a jump was just being written over what comes before a system call. */

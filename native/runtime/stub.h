@@ -8,6 +8,7 @@
 
 enum exo_patch_kind {
     EXO_PATCH_NONE = 0,   /* no pattern fits: keeps trapping */
+    EXO_PATCH_CPUID = 6,  /* mov $leaf,%eax; cpuid: the jump replaces the mov, the stub does both */
     EXO_PATCH_AROUND = 5, /* mov %reg,%eax; syscall; jmp back: the jump replaces all, as in AFTER */
     EXO_PATCH_LATER = 4,  /* not while other threads run: traps until then */
     EXO_PATCH_MOV = 1,    /* mov $nr,%eax; syscall: the jump replaces the mov */
@@ -20,7 +21,7 @@ static inline bool exo_is_patched(uint8_t kind)
     return kind != EXO_PATCH_NONE && kind != EXO_PATCH_LATER;
 }
 
-/* A site, by the address of its syscall instruction. */
+/* A site, by the address of its syscall (or cpuid) instruction. */
 struct exo_site {
     uint64_t address;
     uint64_t stub;       /* 0 for EXO_PATCH_NONE */
@@ -79,6 +80,19 @@ void exo_patch_jump(uint8_t jump[5], const struct exo_site *site);
 uint64_t exo_patch_start(const struct exo_site *site);
 uint64_t exo_stub_slot(const uint64_t *taken, uint64_t count, uint64_t base, uint64_t site,
                        bool after);
+
+/* The byte before could make a longer instruction of what follows it. */
+static inline bool exo_could_prefix(uint8_t byte)
+{
+    return (byte & 0xf0) == 0x40 || byte == 0x0f;
+}
+
+/* cpuid.c: whether the answers of any CPU of this machine hold for all of them. */
+bool exo_cpuid_usable(void);
+/* The offset in code, not below from, of a cpuid that can be answered beforehand; ~0 if none. */
+uint64_t exo_cpuid_next(const uint8_t *code, uint64_t from, uint64_t size);
+/* Writes what answers it, without a jump back; the bytes written. */
+unsigned exo_cpuid_emit(uint8_t *stub, const uint8_t *mov);
 
 /* copy.c: code patched once and mapped by every process. Under exo_mm.lock, but for the lookups. */
 struct exo_map;

@@ -5,6 +5,7 @@
 #include "translate.h"
 
 #define ARCH_SET_GS_ 0x1001
+#define ARCH_SET_CPUID_ 0x1012
 #define ARCH_GET_GS_ 0x1004
 #define ARCH_SHSTK_FIRST 0x5001
 #define ARCH_SHSTK_LAST 0x5005
@@ -21,6 +22,8 @@ SYSCALL(arch_prctl)
     if (option >= ARCH_SHSTK_FIRST &&
         option <= ARCH_SHSTK_LAST) /* DIFFERS: no shadow stacks: EINVAL */
         return -EINVAL;
+    if (option == ARCH_SET_CPUID_ && b == 0) /* DIFFERS: cpuid cannot be made to fault: ENODEV */
+        return -ENODEV;
     return HOST_2(__NR_arch_prctl, option, b);
 }
 
