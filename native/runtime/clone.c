@@ -160,6 +160,7 @@ static void fork_child(const struct request *want, uint32_t slot)
     if (want->masked)
         exo_mask_after_fork();
     mine->host_calls = 0;
+    mine->birth.flags = 0;
     child_attach(mine, want, slot);
     if (want->stack != 0)
         mine->regs.rsp = want->stack;

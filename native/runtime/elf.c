@@ -201,33 +201,42 @@ static void note_segment(struct exo_image_map *image, const Elf64_Ehdr *header,
         image->data_end = file_end;
 }
 
-long exo_elf_map(struct exo_image_map *image, const struct exo_elf *elf, int fd, uint64_t hint)
+static long map_all(struct exo_image_map *image, const struct exo_elf *elf, int fd, int fixed)
 {
-    uint64_t low, high;
-    int fixed = MAP_FIXED_NOREPLACE_;
-    memset(image, 0, sizeof(*image));
-    long error = extent(elf, &low, &high);
-    if (error != 0)
-        return error;
-    if (elf->header.e_type == ET_DYN) {
-        long base = reserve(high - low, alignment(elf), hint);
-        if (base < 0)
-            return base;
-        image->bias = (uint64_t)base - low;
-        fixed = MAP_FIXED_;
-    }
-    exo_mm.image_end = high + image->bias;
     for (unsigned i = 0; i < elf->header.e_phnum; i++) {
         const Elf64_Phdr *phdr = &elf->phdrs[i];
         if (phdr->p_type != PT_LOAD || phdr->p_memsz == 0)
             continue;
-        error = map_segment(phdr, fd, image->bias, fixed);
+        long error = map_segment(phdr, fd, image->bias, fixed);
         if (error != 0)
             return error;
         note_segment(image, &elf->header, phdr);
     }
+    return 0;
+}
+
+long exo_elf_map(struct exo_image_map *image, const struct exo_elf *elf, int fd, uint64_t hint)
+{
+    uint64_t low, high, align = alignment(elf);
+    memset(image, 0, sizeof(*image));
+    long error = extent(elf, &low, &high);
+    if (error != 0)
+        return error;
+    bool anywhere = elf->header.e_type == ET_DYN;
+    image->bias = anywhere ? (hint & ~(align - 1)) - low : 0;
+    exo_mm.image_end = high + image->bias;
+    error = anywhere && hint == 0 ? -EEXIST : map_all(image, elf, fd, MAP_FIXED_NOREPLACE_);
+    if (anywhere && error == -EEXIST) { /* parts of it may stay behind there, in nobody's way */
+        long base = reserve(high - low, align, hint);
+        if (base < 0)
+            return base;
+        memset(image, 0, sizeof(*image));
+        image->bias = (uint64_t)base - low;
+        exo_mm.image_end = high + image->bias;
+        error = map_all(image, elf, fd, MAP_FIXED_);
+    }
     image->start = low + image->bias;
     image->end = high + image->bias;
     image->entry = elf->header.e_entry + image->bias;
-    return 0;
+    return error;
 }

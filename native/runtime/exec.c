@@ -14,12 +14,6 @@
 #include "translate.h"
 
 #define STACK_NEEDED 0x5000 /* by the calls that work on it */
-#define ST_NOEXEC_ 8
-
-struct k_statfs {
-    uint64_t type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags,
-        spare[4];
-};
 
 _Static_assert(AREA_ALTSTACK_END + sizeof(struct exo_program) + STACK_NEEDED <= AREA_STRUCT,
                "exo_program on the runtime's stack");
@@ -52,7 +46,6 @@ void exo_program_free(struct exo_program *program)
 static long open_executable(int dirfd, const char *path, int flags)
 {
     struct k_stat stat;
-    struct k_statfs fs;
     bool by_fd = path[0] == '\0' && (flags & AT_EMPTY_PATH_);
     char self[40] = "/proc/self/fd/";
     if (by_fd && dirfd == AT_FDCWD_) {
@@ -70,10 +63,8 @@ static long open_executable(int dirfd, const char *path, int flags)
     long error = HOST_2(__NR_fstat, fd, &stat);
     if (error == 0 && (stat.mode & S_IFMT_) != S_IFREG_)
         error = -EACCES;
-    if (error == 0)
+    if (error == 0) /* looks at the mount's noexec, too */
         error = HOST_4(__NR_faccessat2, fd, "", 1, AT_EMPTY_PATH_ | AT_EACCESS_);
-    if (error == 0 && HOST_2(__NR_fstatfs, fd, &fs) == 0 && (fs.flags & ST_NOEXEC_))
-        error = -EACCES;
     if (error == 0)
         return fd;
     HOST_1(__NR_close, fd);
@@ -285,10 +276,17 @@ static uint64_t *argument_array(struct exo_program *program, uint64_t count)
     return got < 0 ? NULL : (uint64_t *)got;
 }
 
+/* The child of a vfork by a lone thread, which waits for it. */
+static bool is_lone_vfork(void)
+{
+    const struct exo_child *birth = &area()->birth;
+    return (birth->flags & CLONE_VFORK_) && !birth->racing && !area()->adopted;
+}
+
 static long execute(const struct exo_program *program, const uint64_t *argv, uint64_t envp)
 {
     uint64_t none = 0;
-    if (load_relaxed(&exo_mm.tasks) > 1) /* others may be opening files this very moment */
+    if (load_relaxed(&exo_mm.tasks) > (is_lone_vfork() ? 2 : 1)) /* others may be opening files */
         fetch_or(&area()->leader->flags, EXO_TASK_STRANGERS);
     settle_cloexec();
     keep_across_exec(program->exe);
