@@ -1,0 +1,321 @@
+"""Fusion rings for numba: the algorithm of native/core/ring.c, on the same memory.
+
+Addresses are ints, messages bytes at addresses. Each function returns 0 or a count, or -errno: EAGAIN
+no room or nothing there, EPIPE closed, EMSGSIZE.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from exo_um.bindings.atomic_jit import (
+    compare_exchange_u64,
+    copy,
+    jit,
+    load_acquire_u32,
+    load_acquire_u64,
+    load_relaxed_u32,
+    load_relaxed_u64,
+    store_relaxed_u8,
+    store_relaxed_u16,
+    store_relaxed_u64,
+    store_release_u32,
+    store_release_u64,
+)
+from exo_um.ipc.bell_jit import wake
+from exo_um.ipc.slot_jit import (
+    CLAIMED,
+    CLOSED,
+    DATA,
+    FREE,
+    HEAD,
+    KIND,
+    LOST,
+    MESSAGE_FLAGS,
+    MESSAGE_LENGTH,
+    MESSAGE_PAYLOAD,
+    MESSAGE_SIZE,
+    MESSAGE_TYPE,
+    MPMC,
+    OWNER_MASK,
+    OWNERS,
+    PAYLOAD,
+    PAYLOAD_SIZE,
+    READY,
+    ROOM,
+    SPSC,
+    TAIL,
+    TAKEN,
+    advance,
+    ahead_of,
+    capacity_of,
+    flags_of,
+    is_dead,
+    length_of,
+    make_header,
+    make_message,
+    position_of,
+    slot_at,
+    state_of,
+    taken_header,
+    type_of,
+)
+
+_EAGAIN, _EPIPE, _EMSGSIZE, _EINVAL = errno.EAGAIN, errno.EPIPE, errno.EMSGSIZE, errno.EINVAL
+
+
+@jit
+def repair_slot(ring, slot, header):
+    """Undo the claim of a dead owner; False if there is none."""
+    state = state_of(header)
+    if (state != CLAIMED and state != TAKEN) or not is_dead(ring + OWNERS, header & OWNER_MASK):
+        return False
+    position = position_of(header)
+    if state == CLAIMED:
+        new = make_header(position, READY, make_message(0, LOST, 0))
+    else:
+        new = make_header(position + capacity_of(ring), FREE, 0)
+    if compare_exchange_u64(slot, header, new):
+        wake(ring, DATA if state == CLAIMED else ROOM)
+    return True
+
+
+@jit
+def _claim_alone(ring):
+    at = load_relaxed_u64(ring + HEAD)
+    while True:
+        slot = slot_at(ring, at)
+        header = load_acquire_u64(slot)
+        ahead = ahead_of(header, at)
+        if ahead == 0 and state_of(header) == FREE:
+            return slot, at
+        if ahead < 0:
+            return -_EAGAIN, at
+        at += 1
+        store_relaxed_u64(ring + HEAD, at)
+
+
+@jit
+def _claim_among(ring, owner):
+    head = ring + HEAD
+    at = load_relaxed_u64(head)
+    while True:
+        slot = slot_at(ring, at)
+        header = load_acquire_u64(slot)
+        ahead = ahead_of(header, at)
+        if ahead == 0:
+            if state_of(header) != FREE:
+                advance(head, at)
+                at += 1
+            elif compare_exchange_u64(slot, header, make_header(at, CLAIMED, owner)):
+                advance(head, at)
+                return slot, at
+            continue
+        now = load_relaxed_u64(head)
+        if now > at:
+            at = now
+        elif ahead > 0:
+            advance(head, at)
+            at += 1
+        elif not repair_slot(ring, slot, header):
+            return -_EAGAIN, at
+
+
+@jit
+def claim(ring, owner):
+    """Return a slot to be filled and its position; -errno in the slot's place."""
+    if load_relaxed_u32(ring + CLOSED) != 0:
+        return -_EPIPE, 0
+    if load_relaxed_u32(ring + KIND) == SPSC:
+        return _claim_alone(ring)
+    return _claim_among(ring, owner)
+
+
+@jit
+def publish(ring, slot, position, kind, flags, length):
+    """Give a filled slot to the consumers."""
+    store_release_u64(slot, make_header(position, READY, make_message(kind, flags, length)))
+    if load_relaxed_u32(ring + KIND) == SPSC:
+        store_relaxed_u64(ring + HEAD, position + 1)
+    wake(ring, DATA)
+
+
+@jit
+def _nothing(ring):
+    return -_EPIPE if load_acquire_u32(ring + CLOSED) != 0 else -_EAGAIN
+
+
+@jit
+def _take_alone(ring):
+    at = load_relaxed_u64(ring + TAIL)
+    while True:
+        slot = slot_at(ring, at)
+        header = load_acquire_u64(slot)
+        ahead = ahead_of(header, at)
+        if ahead == 0 and state_of(header) == READY:
+            return slot, at, header
+        if ahead > 0:
+            at += 1
+            store_relaxed_u64(ring + TAIL, at)
+        elif not repair_slot(ring, slot, header):
+            return _nothing(ring), at, header
+
+
+@jit
+def _take_among(ring, owner):
+    tail = ring + TAIL
+    at = load_relaxed_u64(tail)
+    while True:
+        slot = slot_at(ring, at)
+        header = load_acquire_u64(slot)
+        ahead = ahead_of(header, at)
+        if ahead == 0 and state_of(header) == READY:
+            if compare_exchange_u64(slot, header, taken_header(header, owner)):
+                advance(tail, at)
+                return slot, at, header
+            continue
+        if ahead == 0 and state_of(header) == TAKEN:
+            advance(tail, at)
+            at += 1
+            continue
+        now = load_relaxed_u64(tail)
+        if now > at:
+            at = now
+        elif ahead > 0:
+            advance(tail, at)
+            at += 1
+        elif not repair_slot(ring, slot, header):
+            return _nothing(ring), at, header
+
+
+@jit
+def release(ring, slot, position):
+    """Give an emptied slot back to the producers."""
+    store_release_u64(slot, make_header(position + capacity_of(ring), FREE, 0))
+    if load_relaxed_u32(ring + KIND) != MPMC:
+        store_relaxed_u64(ring + TAIL, position + 1)
+    wake(ring, ROOM)
+
+
+@jit
+def take(ring, owner):
+    """Return a slot to be read, its position and header; -errno in the slot's place."""
+    while True:
+        if load_relaxed_u32(ring + KIND) == MPMC:
+            slot, position, header = _take_among(ring, owner)
+        else:
+            slot, position, header = _take_alone(ring)
+        if slot < 0 or (flags_of(header) & LOST) == 0:
+            return slot, position, header
+        release(ring, slot, position)
+
+
+@jit
+def push(ring, owner, kind, data, length):
+    """Put a message of at most 56 bytes into the ring."""
+    if length > PAYLOAD_SIZE:
+        return -_EMSGSIZE
+    slot, position = claim(ring, owner)
+    if slot < 0:
+        return slot
+    copy(slot + PAYLOAD, data, length)
+    publish(ring, slot, position, kind, 0, length)
+    return 0
+
+
+@jit
+def _read(slot, header, message):
+    length = length_of(header)
+    store_relaxed_u8(message + MESSAGE_TYPE, type_of(header))
+    store_relaxed_u8(message + MESSAGE_FLAGS, flags_of(header))
+    store_relaxed_u16(message + MESSAGE_LENGTH, length)
+    copy(message + MESSAGE_PAYLOAD, slot + PAYLOAD, min(length, PAYLOAD_SIZE))
+
+
+@jit
+def pop(ring, owner, message):
+    """Take a message out, into the struct exo_message at an address."""
+    slot, position, header = take(ring, owner)
+    if slot < 0:
+        return slot
+    _read(slot, header, message)
+    release(ring, slot, position)
+    return 0
+
+
+@jit
+def _push_alone(ring, message, data, length, count):
+    slot, first = claim(ring, 0)
+    if slot < 0:
+        return slot
+    done = 1
+    while done < count:
+        following = slot_at(ring, first + done)
+        header = load_acquire_u64(following)
+        if ahead_of(header, first + done) != 0 or state_of(header) != FREE:
+            break
+        copy(following + PAYLOAD, data + done * length, length)
+        store_release_u64(following, make_header(first + done, READY, message))
+        done += 1
+    copy(slot + PAYLOAD, data, length)
+    store_release_u64(slot, make_header(first, READY, message))
+    store_relaxed_u64(ring + HEAD, first + done)
+    wake(ring, DATA)
+    return done
+
+
+@jit
+def push_many(ring, owner, kind, data, length, count):
+    """Put up to count messages of one size, one behind the other at data, behind one fence."""
+    if length > PAYLOAD_SIZE:
+        return -_EMSGSIZE
+    message = make_message(kind, 0, length)
+    if count > 0 and load_relaxed_u32(ring + KIND) == SPSC:
+        return _push_alone(ring, message, data, length, count)
+    done = 0
+    slot = 0
+    while done < count:
+        slot, position = claim(ring, owner)
+        if slot < 0:
+            break
+        copy(slot + PAYLOAD, data + done * length, length)
+        store_release_u64(slot, make_header(position, READY, message))
+        done += 1
+    if done > 0:
+        wake(ring, DATA)
+    return done if done > 0 or count <= 0 else slot
+
+
+@jit
+def pop_many(ring, owner, messages, count):
+    """Take up to count messages out, into the structs at messages, behind one fence."""
+    done = 0
+    slot = 0
+    capacity = capacity_of(ring)
+    while done < count:
+        slot, position, header = take(ring, owner)
+        if slot < 0:
+            break
+        _read(slot, header, messages + done * MESSAGE_SIZE)
+        store_release_u64(slot, make_header(position + capacity, FREE, 0))
+        if load_relaxed_u32(ring + KIND) != MPMC:
+            store_relaxed_u64(ring + TAIL, position + 1)
+        done += 1
+    if done > 0:
+        wake(ring, ROOM)
+    return done if done > 0 or count <= 0 else slot
+
+
+@jit
+def close(ring):
+    """End pushes; what is in the ring can still be taken out."""
+    store_release_u32(ring + CLOSED, 1)
+    wake(ring, DATA)
+    wake(ring, ROOM)
+
+
+@jit
+def count(ring):
+    """Return how many messages are in the ring, about."""
+    tail = load_acquire_u64(ring + TAIL)
+    return max(load_acquire_u64(ring + HEAD) - tail, 0)
