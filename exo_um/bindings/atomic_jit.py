@@ -139,6 +139,17 @@ def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, 
 
 
 @intrinsic
+def _call_native(typingctx: Any, function: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address, *words = _words(context, builder, signature, args)
+        kind = ir.FunctionType(ir.IntType(32), [_WORD] * len(words))
+        result = builder.call(builder.inttoptr(address, kind.as_pointer()), words)
+        return builder.sext(result, _WORD)
+
+    return types.int64(function, a, b, c, d), codegen
+
+
+@intrinsic
 def _copy(typingctx: Any, to: Any, source: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         to, source, size = _words(context, builder, signature, args)
@@ -156,6 +167,7 @@ else:
     load_acquire_u16 = _make_load(16, "acquire")
     load_relaxed_u64 = _make_load(64, "monotonic")
     load_relaxed_u32 = _make_load(32, "monotonic")
+    load_relaxed_u16 = _make_load(16, "monotonic")
     load_relaxed_u8 = _make_load(8, "monotonic")
     store_release_u64 = _make_store(64, "release")
     store_release_u32 = _make_store(32, "release")
@@ -175,6 +187,7 @@ else:
     spin_pause = _pause
     rdtscp = _rdtscp
     host_call = _host_call
+    call_native = _call_native
     copy = _copy
 
 jit = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)

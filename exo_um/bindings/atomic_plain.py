@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "call_native",
     "compare_exchange_u16",
     "compare_exchange_u32",
     "compare_exchange_u64",
@@ -27,6 +28,7 @@ __all__ = [
     "load_acquire_u32",
     "load_acquire_u64",
     "load_relaxed_u8",
+    "load_relaxed_u16",
     "load_relaxed_u32",
     "load_relaxed_u64",
     "rdtscp",
@@ -84,7 +86,7 @@ def _make_compare_exchange(bits: int) -> Callable[[int, int, int], bool]:
 
 load_acquire_u64 = load_relaxed_u64 = _make_load(64)
 load_acquire_u32 = load_relaxed_u32 = _make_load(32)
-load_acquire_u16 = _make_load(16)
+load_acquire_u16 = load_relaxed_u16 = _make_load(16)
 load_relaxed_u8 = _make_load(8)
 store_release_u64 = store_relaxed_u64 = _make_store(64)
 store_release_u32 = store_relaxed_u32 = _make_store(32)
@@ -116,6 +118,11 @@ def rdtscp() -> int:
 def host_call(nr: int, a: int, b: int, c: int, d: int, e: int, f: int) -> int:
     """Make a system call of the host's; a result or -errno."""
     return int(lib.exo_host_call(nr, a, b, c, d, e, f))
+
+
+def call_native(function: int, a: int, b: int, c: int, d: int) -> int:
+    """Call a C function that takes four words and returns an int."""
+    return int(ffi.cast("int (*)(int64_t, int64_t, int64_t, int64_t)", function)(a, b, c, d))
 
 
 def copy(to: int, source: int, size: int) -> None:

@@ -23,7 +23,16 @@ from exo_um.bindings.atomic_jit import (
     store_release_u64,
 )
 from exo_um.ipc.bell_jit import wake
+from exo_um.ipc.block_jit import (
+    BLOCK_BYTES,
+    block_drop,
+    block_receive,
+    is_held,
+    mark_sent,
+    write_ref,
+)
 from exo_um.ipc.slot_jit import (
+    BLOCK,
     CLAIMED,
     CLOSED,
     DATA,
@@ -61,7 +70,8 @@ from exo_um.ipc.slot_jit import (
     type_of,
 )
 
-_EAGAIN, _EPIPE, _EMSGSIZE, _EINVAL = errno.EAGAIN, errno.EPIPE, errno.EMSGSIZE, errno.EINVAL
+_EAGAIN, _EPIPE, _EMSGSIZE = errno.EAGAIN, errno.EPIPE, errno.EMSGSIZE
+_EBADF, _EBADMSG = errno.EBADF, errno.EBADMSG
 
 
 @jit
@@ -71,6 +81,8 @@ def repair_slot(ring, slot, header):
     if (state != CLAIMED and state != TAKEN) or not is_dead(ring + OWNERS, header & OWNER_MASK):
         return False
     position = position_of(header)
+    if state == TAKEN and (flags_of(header) & BLOCK) != 0:
+        block_drop(ring, slot, position)
     if state == CLAIMED:
         new = make_header(position, READY, make_message(0, LOST, 0))
     else:
@@ -304,6 +316,37 @@ def pop_many(ring, owner, messages, count):
     if done > 0:
         wake(ring, ROOM)
     return done if done > 0 or count <= 0 else slot
+
+
+@jit
+def send_block(ring, owner, kind, pool, index, length):
+    """Send a block that owner holds; whoever receives it holds it then."""
+    if not is_held(pool, index, owner):
+        return -_EBADF
+    if length > load_relaxed_u64(pool + BLOCK_BYTES):
+        return -_EMSGSIZE
+    slot, position = claim(ring, owner)
+    if slot < 0:
+        return slot
+    mark_sent(pool, index, owner, ring, position)
+    publish(ring, slot, position, kind, BLOCK, write_ref(ring, slot, pool, index, length))
+    return 0
+
+
+@jit
+def receive_block(ring, owner):
+    """Return pool, index and size of the next message's block; -errno in the index's place."""
+    while True:
+        slot, position, header = take(ring, owner)
+        if slot < 0:
+            return 0, slot, 0
+        if flags_of(header) & BLOCK:
+            pool, index, length = block_receive(ring, slot, position, owner)
+        else:
+            pool, index, length = 0, -_EBADMSG, 0
+        release(ring, slot, position)
+        if index != -_EBADF:
+            return pool, index, length
 
 
 @jit

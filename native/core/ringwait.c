@@ -118,70 +118,100 @@ static int sleep_on(struct exo_ring *ring, struct exo_ring_bell *bell, uint32_t 
     return result == -ETIMEDOUT || result == -EINTR ? (int)result : 0;
 }
 
-/* After a try that found nothing. 0: try again. */
-static int pass_time(struct exo_ring *ring, struct exo_ring_bell *bell, const uint64_t *place,
-                     struct waiter *self, uint32_t word)
+/* Whether a push, a pop is worth a try. They set head and tail right where those lag behind. */
+static bool may_push(struct exo_ring *ring)
 {
-    const struct exo_wait_policy *policy = self->policy;
-    uint64_t tries = self->tries++;
-    if (tries < policy->spins) {
-        spin_pause();
-        return 0;
-    }
-    if (policy->peer != 0 && exo_owner_is_dead(&ring->owners, policy->peer)) {
-        uint32_t *dead = word_of(ring, policy->peer); /* the host has woken one of us */
-        exo_host_call(__NR_futex, (long)dead, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-        return -EPIPE;
-    }
-    if (tries - policy->spins < policy->yields || !policy->sleeps) {
-        exo_host_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
-        return is_over(self) ? -ETIMEDOUT : 0;
-    }
-    if (tries - policy->spins == policy->yields)
-        return 0; /* the bell was not wanted before this try */
-    return sleep_on(ring, bell, word, load_relaxed(place), self);
+    uint64_t at = load_relaxed(&ring->head);
+    struct exo_ring_slot *slot = ring_slot(ring, at);
+    uint64_t header = load_acquire(&slot->header);
+    return ring_ahead(header, at) >= 0 || load_relaxed(&ring->closed) ||
+           exo_ring_repair_slot(ring, slot, header);
 }
 
-/* To be called before each try: from some point on the bell is wanted. */
-static uint32_t prepare(struct exo_ring_bell *bell, const struct waiter *self)
+static bool may_pop(struct exo_ring *ring)
+{
+    uint64_t at = load_relaxed(&ring->tail);
+    struct exo_ring_slot *slot = ring_slot(ring, at);
+    uint64_t header = load_acquire(&slot->header), state = ring_state(header);
+    return ring_ahead(header, at) > 0 || state == EXO_RING_READY || state == EXO_RING_TAKEN ||
+           load_relaxed(&ring->closed) || exo_ring_repair_slot(ring, slot, header);
+}
+
+/* One side of a ring. */
+struct side {
+    bool (*ready)(struct exo_ring *ring);
+    struct exo_ring_bell *bell;
+    const uint64_t *place;
+};
+
+/* The host has woken one of those that wait for a peer: that one wakes the others. */
+static int tell_of_death(struct exo_ring *ring, uint32_t peer)
+{
+    exo_host_call(__NR_futex, (long)word_of(ring, peer), FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+    return -EPIPE;
+}
+
+static int sleep_once(struct exo_ring *ring, const struct side *side, struct waiter *self)
+{
+    uint32_t word = load_acquire(&side->bell->word);
+    store_relaxed(&side->bell->wanted, 1);
+    full_fence();
+    return side->ready(ring) ? 0 : sleep_on(ring, side->bell, word, load_relaxed(side->place), self);
+}
+
+static int wait_for(struct exo_ring *ring, const struct side *side, struct waiter *self)
 {
     const struct exo_wait_policy *policy = self->policy;
-    if (!policy->sleeps || self->tries <= (uint64_t)policy->spins + policy->yields)
-        return 0;
-    uint32_t word = load_acquire(&bell->word);
-    store_relaxed(&bell->wanted, 1);
-    full_fence();
-    return word;
+    int error = 0;
+    for (; !side->ready(ring) && error == 0; self->tries++) {
+        if (self->tries < policy->spins)
+            spin_pause();
+        else if (exo_owner_is_dead(&ring->owners, policy->peer))
+            error = tell_of_death(ring, policy->peer);
+        else if (self->tries - policy->spins >= policy->yields && policy->sleeps)
+            error = sleep_once(ring, side, self);
+        else if (is_over(self))
+            error = -ETIMEDOUT;
+        else
+            exo_host_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
+    }
+    return error;
+}
+
+int exo_ring_wait_room(struct exo_ring *ring, const struct exo_wait_policy *policy)
+{
+    struct side side = {may_push, &ring->room, &ring->head};
+    struct waiter self = {.policy = policy};
+    return wait_for(ring, &side, &self);
+}
+
+int exo_ring_wait_data(struct exo_ring *ring, const struct exo_wait_policy *policy)
+{
+    struct side side = {may_pop, &ring->data, &ring->tail};
+    struct waiter self = {.policy = policy};
+    return wait_for(ring, &side, &self);
 }
 
 int exo_ring_push_wait(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
                        uint32_t size, const struct exo_wait_policy *policy)
 {
+    struct side side = {may_push, &ring->room, &ring->head};
     struct waiter self = {.policy = policy};
-    for (;;) {
-        uint32_t word = prepare(&ring->room, &self);
-        int error = exo_ring_push(ring, owner, type, data, size);
-        if (error == -EAGAIN)
-            error = pass_time(ring, &ring->room, &ring->head, &self, word);
-        else
-            return error;
-        if (error != 0)
-            return error;
-    }
+    int error;
+    while ((error = exo_ring_push(ring, owner, type, data, size)) == -EAGAIN)
+        if ((error = wait_for(ring, &side, &self)) != 0)
+            break;
+    return error;
 }
 
 int exo_ring_pop_wait(struct exo_ring *ring, uint32_t owner, struct exo_message *message,
                       const struct exo_wait_policy *policy)
 {
+    struct side side = {may_pop, &ring->data, &ring->tail};
     struct waiter self = {.policy = policy};
-    for (;;) {
-        uint32_t word = prepare(&ring->data, &self);
-        int error = exo_ring_pop(ring, owner, message);
-        if (error == -EAGAIN)
-            error = pass_time(ring, &ring->data, &ring->tail, &self, word);
-        else
-            return error;
-        if (error != 0)
-            return error;
-    }
+    int error;
+    while ((error = exo_ring_pop(ring, owner, message)) == -EAGAIN)
+        if ((error = wait_for(ring, &side, &self)) != 0)
+            break;
+    return error;
 }

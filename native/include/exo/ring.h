@@ -134,11 +134,14 @@ long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message
 uint32_t exo_ring_repair(struct exo_ring *ring);
 bool exo_ring_repair_slot(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t header);
 
-/* ringwait.c: push and pop that wait. -ETIMEDOUT; -EINTR: a signal. */
+/* ringwait.c: push and pop that wait. -ETIMEDOUT; -EINTR: a signal; -EPIPE also: the peer died. */
 int exo_ring_push_wait(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
                        uint32_t size, const struct exo_wait_policy *policy);
 int exo_ring_pop_wait(struct exo_ring *ring, uint32_t owner, struct exo_message *message,
                       const struct exo_wait_policy *policy);
+/* Until a push, a pop is worth a try; 0 or an error as above. */
+int exo_ring_wait_room(struct exo_ring *ring, const struct exo_wait_policy *policy);
+int exo_ring_wait_data(struct exo_ring *ring, const struct exo_wait_policy *policy);
 /* For whoever has published or released: wakes a sleeper, if there is one. */
 void exo_ring_wake_data(struct exo_ring *ring);
 void exo_ring_wake_room(struct exo_ring *ring);
