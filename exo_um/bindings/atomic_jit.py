@@ -1,8 +1,8 @@
 """Atomic operations on memory by address, for numba: the one place where LLVM is spoken to.
 
 numba has none of its own for the CPU. Addresses and values are int64, smaller ones zero-extended;
-what is there must be aligned to its size. Orders are those of C11 (ISO/IEC 9899:2011, 7.17.3): loads acquire, stores release,
-read-modify-writes are sequentially consistent. A wrong address is a SIGSEGV.
+what is there must be aligned to its size. Orders are those of C11 (7.17.3): loads acquire, stores
+release, read-modify-writes are sequentially consistent. A wrong address is a SIGSEGV.
 
 With NUMBA_DISABLE_JIT=1 the same names are plain Python, without any ordering: for one thread.
 """
@@ -16,7 +16,9 @@ from numba.extending import intrinsic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _F = TypeVar("_F")
 
 binding.initialize_native_asmparser()  # for pause, rdtscp and syscall
 
@@ -36,7 +38,7 @@ def _words(context: Any, builder: Any, signature: Any, args: Any) -> list[Any]:
 
 
 def _narrow(builder: Any, word: Any, bits: int) -> Any:
-    return word if bits == 64 else builder.trunc(word, ir.IntType(bits))  # noqa: PLR2004
+    return word if bits == 64 else builder.trunc(word, ir.IntType(bits))
 
 
 def _widen(builder: Any, value: Any) -> Any:
@@ -95,7 +97,6 @@ def _make_compare_exchange(bits: int) -> Any:
     return intrinsic(compare_exchange)
 
 
-@intrinsic
 def _fence(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.fence("seq_cst")
@@ -109,7 +110,6 @@ def _call_asm(builder: Any, result: Any, text: str, constraints: str, args: Any)
     return builder.call(ir.InlineAsm(kind, text, constraints, side_effect=True), args)
 
 
-@intrinsic
 def _pause(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _call_asm(builder, ir.VoidType(), "pause", "~{memory}", [])
@@ -118,7 +118,6 @@ def _pause(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@intrinsic
 def _rdtscp(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         text = "rdtscp; shlq $$32, %rdx; orq %rdx, %rax"
@@ -127,7 +126,6 @@ def _rdtscp(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
-@intrinsic
 def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words = _words(context, builder, signature, args)
@@ -138,7 +136,6 @@ def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, 
     return types.int64(nr, a, b, c, d, e, f), codegen
 
 
-@intrinsic
 def _call_native(typingctx: Any, function: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address, *words = _words(context, builder, signature, args)
@@ -149,7 +146,6 @@ def _call_native(typingctx: Any, function: Any, a: Any, b: Any, c: Any, d: Any) 
     return types.int64(function, a, b, c, d), codegen
 
 
-@intrinsic
 def _copy(typingctx: Any, to: Any, source: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         to, source, size = _words(context, builder, signature, args)
@@ -183,11 +179,16 @@ else:
     compare_exchange_u64 = _make_compare_exchange(64)
     compare_exchange_u32 = _make_compare_exchange(32)
     compare_exchange_u16 = _make_compare_exchange(16)
-    full_fence = _fence
-    spin_pause = _pause
-    rdtscp = _rdtscp
-    host_call = _host_call
-    call_native = _call_native
-    copy = _copy
+    full_fence = intrinsic(_fence)
+    spin_pause = intrinsic(_pause)
+    rdtscp = intrinsic(_rdtscp)
+    host_call = intrinsic(_host_call)
+    call_native = intrinsic(_call_native)
+    copy = intrinsic(_copy)
 
-jit = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+_compile = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+
+
+def jit(function: _F) -> _F:
+    """Compile a function of ints at its first call, and keep the code for the next process."""
+    return _compile(function)  # type: ignore[no-any-return]

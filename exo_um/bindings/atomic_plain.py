@@ -43,7 +43,7 @@ __all__ = [
 
 
 def _at(address: int, bits: int) -> Any:
-    kind = "int64_t" if bits == 64 else f"uint{bits}_t"  # noqa: PLR2004
+    kind = "int64_t" if bits == 64 else f"uint{bits}_t"
     return ffi.cast(f"{kind} *", address)
 
 
@@ -56,7 +56,7 @@ def _make_load(bits: int) -> Callable[[int], int]:
 
 def _make_store(bits: int) -> Callable[[int, int], None]:
     def store(address: int, value: int) -> None:
-        _at(address, bits)[0] = int(ffi.cast("int64_t" if bits == 64 else f"uint{bits}_t", value))  # noqa: PLR2004
+        _at(address, bits)[0] = int(ffi.cast("int64_t" if bits == 64 else f"uint{bits}_t", value))
 
     return store
 
@@ -94,8 +94,8 @@ store_relaxed_u16 = _make_store(16)
 store_relaxed_u8 = _make_store(8)
 fetch_add_u64 = _make_rmw(64, lambda old, value: old + value)
 fetch_add_u32 = _make_rmw(32, lambda old, value: old + value)
-exchange_u64 = _make_rmw(64, lambda old, value: value)
-exchange_u32 = _make_rmw(32, lambda old, value: value)
+exchange_u64 = _make_rmw(64, lambda _old, value: value)
+exchange_u32 = _make_rmw(32, lambda _old, value: value)
 fetch_or_u32 = _make_rmw(32, lambda old, value: old | value)
 compare_exchange_u64 = _make_compare_exchange(64)
 compare_exchange_u32 = _make_compare_exchange(32)

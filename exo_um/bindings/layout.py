@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from exo_um.bindings import ffi
+from exo_um.bindings import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     import numpy as np
+
+
+def constant(name: str) -> int:
+    """Return an integer #define of the headers."""
+    return int(getattr(lib, name))
 
 
 def offset(struct: str, *path: str) -> int:

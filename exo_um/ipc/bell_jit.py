@@ -18,7 +18,7 @@ EVERYBODY = 0x7FFFFFFF
 
 
 @jit
-def wake(ring, bell):
+def wake(ring: int, bell: int) -> None:
     """Ring the bell at an offset in the ring, if anybody wants it: after publishing."""
     if load_relaxed_u32(ring + FLAGS) & NEVER_SLEEPS:
         return

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 
-from exo_um.bindings import lib
 from exo_um.bindings.atomic_jit import (
     compare_exchange_u16,
     compare_exchange_u64,
@@ -21,7 +20,7 @@ from exo_um.bindings.atomic_jit import (
     store_relaxed_u64,
     store_release_u64,
 )
-from exo_um.bindings.layout import offset, size
+from exo_um.bindings.layout import constant, offset, size
 from exo_um.ipc.slot_jit import PAYLOAD
 
 _EAGAIN, _EBADF = errno.EAGAIN, errno.EBADF
@@ -31,42 +30,46 @@ COUNT = offset("exo_pool", "count")
 BLOCKS_AT = offset("exo_pool", "blocks_at")
 NEXT = offset("exo_pool", "next")
 MAGIC = offset("exo_pool", "magic")
-POOL_MAGIC = lib.EXO_POOL_MAGIC
+POOL_MAGIC = constant("EXO_POOL_MAGIC")
 SHARERS = offset("exo_block", "sharers")
-SHARER_COUNT = lib.EXO_POOL_SHARERS
+SHARER_COUNT = constant("EXO_POOL_SHARERS")
 RING_AWAY = offset("exo_block", "ring_away")
 REF_POOL = PAYLOAD + offset("exo_block_ref", "pool_away")
 REF_SIZE = PAYLOAD + offset("exo_block_ref", "size")
 REF_INDEX = PAYLOAD + offset("exo_block_ref", "index")
-REF_BYTES = lib.EXO_BLOCK_REF_SIZE
-FREE, HELD, SENT = lib.EXO_BLOCK_FREE, lib.EXO_BLOCK_HELD, lib.EXO_BLOCK_SENT
+REF_BYTES = constant("EXO_BLOCK_REF_SIZE")
+FREE, HELD, SENT = (
+    constant("EXO_BLOCK_FREE"),
+    constant("EXO_BLOCK_HELD"),
+    constant("EXO_BLOCK_SENT"),
+)
 _LOW = 0xFFFFFFFF
 
 
 @jit
-def entry_at(pool, index):
+def entry_at(pool: int, index: int) -> int:
     """Return the address of a block's entry."""
     return pool + POOL_SIZE + index * BLOCK_SIZE
 
 
 @jit
-def block_at(pool, index):
+def block_at(pool: int, index: int) -> int:
     """Return the address of a block's bytes."""
     return pool + load_relaxed_u64(pool + BLOCKS_AT) + index * load_relaxed_u64(pool + BLOCK_BYTES)
 
 
 @jit
-def _word(state, owner, position):
+def _word(state: int, owner: int, position: int) -> int:
     return ((position & _LOW) << 32) | (state << 16) | owner
 
 
 @jit
-def _state(word):
+def _state(word: int) -> int:
     return (word >> 16) & 0xFFFF
 
 
 @jit
-def block_create(pool, owner):
+def block_create(pool: int, owner: int) -> int:
     """Return the index of a block that owner holds from now on; -EAGAIN."""
     count = load_relaxed_u64(pool + COUNT)
     start = load_relaxed_u64(pool + NEXT)
@@ -83,7 +86,7 @@ def block_create(pool, owner):
 
 
 @jit
-def _leave(entry, word):
+def _leave(entry: int, word: int) -> None:
     for i in range(SHARER_COUNT):
         sharer = entry + SHARERS + 2 * i
         heir = load_acquire_u16(sharer)
@@ -99,7 +102,7 @@ def _leave(entry, word):
 
 
 @jit
-def block_free(pool, index, owner):
+def block_free(pool: int, index: int, owner: int) -> None:
     """End owner's hold of a block."""
     entry = entry_at(pool, index)
     for i in range(SHARER_COUNT):
@@ -116,16 +119,15 @@ def block_free(pool, index, owner):
 
 
 @jit
-def is_held(pool, index, owner):
+def is_held(pool: int, index: int, owner: int) -> bool:
     """Whether owner holds a block, and may send it."""
-    return (
-        0 <= index < load_relaxed_u64(pool + COUNT)
-        and load_relaxed_u64(entry_at(pool, index)) == _word(HELD, owner, 0)
-    )
+    return 0 <= index < load_relaxed_u64(pool + COUNT) and load_relaxed_u64(
+        entry_at(pool, index)
+    ) == _word(HELD, owner, 0)
 
 
 @jit
-def mark_sent(pool, index, owner, ring, position):
+def mark_sent(pool: int, index: int, owner: int, ring: int, position: int) -> None:
     """Mark a block that owner holds as on its way."""
     entry = entry_at(pool, index)
     store_relaxed_u64(entry + RING_AWAY, ring - pool)
@@ -133,7 +135,7 @@ def mark_sent(pool, index, owner, ring, position):
 
 
 @jit
-def write_ref(ring, slot, pool, index, length):
+def write_ref(ring: int, slot: int, pool: int, index: int, length: int) -> int:
     """Write the payload that names a block; its size."""
     store_relaxed_u64(slot + REF_POOL, pool - ring)
     store_relaxed_u64(slot + REF_SIZE, length)
@@ -142,7 +144,7 @@ def write_ref(ring, slot, pool, index, length):
 
 
 @jit
-def read_ref(ring, slot):
+def read_ref(ring: int, slot: int) -> tuple[int, int, int]:
     """Return the pool, index and size that a payload names; pool 0 if they make no sense."""
     pool = ring + load_relaxed_u64(slot + REF_POOL)
     length = load_relaxed_u64(slot + REF_SIZE)
@@ -156,7 +158,7 @@ def read_ref(ring, slot):
 
 
 @jit
-def _sent_word(ring, pool, entry, position):
+def _sent_word(ring: int, pool: int, entry: int, position: int) -> int:
     word = load_acquire_u64(entry)
     here = (
         _state(word) == SENT
@@ -167,7 +169,7 @@ def _sent_word(ring, pool, entry, position):
 
 
 @jit
-def block_receive(ring, slot, position, owner):
+def block_receive(ring: int, slot: int, position: int, owner: int) -> tuple[int, int, int]:
     """Return pool, index and size of the block in a taken slot, which owner holds from now on.
 
     -EBADF in the index's place: it was another receiver's, who has died over it.
@@ -183,7 +185,7 @@ def block_receive(ring, slot, position, owner):
 
 
 @jit
-def block_drop(ring, slot, position):
+def block_drop(ring: int, slot: int, position: int) -> None:
     """Free the block of a message that nobody will get."""
     pool, index, _ = read_ref(ring, slot)
     if pool == 0:
@@ -192,4 +194,3 @@ def block_drop(ring, slot, position):
     word = _sent_word(ring, pool, entry, position)
     if word != 0:
         _leave(entry, word)
-

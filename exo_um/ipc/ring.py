@@ -111,9 +111,7 @@ class Ring:
         owner: int = 0,
     ) -> None:
         """Put a message in, waiting for room. Errors: ETIMEDOUT, EINTR, EPIPE, EMSGSIZE."""
-        check(
-            lib.exo_ring_push_wait(self._ring, owner, type, data, len(data), policy.struct)
-        )
+        check(lib.exo_ring_push_wait(self._ring, owner, type, data, len(data), policy.struct))
 
     def pop_wait(self, policy: WaitPolicy, owner: int = 0) -> Message:
         """Take a message out, waiting for one. Errors: ETIMEDOUT, EINTR, EPIPE."""

@@ -1,7 +1,7 @@
 """Fusion rings for numba: the algorithm of native/core/ring.c, on the same memory.
 
-Addresses are ints, messages bytes at addresses. Each function returns 0 or a count, or -errno: EAGAIN
-no room or nothing there, EPIPE closed, EMSGSIZE.
+Addresses are ints, messages bytes at addresses. Each function returns 0 or a count, or -errno:
+EAGAIN no room or nothing there, EPIPE closed, EMSGSIZE.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _EBADF, _EBADMSG = errno.EBADF, errno.EBADMSG
 
 
 @jit
-def repair_slot(ring, slot, header):
+def repair_slot(ring: int, slot: int, header: int) -> bool:
     """Undo the claim of a dead owner; False if there is none."""
     state = state_of(header)
     if (state != CLAIMED and state != TAKEN) or not is_dead(ring + OWNERS, header & OWNER_MASK):
@@ -93,7 +93,7 @@ def repair_slot(ring, slot, header):
 
 
 @jit
-def _claim_alone(ring):
+def _claim_alone(ring: int) -> tuple[int, int]:
     at = load_relaxed_u64(ring + HEAD)
     while True:
         slot = slot_at(ring, at)
@@ -108,7 +108,7 @@ def _claim_alone(ring):
 
 
 @jit
-def _claim_among(ring, owner):
+def _claim_among(ring: int, owner: int) -> tuple[int, int]:
     head = ring + HEAD
     at = load_relaxed_u64(head)
     while True:
@@ -134,7 +134,7 @@ def _claim_among(ring, owner):
 
 
 @jit
-def claim(ring, owner):
+def claim(ring: int, owner: int) -> tuple[int, int]:
     """Return a slot to be filled and its position; -errno in the slot's place."""
     if load_relaxed_u32(ring + CLOSED) != 0:
         return -_EPIPE, 0
@@ -144,7 +144,7 @@ def claim(ring, owner):
 
 
 @jit
-def publish(ring, slot, position, kind, flags, length):
+def publish(ring: int, slot: int, position: int, kind: int, flags: int, length: int) -> None:
     """Give a filled slot to the consumers."""
     store_release_u64(slot, make_header(position, READY, make_message(kind, flags, length)))
     if load_relaxed_u32(ring + KIND) == SPSC:
@@ -153,12 +153,12 @@ def publish(ring, slot, position, kind, flags, length):
 
 
 @jit
-def _nothing(ring):
+def _nothing(ring: int) -> int:
     return -_EPIPE if load_acquire_u32(ring + CLOSED) != 0 else -_EAGAIN
 
 
 @jit
-def _take_alone(ring):
+def _take_alone(ring: int) -> tuple[int, int, int]:
     at = load_relaxed_u64(ring + TAIL)
     while True:
         slot = slot_at(ring, at)
@@ -174,7 +174,7 @@ def _take_alone(ring):
 
 
 @jit
-def _take_among(ring, owner):
+def _take_among(ring: int, owner: int) -> tuple[int, int, int]:
     tail = ring + TAIL
     at = load_relaxed_u64(tail)
     while True:
@@ -201,7 +201,7 @@ def _take_among(ring, owner):
 
 
 @jit
-def release(ring, slot, position):
+def release(ring: int, slot: int, position: int) -> None:
     """Give an emptied slot back to the producers."""
     store_release_u64(slot, make_header(position + capacity_of(ring), FREE, 0))
     if load_relaxed_u32(ring + KIND) != MPMC:
@@ -210,7 +210,7 @@ def release(ring, slot, position):
 
 
 @jit
-def take(ring, owner):
+def take(ring: int, owner: int) -> tuple[int, int, int]:
     """Return a slot to be read, its position and header; -errno in the slot's place."""
     while True:
         if load_relaxed_u32(ring + KIND) == MPMC:
@@ -223,7 +223,7 @@ def take(ring, owner):
 
 
 @jit
-def push(ring, owner, kind, data, length):
+def push(ring: int, owner: int, kind: int, data: int, length: int) -> int:
     """Put a message of at most 56 bytes into the ring."""
     if length > PAYLOAD_SIZE:
         return -_EMSGSIZE
@@ -236,7 +236,7 @@ def push(ring, owner, kind, data, length):
 
 
 @jit
-def _read(slot, header, message):
+def _read(slot: int, header: int, message: int) -> None:
     length = length_of(header)
     store_relaxed_u8(message + MESSAGE_TYPE, type_of(header))
     store_relaxed_u8(message + MESSAGE_FLAGS, flags_of(header))
@@ -245,7 +245,7 @@ def _read(slot, header, message):
 
 
 @jit
-def pop(ring, owner, message):
+def pop(ring: int, owner: int, message: int) -> int:
     """Take a message out, into the struct exo_message at an address."""
     slot, position, header = take(ring, owner)
     if slot < 0:
@@ -256,7 +256,7 @@ def pop(ring, owner, message):
 
 
 @jit
-def _push_alone(ring, message, data, length, count):
+def _push_alone(ring: int, message: int, data: int, length: int, count: int) -> int:
     slot, first = claim(ring, 0)
     if slot < 0:
         return slot
@@ -277,7 +277,7 @@ def _push_alone(ring, message, data, length, count):
 
 
 @jit
-def push_many(ring, owner, kind, data, length, count):
+def push_many(ring: int, owner: int, kind: int, data: int, length: int, count: int) -> int:
     """Put up to count messages of one size, one behind the other at data, behind one fence."""
     if length > PAYLOAD_SIZE:
         return -_EMSGSIZE
@@ -299,7 +299,7 @@ def push_many(ring, owner, kind, data, length, count):
 
 
 @jit
-def pop_many(ring, owner, messages, count):
+def pop_many(ring: int, owner: int, messages: int, count: int) -> int:
     """Take up to count messages out, into the structs at messages, behind one fence."""
     done = 0
     slot = 0
@@ -319,7 +319,7 @@ def pop_many(ring, owner, messages, count):
 
 
 @jit
-def send_block(ring, owner, kind, pool, index, length):
+def send_block(ring: int, owner: int, kind: int, pool: int, index: int, length: int) -> int:
     """Send a block that owner holds; whoever receives it holds it then."""
     if not is_held(pool, index, owner):
         return -_EBADF
@@ -334,7 +334,7 @@ def send_block(ring, owner, kind, pool, index, length):
 
 
 @jit
-def receive_block(ring, owner):
+def receive_block(ring: int, owner: int) -> tuple[int, int, int]:
     """Return pool, index and size of the next message's block; -errno in the index's place."""
     while True:
         slot, position, header = take(ring, owner)
@@ -350,7 +350,7 @@ def receive_block(ring, owner):
 
 
 @jit
-def close(ring):
+def close(ring: int) -> None:
     """End pushes; what is in the ring can still be taken out."""
     store_release_u32(ring + CLOSED, 1)
     wake(ring, DATA)
@@ -358,7 +358,7 @@ def close(ring):
 
 
 @jit
-def count(ring):
+def count(ring: int) -> int:
     """Return how many messages are in the ring, about."""
     tail = load_acquire_u64(ring + TAIL)
     return max(load_acquire_u64(ring + HEAD) - tail, 0)

@@ -17,7 +17,7 @@ _SPINS = offset("exo_wait_policy", "spins")
 
 
 @jit
-def pop_wait(ring, owner, message, policy, sleeper):
+def pop_wait(ring: int, owner: int, message: int, policy: int, sleeper: int) -> int:
     """Take a message out, waiting for one; 0 or -errno: EPIPE, ETIMEDOUT, EINTR."""
     for _ in range(load_relaxed_u32(policy + _SPINS) + 1):
         error = pop(ring, owner, message)
@@ -28,7 +28,9 @@ def pop_wait(ring, owner, message, policy, sleeper):
 
 
 @jit
-def push_wait(ring, owner, kind, data, length, policy, wait_for_room):
+def push_wait(
+    ring: int, owner: int, kind: int, data: int, length: int, policy: int, wait_for_room: int
+) -> int:
     """Put a message in, waiting for room; 0 or -errno: EPIPE, EMSGSIZE, ETIMEDOUT, EINTR."""
     while True:
         for _ in range(load_relaxed_u32(policy + _SPINS) + 1):

@@ -156,7 +156,8 @@ static int sleep_once(struct exo_ring *ring, const struct side *side, struct wai
     uint32_t word = load_acquire(&side->bell->word);
     store_relaxed(&side->bell->wanted, 1);
     full_fence();
-    return side->ready(ring) ? 0 : sleep_on(ring, side->bell, word, load_relaxed(side->place), self);
+    return side->ready(ring) ? 0
+                             : sleep_on(ring, side->bell, word, load_relaxed(side->place), self);
 }
 
 static int wait_for(struct exo_ring *ring, const struct side *side, struct waiter *self)

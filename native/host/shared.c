@@ -27,8 +27,8 @@ int64_t exo_host_shared_map(int fd, void **at)
         return -errno;
     if (fcntl(fd, F_GET_SEALS) < 0 || !(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK))
         return -EPERM; /* whoever has it could take its pages away */
-    void *map = mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                     fd, 0);
+    void *map =
+        mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
     *at = map;

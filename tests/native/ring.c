@@ -18,7 +18,7 @@ static const uint32_t kinds[] = {EXO_RING_SPSC, EXO_RING_MPSC, EXO_RING_MPMC};
 
 /* In memory shared by all processes. */
 struct shared {
-    struct exo_task tasks[OWNERS]; /* for their alive words; 0 is nobody */
+    struct exo_task tasks[OWNERS];           /* for their alive words; 0 is nobody */
     uint64_t sent[OWNERS], received[OWNERS]; /* by the number of the sender */
     uint32_t ready, finish, wrong;
     _Alignas(64) struct exo_ring ring;

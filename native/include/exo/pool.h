@@ -34,7 +34,7 @@ struct exo_pool {
     struct exo_owners owners;
     uint64_t reserved;
 
-    uint64_t next; /* where to look for a free block */
+    uint64_t next;   /* where to look for a free block */
     uint64_t copied; /* bytes that went through memcpy on their way: exo_block_write(), _read() */
     uint64_t reserved_1[6];
 };

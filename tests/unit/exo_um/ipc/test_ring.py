@@ -131,7 +131,11 @@ def test_blocks() -> None:
         assert ring_jit.send_block(shared.address, 2, 0, pool, index, 5) == -errno.EBADF
         assert ring_jit.send_block(shared.address, 1, 0, pool, index, 5000) == -errno.EMSGSIZE
         assert ring_jit.send_block(shared.address, 1, 0, pool, index, 5) == 0
-        pools, where, size = ffi.new("struct exo_pool **"), ffi.new("uint32_t *"), ffi.new("uint64_t *")
+        pools, where, size = (
+            ffi.new("struct exo_pool **"),
+            ffi.new("uint32_t *"),
+            ffi.new("uint64_t *"),
+        )
         assert lib.exo_ring_receive_block(ring, 2, pools, where, size) == 0
         assert (pools[0], where[0], size[0]) == (native_pool, index, 5)
         assert lib.exo_ring_send_block(ring, 2, 0, native_pool, index, 5) == 0
