@@ -37,7 +37,7 @@ class Shared:
         return int(ffi.cast("uintptr_t", self._at))
 
     def pointer(self, kind: str, offset: int) -> Any:
-        """Return a cffi pointer of a kind ("struct exo_ring *") to what is at an offset in bytes."""
+        """Return a cffi pointer ("struct exo_ring *") to what is at an offset in bytes."""
         return ffi.cast(kind, self.address + offset)
 
     def buffer(self, offset: int, size: int) -> Any:
