@@ -121,7 +121,10 @@ def _claim_among(ring: int, owner: int) -> tuple[int, int]:
                 at += 1
             elif compare_exchange_u64(slot, header, make_header(at, CLAIMED, owner)):
                 advance(head, at)
-                return slot, at
+                if load_relaxed_u32(ring + CLOSED) == 0:
+                    return slot, at
+                publish(ring, slot, at, 0, LOST, 0)  # closed before the claim
+                return -_EPIPE, at
             continue
         now = load_relaxed_u64(head)
         if now > at:
@@ -153,8 +156,9 @@ def publish(ring: int, slot: int, position: int, kind: int, flags: int, length: 
 
 
 @jit
-def _nothing(ring: int) -> int:
-    return -_EPIPE if load_acquire_u32(ring + CLOSED) != 0 else -_EAGAIN
+def _nothing(closed: int, header: int) -> int:
+    """Tell why nothing can be taken; closed: as it was before the look at the header."""
+    return -_EPIPE if closed != 0 and state_of(header) == FREE else -_EAGAIN
 
 
 @jit
@@ -162,6 +166,7 @@ def _take_alone(ring: int) -> tuple[int, int, int]:
     at = load_relaxed_u64(ring + TAIL)
     while True:
         slot = slot_at(ring, at)
+        closed = load_acquire_u32(ring + CLOSED)
         header = load_acquire_u64(slot)
         ahead = ahead_of(header, at)
         if ahead == 0 and state_of(header) == READY:
@@ -170,7 +175,7 @@ def _take_alone(ring: int) -> tuple[int, int, int]:
             at += 1
             store_relaxed_u64(ring + TAIL, at)
         elif not repair_slot(ring, slot, header):
-            return _nothing(ring), at, header
+            return _nothing(closed, header), at, header
 
 
 @jit
@@ -179,6 +184,7 @@ def _take_among(ring: int, owner: int) -> tuple[int, int, int]:
     at = load_relaxed_u64(tail)
     while True:
         slot = slot_at(ring, at)
+        closed = load_acquire_u32(ring + CLOSED)
         header = load_acquire_u64(slot)
         ahead = ahead_of(header, at)
         if ahead == 0 and state_of(header) == READY:
@@ -197,7 +203,7 @@ def _take_among(ring: int, owner: int) -> tuple[int, int, int]:
             advance(tail, at)
             at += 1
         elif not repair_slot(ring, slot, header):
-            return _nothing(ring), at, header
+            return _nothing(closed, header), at, header
 
 
 @jit

@@ -45,10 +45,15 @@ static struct exo_ring_slot *claim_alone(struct exo_ring *ring, uint64_t *positi
     return NULL;
 }
 
+static bool likely_open(const struct exo_ring *ring)
+{
+    return __builtin_expect(load_relaxed(&ring->closed) == 0, 1);
+}
+
 struct exo_ring_slot *exo_ring_claim(struct exo_ring *ring, uint32_t owner, uint64_t *position,
                                      int *error)
 {
-    if (load_relaxed(&ring->closed)) {
+    if (!likely_open(ring)) {
         *error = -EPIPE;
         return NULL;
     }
@@ -64,7 +69,11 @@ struct exo_ring_slot *exo_ring_claim(struct exo_ring *ring, uint32_t owner, uint
                 continue;
             ring_advance(&ring->head, at);
             *position = at;
-            return slot;
+            if (likely_open(ring))
+                return slot;
+            exo_ring_publish(ring, slot, at, 0, EXO_RING_LOST, 0); /* closed before the claim */
+            *error = -EPIPE;
+            return NULL;
         }
         if (ahead == 0) { /* claimed by another, who may not have got to say so */
             ring_advance(&ring->head, at++);
@@ -92,6 +101,13 @@ void exo_ring_publish(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_
     exo_ring_wake_data(ring);
 }
 
+/* Nothing to be taken: closed, as it was before the look at the header, says that nothing comes. */
+static struct exo_ring_slot *nothing(bool closed, uint64_t header, int *error)
+{
+    *error = closed && ring_state(header) == EXO_RING_FREE ? -EPIPE : -EAGAIN;
+    return NULL;
+}
+
 /* Of a lone consumer. */
 static struct exo_ring_slot *take_alone(struct exo_ring *ring, uint64_t *position, uint64_t *header,
                                         int *error)
@@ -99,6 +115,7 @@ static struct exo_ring_slot *take_alone(struct exo_ring *ring, uint64_t *positio
     uint64_t at = load_relaxed(&ring->tail);
     for (;;) {
         struct exo_ring_slot *slot = ring_slot(ring, at);
+        bool closed = load_acquire(&ring->closed);
         *header = load_acquire(&slot->header);
         *position = at;
         int32_t ahead = ring_ahead(*header, at);
@@ -107,10 +124,8 @@ static struct exo_ring_slot *take_alone(struct exo_ring *ring, uint64_t *positio
         if (ahead > 0) /* released by one that died before it said so in tail */
             store_relaxed(&ring->tail, ++at);
         else if (!exo_ring_repair_slot(ring, slot, *header))
-            break;
+            return nothing(closed, *header, error);
     }
-    *error = load_acquire(&ring->closed) ? -EPIPE : -EAGAIN;
-    return NULL;
 }
 
 static struct exo_ring_slot *take(struct exo_ring *ring, uint32_t owner, uint64_t *position,
@@ -119,6 +134,7 @@ static struct exo_ring_slot *take(struct exo_ring *ring, uint32_t owner, uint64_
     uint64_t at = load_relaxed(&ring->tail);
     for (;;) {
         struct exo_ring_slot *slot = ring_slot(ring, at);
+        bool closed = load_acquire(&ring->closed);
         uint64_t now = load_acquire(&slot->header);
         int32_t ahead = ring_ahead(now, at);
         if (ahead == 0 && ring_state(now) == EXO_RING_READY) {
@@ -138,10 +154,8 @@ static struct exo_ring_slot *take(struct exo_ring *ring, uint32_t owner, uint64_
             at = tail;
         else if (ahead > 0) /* emptied, by one that has not got to say so */
             ring_advance(&ring->tail, at++);
-        else if (!exo_ring_repair_slot(ring, slot, now)) {
-            *error = load_acquire(&ring->closed) ? -EPIPE : -EAGAIN;
-            return NULL;
-        }
+        else if (!exo_ring_repair_slot(ring, slot, now))
+            return nothing(closed, now, error);
     }
 }
 
