@@ -157,6 +157,7 @@ def tasks_of(uid: int) -> int:
     return found
 
 
+@pytest.mark.xdist_group("many tasks")
 def test_fork_bomb_up_to_the_users_limit(launcher: Launcher, both: Callable[..., Pair]) -> None:
     """At RLIMIT_NPROC fork gives EAGAIN, for root too if that lowers it and is no longer root."""
     drop: list[str] = []
@@ -169,6 +170,7 @@ def test_fork_bomb_up_to_the_users_limit(launcher: Launcher, both: Callable[...,
     assert not (difference := pair.difference()), difference
 
 
+@pytest.mark.xdist_group("many tasks")
 def test_no_slot_left(launcher: Launcher, require: Callable[[str], None]) -> None:
     """With all task slots taken a thread gives EAGAIN; then the instance goes on, empty again."""
     require("gcc")
