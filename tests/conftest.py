@@ -102,6 +102,15 @@ def owned_directory(prefix: str, user: str | None) -> Path:
 
 
 @pytest.fixture(scope="session")
+def programs_folder() -> Iterator[Path]:
+    """A directory for programs that any user may run; other sessions of pytest close its own."""
+    path = owned_directory("exo-programs-", None)
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
 def shared_cache(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory for compilers' caches, kept for the session."""
     path = owned_directory("exo-cache-", request.config.getoption("--as-user"))

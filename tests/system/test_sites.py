@@ -15,7 +15,7 @@ LEAST_SHARE = 0.95
 FEW_SITES = 20
 
 
-@pytest.mark.parametrize("case", map(parameter, CASES))
+@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
 def test_sites_are_patched(
     case: dict[str, Any], require: Callable[[str], None], launcher: Launcher
 ) -> None:
