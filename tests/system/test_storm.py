@@ -170,7 +170,7 @@ def step_and_kill(
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert stepped.returncode in (0, 3), (place, n, stepped.stderr)
     with contextlib.suppress(ProcessLookupError):
