@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/select.h>
 #include <sys/sem.h>
@@ -21,6 +22,7 @@ static int pipes[2], full[2], sockets[2], timed[2], listener, timed_listener, qu
 static int busy[2], lock_fd, event_fd, inotify_fd, timer_fd, epoll_fd;
 static pid_t child, locker;
 static int zero;
+static volatile bool *calling; /* shared with the children that interrupt */
 static char big[1 << 20];
 
 /* The second signal ends calls that were restarted; its handler has no SA_RESTART. */
@@ -82,6 +84,21 @@ CALL(do_sigtimedwait, sigtimedwait(&(sigset_t){{1UL << (SIGTERM - 1)}}, NULL, &f
 CALL(do_sigwaitinfo, sigwaitinfo(&(sigset_t){{1UL << (SIGTERM - 1)}}, NULL))
 CALL(do_restart_syscall, syscall(SYS_restart_syscall))
 
+/* A child that sends both signals, each when its parent waits in the call. */
+static pid_t interrupter(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    while (!*calling)
+        sleep_ms(1);
+    until_asleep(parent, parent);
+    kill(parent, SIGUSR1);
+    until_asleep(parent, parent);
+    kill(parent, SIGALRM);
+    _exit(0);
+}
+
 static void row(const char *name, long (*call)(void))
 {
     for (int restart = 0; restart < 2; restart++) {
@@ -92,15 +109,10 @@ static void row(const char *name, long (*call)(void))
         hits = 0;
         memset(&left, 0, sizeof left);
         five_timeval = (struct timeval){5, 0};
-        pid_t self = getpid(), pid = fork();
-        if (pid == 0) {
-            sleep_ms(30);
-            kill(self, SIGUSR1);
-            sleep_ms(60);
-            kill(self, SIGALRM);
-            _exit(0);
-        }
+        *calling = false;
+        pid_t pid = interrupter();
         errno = 0;
+        *calling = true;
         long result = call();
         int error = errno;
         printf("%s, %s: %ld %s after %s", name, restart ? "SA_RESTART" : "no flag", result,
@@ -111,8 +123,6 @@ static void row(const char *name, long (*call)(void))
         if (five_timeval.tv_sec != 5)
             printf(", left %d", five_timeval.tv_sec == 4);
         printf("\n");
-        while (hits < 11 && waitpid(pid, NULL, WNOHANG) == 0)
-            sleep_ms(5);
         while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
             ;
     }
@@ -134,6 +144,7 @@ static int bind_listener(const char *path, bool with_timeout)
 static void prepare(void)
 {
     struct timeval timeout = {5, 0};
+    calling = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(pipe(pipes) == 0 && pipe(full) == 0 && mkfifo("fifo", 0600) == 0);
     fcntl(full[1], F_SETFL, O_NONBLOCK);
     while (write(full[1], big, 4096) > 0)

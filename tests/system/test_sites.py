@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from command_table import CASES, command_line
+from command_table import CASES, command_line, parameter
 from sidebyside import Launcher
 
 LEAST_SHARE = 0.95
@@ -15,7 +15,7 @@ LEAST_SHARE = 0.95
 FEW_SITES = 20
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in CASES])
+@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
 def test_sites_are_patched(
     case: dict[str, Any], require: Callable[[str], None], launcher: Launcher
 ) -> None:
