@@ -106,8 +106,8 @@ static uint32_t prepare_slot(const struct request *want)
         child->flags |= EXO_TASK_SHARES_VM;
     child->nofile_soft = mine->leader->nofile_soft;
     child->nofile_hard = mine->leader->nofile_hard;
-    uint32_t flags = mine->leader->flags & 
-        (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
+    uint32_t flags =
+        mine->leader->flags & (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
     child->flags |= want->flags & CLONE_VM_ ? flags : exo_mdwe_inherit(flags);
     return slot;
 }
@@ -143,8 +143,10 @@ void exo_child_begin(void)
 {
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
-    struct request want = {
-        .flags = birth->flags, .child_tid = birth->child_tid, .racing = birth->racing, .masked = true};
+    struct request want = {.flags = birth->flags,
+                           .child_tid = birth->child_tid,
+                           .racing = birth->racing,
+                           .masked = true};
     if (birth->racing && (birth->flags & CLONE_VFORK_)) /* our parent waits for us */
         exo_fd_table_copy_end(KR, birth->parent->task->fd_table, &birth->parent->core);
     struct k_stack stack = exo_area_altstack(mine);
