@@ -197,6 +197,22 @@ void exo_area_keep_only(struct exo_area *mine)
             sighand_users[i] = 0;
 }
 
+/* A CLONE_VM child that nobody waits for in the runtime leaves the memory by exec, by its end or by
+ * being killed. Each time the host marks its area, so the areas are counted. */
+bool exo_alone_counted(void)
+{
+    uint32_t high = load_acquire(&area_high), count = 0;
+    for (uint32_t i = 0; i < high; i++) {
+        uint32_t word = load_acquire(&exo_area_owners[i].word);
+        count += word != 0 && !(word & FUTEX_OWNER_DIED);
+    }
+    if (count > 1)
+        return false;
+    exo_mm.strays = 0; /* only we could make another one */
+    store_relaxed(&exo_mm.tasks, 1);
+    return true;
+}
+
 /* The process's threads have been given filters in their slots: their calls are to be looked at. */
 void exo_area_observe_siblings(void)
 {

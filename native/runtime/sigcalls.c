@@ -79,10 +79,8 @@ SYSCALL(rt_sigsuspend)
         return -EINVAL;
     if (guest_get(&set, a) != 0)
         return -EFAULT;
-    if (exo_pending_stash(set | SIG_ALWAYS))
-        return -EINTR;
-    set &= ~SIG_UNBLOCKABLE;
-    return host_wait(__NR_rt_sigsuspend, (long)&set, MASK_SIZE, 0, 0, 0, 0);
+    const struct exo_wait_mask mask = exo_wait_mask_from(set);
+    return exo_wait_masked(&mask, __NR_rt_sigsuspend, (long)&mask.host, MASK_SIZE, 0, 0, 0, 0);
 }
 
 SYSCALL(pause)
