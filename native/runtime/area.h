@@ -114,8 +114,9 @@ struct exo_area {
     uint8_t xstate_format[48]; /* sw_reserved of the host's last signal frame */
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
-    uint32_t index;       /* in exo_area_owners */
-    uint32_t wait_masked; /* a call waits with wait_mask, or was so when a signal came; waitmask.c */
+    uint32_t index; /* in exo_area_owners */
+    uint32_t
+        wait_masked; /* a call waits with wait_mask, or was so when a signal came; waitmask.c */
     struct exo_dispatch dispatch;
     uint32_t uid; /* real user id, for siginfo, if ... */
     uint32_t uid_known;
@@ -168,6 +169,7 @@ struct exo_mm {
     uint32_t flags;     /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
     uint32_t intercept;
     uint32_t signalfd; /* has or had one: every blocked signal must wait on the host */
+    uint32_t queued;   /* entries of ownqueue.c */
     uint32_t strays;   /* tasks may count CLONE_VM children that have left: exo_alone() */
 };
 extern struct exo_mm exo_mm;
@@ -217,6 +219,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid);
 void exo_area_abandon(struct exo_area *new);
 void exo_area_keep_only(struct exo_area *mine);
 void exo_area_observe_siblings(void);
+struct exo_area *exo_area_sibling(uint32_t *index);
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);
 void exo_mm_lock(void);
 void exo_mm_unlock(void);

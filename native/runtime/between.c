@@ -16,8 +16,8 @@
 static bool holds(uint8_t condition, uint64_t flags)
 {
     bool less = !(flags & SIGN) != !(flags & OVERFLOW);
-    bool holds[8] = {flags & OVERFLOW, flags & CARRY, flags & ZERO, flags & (CARRY | ZERO),
-                     flags & SIGN, flags & PARITY, less, less || (flags & ZERO)};
+    bool holds[8] = {flags & OVERFLOW, flags & CARRY,  flags & ZERO, flags & (CARRY | ZERO),
+                     flags & SIGN,     flags & PARITY, less,         less || (flags & ZERO)};
     return holds[(condition & 15) >> 1] != (condition & 1);
 }
 

@@ -142,8 +142,10 @@ void exo_child_begin(void)
 {
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
-    struct request want = {
-        .flags = birth->flags, .child_tid = birth->child_tid, .racing = birth->racing, .masked = true};
+    struct request want = {.flags = birth->flags,
+                           .child_tid = birth->child_tid,
+                           .racing = birth->racing,
+                           .masked = true};
     if (birth->racing && (birth->flags & CLONE_VFORK_)) /* our parent waits for us */
         exo_fd_table_copy_end(KR, birth->parent->task->fd_table, &birth->parent->core);
     struct k_stack stack = exo_area_altstack(mine);
@@ -292,8 +294,8 @@ static long make(struct request *want, uint32_t slot, int *pidfd)
 static bool needs_mask(const struct request *want)
 {
     const struct exo_area *mine = area();
-    return (want->flags & CLONE_VM_) || !exo_alone() || mine->adopted ||
-           want->event != 0 || mine->own_pending != 0 || mine->held.signo != 0;
+    return (want->flags & CLONE_VM_) || !exo_alone() || mine->adopted || want->event != 0 ||
+           exo_pending_set() != 0;
 }
 
 static void undo(uint32_t slot)

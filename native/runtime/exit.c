@@ -13,8 +13,8 @@ static void forget_slot(const struct exo_area *mine)
 static void leave_unreaped(const struct exo_area *mine)
 {
     const struct exo_task *parent = &KR->tasks[mine->leader->parent_slot];
-    if (mine->task != mine->leader || !exo_alone() ||
-        mine->leader->parent_slot == 0 || parent->tid != mine->leader->ppid ||
+    if (mine->task != mine->leader || !exo_alone() || mine->leader->parent_slot == 0 ||
+        parent->tid != mine->leader->ppid ||
         (load_relaxed(&parent->flags) & (EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS)) !=
             EXO_TASK_AUTO_REAPS)
         return;

@@ -43,7 +43,7 @@ static long for_host(const struct exo_wait_mask *mask)
     return mask == NULL ? 0 : (long)&mask->host;
 }
 
-static long wait_ppoll(const void *fds, uint64_t count, long timeout, const struct exo_wait_mask *mask)
+static long wait_ppoll(const void *fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
     return exo_wait_masked(mask, __NR_ppoll, (long)fds, (long)count, timeout, for_host(mask),
                            MASK_SIZE, 0);
@@ -73,7 +73,7 @@ static bool poll_is_same(uint64_t fds, uint64_t count)
 }
 
 static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long timeout,
-                      const struct exo_wait_mask *mask)
+                      struct exo_wait_mask *mask)
 {
     if (guest_read(copy, fds, count * sizeof(*copy)) != 0)
         return -EFAULT;
@@ -92,7 +92,7 @@ static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long 
 }
 
 /* timeout is the address of a timespec, the guest's or ours, or 0. */
-static long do_poll(uint64_t fds, uint64_t count, long timeout, const struct exo_wait_mask *mask)
+static long do_poll(uint64_t fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
     struct k_pollfd copy[STACK_COUNT];
     if (count > exo_fd_limit())
@@ -188,7 +188,7 @@ static long report(const struct k_pollfd *polls, const int *guests, long count,
 }
 
 static long select_by_poll(struct k_pollfd *polls, long count, const uint64_t *sets, uint64_t limit,
-                           long timeout, const struct exo_wait_mask *mask)
+                           long timeout, struct exo_wait_mask *mask)
 {
     int guests[SELECT_COUNT];
     for (long i = 0; i < count; i++) {
@@ -201,7 +201,7 @@ static long select_by_poll(struct k_pollfd *polls, long count, const uint64_t *s
 
 /* nr and last are the host call to make if the numbers agree: select or pselect6. */
 static long do_select(long nr, int limit, const uint64_t *sets, long timeout, long host_timeout,
-                      const struct exo_wait_mask *mask, long last)
+                      struct exo_wait_mask *mask, long last)
 {
     struct k_pollfd polls[SELECT_COUNT];
     bool same;
@@ -268,6 +268,11 @@ static long epoll_masked(long nr, long a, long b, long c, long d, long e, long f
     return error ? error
                  : exo_wait_masked(mask, nr, exo_fd_or_bad((int)a), b, c, d, for_host(mask),
                                    MASK_SIZE);
+}
+
+SYSCALL(epoll_wait)
+{
+    return exo_wait_masked(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
 }
 
 SYSCALL(epoll_pwait)

@@ -130,6 +130,7 @@ void exo_mask_shrink(uint64_t mask)
 long exo_mask_change(uint64_t mask)
 {
     struct exo_area *mine = area();
+    uint64_t before = mine->mask;
     mask &= ~SIG_ALWAYS;
     if (for_host(mask) == mine->host_mask) {
         mine->mask = mask; /* from here on nothing is held any more */
@@ -148,6 +149,8 @@ long exo_mask_change(uint64_t mask)
         mine->host_mask = for_host(mask);
         mine->lazy = 0;
     }
+    if ((before & ~mask & SIG_UNBLOCKABLE) && !exo_alone())
+        full_fence(); /* against exo_own_queue_add() */
     exo_pending_stash(mask);
     return 0;
 }
@@ -184,7 +187,8 @@ void exo_own_add(int sig, const struct k_siginfo *info)
 uint64_t exo_pending_set(void)
 {
     const struct exo_area *mine = area();
-    return mine->own_pending | (mine->held.signo ? SIG_BIT(mine->held.signo) : 0);
+    return mine->own_pending | exo_own_queue_set() |
+           (mine->held.signo ? SIG_BIT(mine->held.signo) : 0);
 }
 
 /* Takes the lowest of `wanted` that waits here; false if none does. */
@@ -195,6 +199,12 @@ bool exo_pending_take(struct k_siginfo *info, uint64_t wanted)
     if (ready == 0)
         return false;
     int sig = __builtin_ctzl(ready) + 1;
+    if (sig != mine->held.signo && !(mine->own_pending & SIG_BIT(sig))) {
+        if (!exo_own_queue_take(sig, info)) /* another thread has */
+            return exo_pending_take(info, wanted);
+        exo_siginfo_to_guest(info);
+        return true;
+    }
     if (sig == mine->held.signo) {
         *info = mine->held;
         mine->held.signo = 0;
@@ -218,15 +228,22 @@ bool exo_pending_stash(uint64_t blocked)
         return false;
     mine->stashed = 1; /* first: what comes now of our three sees that and waits */
     compiler_fence();
-    exo_pending_take(&mine->stash_info, ~blocked);
-    return true;
+    if (exo_pending_take(&mine->stash_info, ~blocked))
+        return true;
+    mine->stashed = 0; /* another thread has it */
+    compiler_fence();
+    exo_mask_set(mine->host_mask);
+    return exo_pending_stash(blocked);
 }
 
 /* The action for sig ignores it now. */
 void exo_pending_discard(int sig)
 {
     struct exo_area *mine = area();
+    struct k_siginfo dropped;
     mine->own_pending &= ~SIG_BIT(sig);
+    if (exo_own_queue_set() & SIG_BIT(sig))
+        exo_own_queue_take(sig, &dropped);
     if (mine->held.signo == sig)
         mine->held.signo = 0;
 }
@@ -288,4 +305,5 @@ void exo_mask_after_fork(void)
     struct exo_area *mine = area();
     mine->own_pending = 0;
     mine->held.signo = 0;
+    exo_own_queue_clear();
 }

@@ -222,7 +222,11 @@ static bool wait_unblocked(int sig, const struct k_siginfo *info, struct k_ucont
     if (!(SIG_UNBLOCKABLE & SIG_BIT(sig)) ||
         !(nested || mine->stashed || mine->delayed || (exo_wait_mask_now() & SIG_BIT(sig))))
         return false;
-    exo_own_add(sig, info);
+    bool blocked = exo_wait_mask_now() & SIG_BIT(sig);
+    if (blocked && info->code == SI_USER_ && !exo_alone())
+        exo_own_queue_add(sig, info);
+    else if (info->code != EXO_SI_FORWARD) /* else it stays in the queue */
+        exo_own_add(sig, info);
     if (nested || !inside || mine->stashed)
         return true;
     fetch_or(&mine->pending, EXO_PENDING_AGAIN);
@@ -237,9 +241,10 @@ static void take_waiting(struct k_ucontext *uc)
 {
     struct exo_area *mine = area();
     struct k_siginfo info;
-    while (!mine->stashed && !mine->delayed &&
-           unlikely((mine->own_pending & ~mine->mask) != 0)) {
-        exo_pending_take(&info, mine->own_pending & ~mine->mask);
+    while (!mine->stashed && !mine->delayed) {
+        uint64_t ready = (mine->own_pending | exo_own_queue_set()) & ~mine->mask;
+        if (likely(ready == 0) || !exo_pending_take(&info, ready))
+            return;
         if (in_runtime(uc->mcontext.rip))
             stash(info.signo, &info, uc);
         else
@@ -283,6 +288,10 @@ static void arrived(int sig, struct k_siginfo *info, struct k_ucontext *uc)
         }
     } else if (wait_unblocked(sig, info, uc) || exo_signal_hold(sig, info, uc))
         return;
+    else if (info->code == EXO_SI_FORWARD && !exo_own_queue_take(sig, info)) {
+        answer(EXO_SI_WAKE, uc); /* another thread has it: nothing came */
+        return;
+    }
     exo_siginfo_to_guest(info);
     if (inside)
         stash(sig, info, uc);

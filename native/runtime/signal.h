@@ -40,14 +40,23 @@ void exo_pending_discard(int sig);
 void exo_held_to_host(void);
 void exo_pending_to_host(struct k_siginfo *info);
 
+/* ownqueue.c: of our three, what was sent to the process and waits for any of its threads. */
+uint64_t exo_own_queue_set(void);
+bool exo_own_queue_take(int sig, struct k_siginfo *info);
+void exo_own_queue_add(int sig, const struct k_siginfo *info);
+void exo_own_queue_clear(void);
+
 /* waitmask.c: calls that wait with a mask of their own. */
 struct exo_wait_mask {
     uint64_t guest, host;
 };
+/* area.wait_masked: sigtimedwait(2) takes what wait_mask lets through, handlers do not run for it. */
+enum { EXO_WAITS_MASKED = 1, EXO_WAITS_TO_TAKE = 2 };
 struct exo_wait_mask exo_wait_mask_from(uint64_t guest);
-/* host_wait() of a call that has the host block mask->host while it waits; NULL: no mask. */
-long exo_wait_masked(const struct exo_wait_mask *mask, long nr, long a, long b, long c, long d,
-                     long e, long f);
+/* host_wait() of a call that has the host block mask->host while it waits, NULL: that has no mask, and
+ * that may look at a signalfd. */
+long exo_wait_masked(struct exo_wait_mask *mask, long nr, long a, long b, long c, long d, long e,
+                     long f);
 /* What is blocked in the middle of a call, and what a handler's mask grows from. */
 uint64_t exo_wait_mask_now(void);
 uint64_t exo_wait_mask_end(void);

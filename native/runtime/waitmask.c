@@ -3,7 +3,7 @@
  * The host exchanges the masks. A signal that ends the wait finds its mask in force, as natively: the
  * handler's mask grows from it, more signals that it lets through come on top, and the frame of the
  * first one leads back to area.mask. What waits in the runtime and would end the wait is lent to the
- * host, which knows what comes first, news or signal.
+ * host, which knows what comes first, news or signal; likewise for what looks at a signalfd.
  */
 #include "signal.h"
 
@@ -16,7 +16,7 @@ struct exo_wait_mask exo_wait_mask_from(uint64_t guest)
 uint64_t exo_wait_mask_now(void)
 {
     const struct exo_area *mine = area();
-    return mine->wait_masked ? mine->wait_mask : mine->mask;
+    return mine->wait_masked == EXO_WAITS_MASKED ? mine->wait_mask : mine->mask;
 }
 
 uint64_t exo_wait_mask_end(void)
@@ -56,26 +56,40 @@ static bool was_ended(long result)
     return result == -EINTR || early;
 }
 
-long exo_wait_masked(const struct exo_wait_mask *mask, long nr, long a, long b, long c, long d,
-                     long e, long f)
+/* What the wait is to see of what waits in the runtime: with a signalfd also what stays blocked. */
+static uint64_t wanted(uint64_t mask)
+{
+    return exo_pending_set() & (exo_mm.signalfd ? ~0UL : ~mask);
+}
+
+static long wait_lending(struct exo_wait_mask *mask, uint64_t lent, const long call[7])
+{
+    long result = lent ? lend(lent) : 0;
+    if (mask != NULL)
+        mask->host |= mask->guest & lent;
+    return result ? result
+                  : host_wait(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
+}
+
+long exo_wait_masked(struct exo_wait_mask *mask, long nr, long a, long b, long c, long d, long e,
+                     long f)
 {
     struct exo_area *mine = area();
-    if (mask == NULL)
+    const long call[7] = {nr, a, b, c, d, e, f};
+    if (mask == NULL && likely(!exo_mm.signalfd))
         return host_wait(nr, a, b, c, d, e, f);
     if (mine->lazy)
         exo_mask_sync();
-    uint64_t wanted = exo_pending_set() & ~mask->guest;
-    long error = wanted ? lend(wanted) : 0;
-    if (error != 0)
-        return error;
-    mine->wait_mask = mask->guest;
-    store_release(&mine->wait_masked, 1U);
-    long result = host_wait(nr, a, b, c, d, e, f);
-    if (!was_ended(result))
+    mine->wait_mask = mask == NULL ? mine->mask : mask->guest;
+    store_release(&mine->wait_masked, (uint32_t)EXO_WAITS_MASKED);
+    full_fence(); /* against exo_own_queue_add() */
+    uint64_t lent = wanted(mine->wait_mask);
+    long result = wait_lending(mask, lent, call);
+    if (mask == NULL || !was_ended(result))
         mine->wait_masked = 0;
     else if (result == -EXO_ERESTART)
         result = -EINTR;
-    if (wanted)
+    if (lent)
         take_back();
     return result;
 }
