@@ -256,6 +256,18 @@ SYSCALL(chdir)
     return error;
 }
 
+SYSCALL(chroot)
+{
+    struct exo_path path;
+    long kind = exo_path_resolve(&path, AT_FDCWD_, (uint64_t)a);
+    if (kind < 0)
+        return kind;
+    long error = host_wait(__NR_chroot, kind > EXO_PATH_PLAIN ? (long)path.host : a, 0, 0, 0, 0, 0);
+    if (error == 0)
+        fetch_or(&area()->leader->flags, EXO_TASK_CHROOTED);
+    return error;
+}
+
 SYSCALL(fchdir)
 {
     struct exo_path path;

@@ -13,6 +13,7 @@
 #include "trace.h"
 #include "translate.h"
 
+#define F_DUPFD_CLOEXEC 1030
 #define STACK_NEEDED 0x5000 /* by the calls that work on it */
 
 _Static_assert(AREA_ALTSTACK_END + sizeof(struct exo_program) + STACK_NEEDED <= AREA_STRUCT,
@@ -58,6 +59,8 @@ static long open_executable(int dirfd, const char *path, int flags)
     int mode = O_CLOEXEC_ | (flags & AT_SYMLINK_NOFOLLOW_ ? O_NOFOLLOW_ : 0);
     long fd =
         HOST_4(__NR_openat, dirfd, path, mode | 04000 /* O_NONBLOCK: not hang on a FIFO */, 0);
+    if (fd == -ENOENT && path == self) /* no /proc behind chroot(2) */
+        fd = HOST_3(__NR_fcntl, dirfd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return fd == -ENXIO ? -EACCES : fd; /* a socket */
     long error = HOST_2(__NR_fstat, fd, &stat);

@@ -10,6 +10,8 @@
 #include "text.h"
 #include "translate.h"
 
+#define PROC_SUPER_MAGIC 0x9fa0
+
 static bool is_end(char c)
 {
     return c == '\0' || c == '/';
@@ -20,6 +22,16 @@ static const char *component(const char *text, const char *name)
 {
     const char *rest = exo_skip(text, name);
     return rest != NULL && is_end(*rest) ? rest : NULL;
+}
+
+/* Whether /proc is the host's: behind chroot(2) it may be any directory, or none. */
+static bool has_proc(void)
+{
+    struct {
+        uint64_t type, rest[14];
+    } statfs;
+    return !(area()->leader->flags & EXO_TASK_CHROOTED) ||
+           (HOST_2(__NR_statfs, "/proc", &statfs) == 0 && statfs.type == PROC_SUPER_MAGIC);
 }
 
 /* Cheap look at the guest's string: could it lead to /proc or /dev? */
@@ -334,6 +346,8 @@ long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
     path->exe = false;
     path->directory = false;
     path->by_self = false;
+    if (text[0] == '/' && !has_proc())
+        return EXO_PATH_PLAIN;
     if (text[0] != '/') {
         long base = put_base(path, dirfd);
         if (base <= 0 || size == 0)
@@ -347,7 +361,7 @@ long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
 
 const char *exo_host_name(struct exo_path *found, const char *path)
 {
-    if (exo_skip(path, "/proc/") == NULL && exo_skip(path, "/dev/fd/") == NULL)
+    if ((exo_skip(path, "/proc/") == NULL && exo_skip(path, "/dev/fd/") == NULL) || !has_proc())
         return path;
     memset(found, 0, offsetof(struct exo_path, text));
     long by_host = normalise(found, path);

@@ -78,6 +78,7 @@ enum exo_task_flags {
     EXO_TASK_MDWE_ONCE = 8192,   /* ... PR_MDWE_NO_INHERIT */
     EXO_TASK_TRACES = 0x10000,   /* has traced others: wait4 looks for their news too */
     EXO_TASK_NO_CHILD_STOPS = 0x20000, /* SA_NOCLDSTOP is set for its SIGCHLD */
+    EXO_TASK_CHROOTED = 0x100000,      /* its root directory is another: /proc may not be there */
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_VFORK_WATCHED = 0x80000,  /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
