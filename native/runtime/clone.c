@@ -106,8 +106,8 @@ static uint32_t prepare_slot(const struct request *want)
         child->flags |= EXO_TASK_SHARES_VM;
     child->nofile_soft = mine->leader->nofile_soft;
     child->nofile_hard = mine->leader->nofile_hard;
-    uint32_t flags = mine->leader->flags & 
-        (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
+    uint32_t flags =
+        mine->leader->flags & (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
     child->flags |= want->flags & CLONE_VM_ ? flags : exo_mdwe_inherit(flags);
     return slot;
 }

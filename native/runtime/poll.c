@@ -45,8 +45,8 @@ static long for_host(const struct exo_wait_mask *mask)
 
 static long wait_ppoll(const void *fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
-    return exo_wait_masked(mask, __NR_ppoll, (long)fds, (long)count, timeout, for_host(mask),
-                           MASK_SIZE, 0);
+    return EXO_WAIT(mask, __NR_ppoll, (long)fds, (long)count, timeout, for_host(mask), MASK_SIZE,
+                    0);
 }
 
 /* A bad timeout is found before anything else. */
@@ -215,8 +215,8 @@ static long do_select(long nr, int limit, const uint64_t *sets, long timeout, lo
     if (count < 0)
         return count;
     if (same)
-        return exo_wait_masked(mask, nr, (long)fds, (long)sets[0], (long)sets[1], (long)sets[2],
-                               host_timeout, last);
+        return EXO_WAIT(mask, nr, (long)fds, (long)sets[0], (long)sets[1], (long)sets[2],
+                        host_timeout, last);
     return select_by_poll(polls, count, sets, fds, timeout, mask);
 }
 
@@ -266,13 +266,12 @@ static long epoll_masked(long nr, long a, long b, long c, long d, long e, long f
     if (error == 0)
         error = read_mask(&mask, (uint64_t)e, (uint64_t)f);
     return error ? error
-                 : exo_wait_masked(mask, nr, exo_fd_or_bad((int)a), b, c, d, for_host(mask),
-                                   MASK_SIZE);
+                 : EXO_WAIT(mask, nr, exo_fd_or_bad((int)a), b, c, d, for_host(mask), MASK_SIZE);
 }
 
 SYSCALL(epoll_wait)
 {
-    return exo_wait_masked(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
+    return EXO_WAIT(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
 }
 
 SYSCALL(epoll_pwait)

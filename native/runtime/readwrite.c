@@ -56,7 +56,7 @@ SYSCALL(read)
         return host_wait(__NR_read, entry->host, b, c, 0, 0, 0);
     if (!(flags & EXO_FD_SIGNALS))
         return read_at(a, b, c, 0, 0, 0, -1);
-    long size = exo_wait_masked(NULL, __NR_read, entry->host, b, c, 0, 0, 0);
+    long size = EXO_WAIT(NULL, __NR_read, entry->host, b, c, 0, 0, 0);
     return size > 0 ? translate_signals((uint64_t)b, size) : size;
 }
 

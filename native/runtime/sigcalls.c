@@ -80,7 +80,7 @@ SYSCALL(rt_sigsuspend)
     if (guest_get(&set, a) != 0)
         return -EFAULT;
     struct exo_wait_mask mask = exo_wait_mask_from(set);
-    return exo_wait_masked(&mask, __NR_rt_sigsuspend, (long)&mask.host, MASK_SIZE, 0, 0, 0, 0);
+    return EXO_WAIT(&mask, __NR_rt_sigsuspend, (long)&mask.host, MASK_SIZE, 0, 0, 0, 0);
 }
 
 SYSCALL(pause)

@@ -54,9 +54,9 @@ struct exo_wait_mask {
 enum { EXO_WAITS_MASKED = 1, EXO_WAITS_TO_TAKE = 2 };
 struct exo_wait_mask exo_wait_mask_from(uint64_t guest);
 /* host_wait() of a call that has the host block mask->host while it waits, NULL: that has no mask, and
- * that may look at a signalfd. */
-long exo_wait_masked(struct exo_wait_mask *mask, long nr, long a, long b, long c, long d, long e,
-                     long f);
+ * that may look at a signalfd. The number, then the arguments; what is not given is 0. */
+#define EXO_WAIT(mask, ...) exo_wait_call((mask), (const long[7]){__VA_ARGS__})
+long exo_wait_call(struct exo_wait_mask *mask, const long call[7]);
 /* What is blocked in the middle of a call, and what a handler's mask grows from. */
 uint64_t exo_wait_mask_now(void);
 uint64_t exo_wait_mask_end(void);

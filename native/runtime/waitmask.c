@@ -62,29 +62,27 @@ static uint64_t wanted(uint64_t mask)
     return exo_pending_set() & (exo_mm.signalfd ? ~0UL : ~mask);
 }
 
-static long wait_lending(struct exo_wait_mask *mask, uint64_t lent, const long call[7])
+static long wait_now(const long call[7])
 {
-    long result = lent ? lend(lent) : 0;
-    if (mask != NULL)
-        mask->host |= mask->guest & lent;
-    return result ? result
-                  : host_wait(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
+    return host_wait(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
 }
 
-long exo_wait_masked(struct exo_wait_mask *mask, long nr, long a, long b, long c, long d, long e,
-                     long f)
+long exo_wait_call(struct exo_wait_mask *mask, const long call[7])
 {
     struct exo_area *mine = area();
-    const long call[7] = {nr, a, b, c, d, e, f};
     if (mask == NULL && likely(!exo_mm.signalfd))
-        return host_wait(nr, a, b, c, d, e, f);
+        return wait_now(call);
     if (mine->lazy)
         exo_mask_sync();
     mine->wait_mask = mask == NULL ? mine->mask : mask->guest;
     store_release(&mine->wait_masked, (uint32_t)EXO_WAITS_MASKED);
     full_fence(); /* against exo_own_queue_add() */
     uint64_t lent = wanted(mine->wait_mask);
-    long result = wait_lending(mask, lent, call);
+    long result = lent ? lend(lent) : 0;
+    if (mask != NULL)
+        mask->host |= mask->guest & lent;
+    if (result == 0)
+        result = wait_now(call);
     if (mask == NULL || !was_ended(result))
         mine->wait_masked = 0;
     else if (result == -EXO_ERESTART)

@@ -16,11 +16,13 @@
 static int pipes[2], full[2], sockets[2], epoll_fd, queue, semaphore, lock_fd, zero;
 static char big[65536];
 static pthread_mutex_t *mutex;
+static volatile int started, expected;
 
 #define CALL(name, expression)                                                                     \
     static void *name(void *unused)                                                                \
     {                                                                                              \
         char c[8];                                                                                 \
+        __atomic_fetch_add(&started, 1, __ATOMIC_SEQ_CST);                                         \
         for (;;)                                                                                   \
             (void)c, (void)!(expression);                                                          \
         return unused;                                                                             \
@@ -56,29 +58,37 @@ static void *(*const calls[])(void *) = {
     do_open, do_robust};
 #define COUNT (int)(sizeof calls / sizeof calls[0])
 
+/* All run, and most likely wait by now. */
+static void wait_for_others(void)
+{
+    while (started < expected)
+        sleep_ms(1);
+    sleep_ms(20);
+}
+
 static void *end_by_exit_group(void *code)
 {
-    sleep_ms(20);
+    wait_for_others();
     _exit((int)(long)code);
 }
 
 static void *end_by_signal(void *number)
 {
-    sleep_ms(20);
+    wait_for_others();
     kill(getpid(), (int)(long)number);
     return do_futex(NULL);
 }
 
 static void *end_by_exec(void *code)
 {
-    sleep_ms(20);
+    wait_for_others();
     execl("/bin/sh", "sh", "-c", code ? "exit 9" : "exit 0", NULL);
     return NULL;
 }
 
 static void *end_by_fault(void *unused)
 {
-    sleep_ms(20);
+    wait_for_others();
     *(volatile int *)8 = 0;
     return unused;
 }
@@ -112,6 +122,7 @@ static void run(const char *name, void *(*end)(void *), long argument, enum firs
                 pause();
         }
         (void)!write(ends[1], &child, sizeof child);
+        expected = to - from;
         for (int i = from; i < to; i++)
             start(calls[i], NULL);
         if (first != ENDS)
