@@ -1,6 +1,7 @@
 /* signal(7), "Interruption of system calls": the whole table, with SA_RESTART and without. */
 #include "check.h"
 #include <linux/futex.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,8 @@
 
 static volatile sig_atomic_t hits;
 static int pipes[2], full[2], sockets[2], timed[2], listener, timed_listener, queue, semaphore;
+static int full_queue;
+static mqd_t empty_mq, full_mq;
 static int busy[2], lock_fd, event_fd, inotify_fd, timer_fd, epoll_fd;
 static pid_t child, locker;
 static int zero;
@@ -63,6 +66,12 @@ CALL(do_ofd_setlkw, fcntl(lock_fd, F_OFD_SETLKW, &(struct flock){.l_type = F_WRL
 CALL(do_futex, syscall(SYS_futex, &zero, FUTEX_WAIT, 0, NULL, NULL, 0))
 CALL(do_futex_timed, syscall(SYS_futex, &zero, FUTEX_WAIT, 0, &five, NULL, 0))
 CALL(do_futex_bitset, syscall(SYS_futex, &zero, FUTEX_WAIT_BITSET, 0, NULL, NULL, 1))
+CALL(do_mq_receive, mq_receive(empty_mq, big, 8, NULL))
+CALL(do_mq_timedreceive,
+     mq_timedreceive(empty_mq, big, 8, NULL, &(struct timespec){0x7fffffff, 0}))
+CALL(do_mq_send, mq_send(full_mq, c, 1, 0))
+CALL(do_mq_timedsend, mq_timedsend(full_mq, c, 1, 0, &(struct timespec){0x7fffffff, 0}))
+CALL(do_msgsnd, msgsnd(full_queue, big, 8000, 0))
 CALL(do_msgrcv, msgrcv(queue, big, 10, 0, 0))
 CALL(do_semop, semop(semaphore, &(struct sembuf){0, -1, 0}, 1))
 CALL(do_semtimedop, semtimedop(semaphore, &(struct sembuf){0, -1, 0}, 1, &five))
@@ -166,6 +175,17 @@ static void prepare(void)
     epoll_fd = epoll_create1(0);
     lock_fd = open("lock", O_RDWR | O_CREAT, 0600);
     queue = msgget(IPC_PRIVATE, 0600);
+    full_queue = msgget(IPC_PRIVATE, 0600);
+    *(long *)big = 1;
+    while (msgsnd(full_queue, big, 8000, IPC_NOWAIT) == 0)
+        ;
+    struct mq_attr one = {.mq_maxmsg = 1, .mq_msgsize = 8};
+    char path[64];
+    snprintf(path, sizeof path, "/restarts-%d", (int)getpid());
+    empty_mq = mq_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, &one);
+    CHECK(empty_mq != -1 && mq_unlink(path) == 0);
+    full_mq = mq_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, &one);
+    CHECK(full_mq != -1 && mq_unlink(path) == 0 && mq_send(full_mq, path, 1, 0) == 0);
     semaphore = semget(IPC_PRIVATE, 1, 0600);
     int ready[2];
     CHECK(pipe(ready) == 0);
@@ -208,6 +228,11 @@ int main(void)
     ROW(do_futex);
     ROW(do_futex_timed);
     ROW(do_futex_bitset);
+    ROW(do_mq_receive);
+    ROW(do_mq_timedreceive);
+    ROW(do_mq_send);
+    ROW(do_mq_timedsend);
+    ROW(do_msgsnd);
     ROW(do_msgrcv);
     ROW(do_semop);
     ROW(do_semtimedop);
@@ -228,6 +253,7 @@ int main(void)
     ROW(do_sigwaitinfo);
     ROW(do_restart_syscall);
     msgctl(queue, IPC_RMID, NULL);
+    msgctl(full_queue, IPC_RMID, NULL);
     semctl(semaphore, 0, IPC_RMID);
     kill(locker, SIGKILL);
     CHECK(reap(locker) == 128 + SIGKILL);
