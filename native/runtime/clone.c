@@ -250,11 +250,13 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         exo_area_abandon(child);
         return -EAGAIN;
     }
-    if (load_relaxed(&exo_mm.tasks) <= 1) {
+    if (exo_alone()) {
         exo_mm_lock();
         exo_map_alone();
         exo_mm_unlock();
     }
+    if (!(want->flags & (CLONE_VFORK_ | CLONE_THREAD_)))
+        exo_mm.strays = 1;
     fetch_add(&exo_mm.tasks, 1);
     bool watched = (want->flags & CLONE_VFORK_) && mine->adopted;
     uint64_t flags = (uint64_t)host_flags(want) | (want->flags & CLONE_CHILD_CLEARTID_);
@@ -284,7 +286,7 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
 
 static long make(struct request *want, uint32_t slot, int *pidfd)
 {
-    want->racing = !(want->flags & CLONE_FILES_) && load_relaxed(&exo_mm.tasks) > 1;
+    want->racing = !(want->flags & CLONE_FILES_) && !exo_alone();
     return want->flags & CLONE_VM_ ? make_thread(want, slot, pidfd)
                                    : make_process(want, slot, pidfd);
 }
@@ -293,8 +295,8 @@ static long make(struct request *want, uint32_t slot, int *pidfd)
 static bool needs_mask(const struct request *want)
 {
     const struct exo_area *mine = area();
-    return (want->flags & CLONE_VM_) || load_relaxed(&exo_mm.tasks) > 1 || mine->adopted ||
-           want->event != 0 || mine->own_pending != 0 || mine->held.signo != 0;
+    return (want->flags & CLONE_VM_) || !exo_alone() || mine->adopted || want->event != 0 ||
+           exo_pending_set() != 0;
 }
 
 static void undo(uint32_t slot)
