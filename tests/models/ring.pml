@@ -1,5 +1,5 @@
-/* The MPMC protocol of fusion rings (native/core/ring.c) for spin: 2 slots, 2 producers of 2 messages
- * each, 2 consumers; any one of the four may be killed before any of its steps.
+/* The MPMC protocol of fusion rings (native/core/ring.c) for spin: 2 slots, some producers of some
+ * messages each, some consumers; any one of them may be killed before any of its steps.
  *
  * Checked: nobody waits for ever (an invalid end state), each producer's messages arrive in order and
  * once, none is lost but what a killed consumer had in hand. What waits in C is here a condition
@@ -26,10 +26,10 @@
 short slot[SLOTS];          /* headers */
 byte sender[SLOTS], number[SLOTS]; /* payloads */
 byte head, tail;
-bool dead[16], finished[5], closed, killed;
-byte got[3];      /* by sender: messages that have arrived */
+bool dead[16], finished[PRODUCERS + CONSUMERS + 1], closed, killed;
+byte got[PRODUCERS + 1];     /* by sender: messages that have arrived */
 byte in_hand;     /* messages that a killed consumer had taken */
-bool arrived[9];  /* by sender * 3 + number */
+bool arrived[(PRODUCERS + 1) * (MESSAGES + 1)]; /* by sender, then number */
 
 /* Before each step: perhaps never again. */
 #define MAY_DIE if :: atomic { !killed -> killed = true; dead[_pid] = true; goto end } :: true fi
@@ -112,8 +112,8 @@ inline receive(i)
 {
     atomic {
         assert(number[i] >= 1 && number[i] <= MESSAGES);
-        assert(!arrived[sender[i] * 3 + number[i]]);
-        arrived[sender[i] * 3 + number[i]] = true;
+        assert(!arrived[sender[i] * (MESSAGES + 1) + number[i]]);
+        arrived[sender[i] * (MESSAGES + 1) + number[i]] = true;
         /* Taken in order: an earlier one is here, or in a killed consumer's hand. */
         got[sender[i]]++
     }
@@ -181,11 +181,11 @@ init
     byte i;
     atomic {
         for (i : 0 .. SLOTS - 1) { slot[i] = HEADER(i, FREE, 0) };
-        run producer(); run producer(); run consumer(); run consumer()
+        for (i : 1 .. PRODUCERS) { run producer() };
+        for (i : 1 .. CONSUMERS) { run consumer() }
     };
-    finished[1] && finished[2];
+    for (i : 1 .. PRODUCERS) { finished[i] };
     closed = true;
-    finished[3] && finished[4];
-    assert(dead[1] || got[1] + in_hand >= MESSAGES);
-    assert(dead[2] || got[2] + in_hand >= MESSAGES)
+    for (i : 1 .. CONSUMERS) { finished[PRODUCERS + i] };
+    for (i : 1 .. PRODUCERS) { assert(dead[i] || CONSUMERS == 1 && dead[PRODUCERS + 1] || got[i] + in_hand >= MESSAGES) }
 }
