@@ -11,6 +11,10 @@
 #define MREMAP_FIXED_ 2
 #define SHM_RDONLY_ 010000
 #define SHM_EXEC_ 0100000
+#define MAP_DENYWRITE_ 0x800
+#define F_GETFL 3
+#define O_WRONLY 1
+#define ST_NOEXEC_ 8
 #define HINT_ALIGN 0x200000UL
 #define HINT_STEP 0x1000000000UL
 #define HINT_REACH 0x400000000000UL
@@ -77,6 +81,27 @@ static bool known_code(uint64_t start, uint64_t size)
     return known;
 }
 
+/* Whether the host would map code from this file: it is open for reading, the mount allows it. */
+static bool may_map_code(int host)
+{
+    struct {
+        uint64_t before[10], flags, spare[4];
+    } statfs;
+    long mode = HOST_2(__NR_fcntl, host, F_GETFL);
+    return mode >= 0 && !(mode & (O_PATH_ | O_WRONLY)) &&
+           HOST_2(__NR_fstatfs, host, &statfs) == 0 && !(statfs.flags & ST_NOEXEC_);
+}
+
+/* A library's code, as loaders map it, from its patched copy at once. */
+static bool map_library(uint64_t start, uint64_t size, long prot, long flags, int host, long offset)
+{
+    return prot == (PROT_READ_ | PROT_EXEC_) &&
+           (flags & ~MAP_DENYWRITE_) == (MAP_PRIVATE_ | MAP_FIXED_) && size != 0 &&
+           ((start | (uint64_t)offset) & 4095) == 0 && !exo_map_overlaps(start, PAGE_UP(size)) &&
+           may_map_code(host) &&
+           exo_map_copied(start, PAGE_UP(size), (uint64_t)offset, host, MAP_FIXED_);
+}
+
 SYSCALL(mmap)
 {
     uint64_t start = (uint64_t)a, size = (uint64_t)b;
@@ -102,6 +127,10 @@ SYSCALL(mmap)
     if (!code && !(fixed && known_code(start, size)))
         return map_outside(start, size, c, d, host, f);
     exo_mm_lock();
+    if (code && map_library(start, size, c, d, host, f)) {
+        exo_mm_unlock();
+        return a;
+    }
     if (fixed)
         exo_copy_vacate(start, start + PAGE_UP(size));
     long got = map_outside(start, size, c, d, host, f);

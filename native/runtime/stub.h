@@ -100,7 +100,10 @@ struct exo_map;
 bool exo_copy_map(struct exo_map *map, int fixed);
 /* Whether a (newer) copy pays at an image's mapping number times. */
 bool exo_copy_wanted(const struct exo_image *image, uint32_t times);
-void exo_copy_make(const struct exo_map *map);
+void exo_copy_make(const struct exo_map *map); /* copymake.c */
+/* Maps the stubs and table of a copy, which is at `offset` in the memfd. */
+bool exo_copy_map_extra(uint64_t at, uint64_t offset);
+#define EXO_COPY_TABLE_AT EXO_COPY_STUB_SIZE /* in the extra pages */
 /* Exchanges code that this process has patched for a copy. Nobody else runs it. */
 bool exo_copy_adopt(struct exo_map *map);
 bool exo_copy_site(uint64_t address, struct exo_site *site);
