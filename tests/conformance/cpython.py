@@ -65,7 +65,7 @@ class CPython:
         for count in range(RUNS):
             ended, junit = self.once(job, [*EXCLUDED, *outcomes])
             logs.append(ended.text)
-            if junit.exists():
+            if junit.exists() and junit.stat().st_size > 0:  # empty: it died there
                 outcomes |= from_junit(junit) | failures(ended.text)
                 break
             found = from_text(ended)
