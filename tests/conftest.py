@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sidebyside import MARK, Launcher, Pair, have, marked_processes
+from sidebyside import MARK, Launcher, Pair, descendants, have, marked_processes
 
 PR_SET_CHILD_SUBREAPER = 36
 SHM = Path("/dev/shm")
@@ -102,6 +102,15 @@ def owned_directory(prefix: str, user: str | None) -> Path:
 
 
 @pytest.fixture(scope="session")
+def programs_folder() -> Iterator[Path]:
+    """A directory for programs that any user may run; other sessions of pytest close its own."""
+    path = owned_directory("exo-programs-", None)
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
 def shared_cache(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory for compilers' caches, kept for the session."""
     path = owned_directory("exo-cache-", request.config.getoption("--as-user"))
@@ -142,8 +151,9 @@ def shared_memory() -> set[str]:
 def survivors(before: set[int], mark: str) -> dict[int, psutil.Process]:
     """Processes of this test that still run; zombies that fell to us are reaped."""
     found = {process.pid: process for process in marked_processes(mark)}
-    for process in psutil.Process().children(recursive=True):
+    for pid in descendants(os.getpid()):
         with contextlib.suppress(psutil.Error, ChildProcessError):
+            process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
                 found[process.pid] = process
             elif process.ppid() == os.getpid():
@@ -155,7 +165,7 @@ def survivors(before: set[int], mark: str) -> dict[int, psutil.Process]:
 def no_leaks() -> Iterator[str]:
     """Fail a test that leaves processes or exo-um's shared memory behind; gives the test's mark."""
     mark = uuid.uuid4().hex
-    processes_before = {process.pid for process in psutil.Process().children(recursive=True)}
+    processes_before = set(descendants(os.getpid()))
     memory_before = shared_memory()
     os.environ[MARK] = mark
     yield mark
@@ -166,7 +176,7 @@ def no_leaks() -> Iterator[str]:
         memory = shared_memory() - memory_before
         if not (left or memory) or time.monotonic() > deadline:
             break
-        time.sleep(0.05)
+        time.sleep(0.005)
     if not (left or memory):
         return
     names = []

@@ -80,10 +80,21 @@ def have(program: str) -> bool:
 
 def marked_processes(mark: str) -> Iterator[psutil.Process]:
     """Live processes whose environment carries this test's mark."""
-    for process in psutil.process_iter():
+    entry = f"{MARK}={mark}".encode()
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:  # noqa: PTH208
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                yield process
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            if pid != os.getpid() and entry in environment.split(b"\0"):
+                yield psutil.Process(pid)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Pids of a process's children, and of theirs; zombies among them."""
+    with contextlib.suppress(OSError):
+        for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+            for child in map(int, (thread / "children").read_text().split()):
+                yield child
+                yield from descendants(child)
 
 
 def kill_everything(group: int, mark: str) -> None:

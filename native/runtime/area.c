@@ -197,17 +197,42 @@ void exo_area_keep_only(struct exo_area *mine)
             sighand_users[i] = 0;
 }
 
+/* A CLONE_VM child that nobody waits for in the runtime leaves the memory by exec, by its end or by
+ * being killed. Each time the host marks its area, so the areas are counted. */
+bool exo_alone_counted(void)
+{
+    uint32_t high = load_acquire(&area_high), count = 0;
+    for (uint32_t i = 0; i < high; i++) {
+        uint32_t word = load_acquire(&exo_area_owners[i].word);
+        count += word != 0 && !(word & FUTEX_OWNER_DIED);
+    }
+    if (count > 1)
+        return false;
+    exo_mm.strays = 0; /* only we could make another one */
+    store_relaxed(&exo_mm.tasks, 1);
+    return true;
+}
+
+/* The area of a thread of this process, or a dead one's, from *index on; NULL behind the last. */
+struct exo_area *exo_area_sibling(uint32_t *index)
+{
+    uint32_t high = load_acquire(&area_high), leader = area()->task->leader_slot;
+    for (; *index < high; ++*index) {
+        struct exo_area *other = (struct exo_area *)(area_base(*index) + AREA_STRUCT);
+        if ((*index == 0 || load_acquire(&area_mapped[*index])) &&
+            KR->tasks[other->slot].leader_slot == leader)
+            return other;
+    }
+    return NULL;
+}
+
 /* The process's threads have been given filters in their slots: their calls are to be looked at. */
 void exo_area_observe_siblings(void)
 {
-    uint32_t high = load_acquire(&area_high), leader = area()->task->leader_slot;
+    struct exo_area *other;
     full_fence();
-    for (uint32_t i = 0; i < high; i++) {
-        struct exo_area *other = (struct exo_area *)(area_base(i) + AREA_STRUCT);
-        if ((i == 0 || load_acquire(&area_mapped[i])) &&
-            KR->tasks[other->slot].leader_slot == leader)
-            fetch_or(&other->observe, EXO_OBSERVE_FILTER);
-    }
+    for (uint32_t i = 0; (other = exo_area_sibling(&i)) != NULL; i++)
+        fetch_or(&other->observe, EXO_OBSERVE_FILTER);
 }
 
 void exo_sighand_drop(struct exo_area *old)

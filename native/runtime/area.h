@@ -92,7 +92,8 @@ struct exo_area {
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
     uint64_t legacy_calls; /* of this thread */
-    uint64_t spare[2];
+    uint64_t wait_mask;    /* in place of mask, if wait_masked */
+    uint64_t spare;
     struct exo_regs regs; /* AREA_REGS */
     struct exo_self core;
     uint32_t tid;
@@ -114,12 +115,15 @@ struct exo_area {
     uint64_t saved_mask;       /* while clone blocks everything */
     struct exo_child birth;
     uint32_t index; /* in exo_area_owners */
+    uint32_t
+        wait_masked; /* a call waits with wait_mask, or was so when a signal came; waitmask.c */
     struct exo_dispatch dispatch;
     uint32_t uid; /* real user id, for siginfo, if ... */
     uint32_t uid_known;
     uint32_t adopted;     /* knows that it is traced */
     uint32_t set_all;     /* the tracer has set registers: all of them are to be loaded */
     uint32_t steps;       /* the trap flag is the tracer's */
+    uint32_t delayed;     /* stash_info waits for the end of one instruction: between.c */
     uint64_t retried;     /* see exo_stub_fault() */
     int32_t watch_fds[4]; /* hardware breakpoints that the tracer has set, 0 none */
 };
@@ -165,8 +169,17 @@ struct exo_mm {
     uint32_t flags;     /* KR->flags and KR->intercept, as at exec: fork need not touch that page */
     uint32_t intercept;
     uint32_t signalfd; /* has or had one: every blocked signal must wait on the host */
+    uint32_t queued;   /* entries of ownqueue.c */
+    uint32_t strays;   /* tasks may count CLONE_VM children that have left: exo_alone() */
 };
 extern struct exo_mm exo_mm;
+
+/* Whether nobody else runs in this memory; area.c. */
+bool exo_alone_counted(void);
+static inline bool exo_alone(void)
+{
+    return likely(load_relaxed(&exo_mm.tasks) <= 1) || (exo_mm.strays && exo_alone_counted());
+}
 
 /* arch/x86_64/host.S. host_wait is interrupted by signals: -EINTR or -EXO_ERESTART. */
 long host_call(long nr, long a, long b, long c, long d, long e, long f);
@@ -206,6 +219,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid);
 void exo_area_abandon(struct exo_area *new);
 void exo_area_keep_only(struct exo_area *mine);
 void exo_area_observe_siblings(void);
+struct exo_area *exo_area_sibling(uint32_t *index);
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);
 void exo_mm_lock(void);
 void exo_mm_unlock(void);

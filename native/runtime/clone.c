@@ -106,8 +106,8 @@ static uint32_t prepare_slot(const struct request *want)
         child->flags |= EXO_TASK_SHARES_VM;
     child->nofile_soft = mine->leader->nofile_soft;
     child->nofile_hard = mine->leader->nofile_hard;
-    uint32_t flags = mine->leader->flags & 
-        (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
+    uint32_t flags =
+        mine->leader->flags & (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
     child->flags |= want->flags & CLONE_VM_ ? flags : exo_mdwe_inherit(flags);
     return slot;
 }
@@ -143,8 +143,10 @@ void exo_child_begin(void)
 {
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
-    struct request want = {
-        .flags = birth->flags, .child_tid = birth->child_tid, .racing = birth->racing, .masked = true};
+    struct request want = {.flags = birth->flags,
+                           .child_tid = birth->child_tid,
+                           .racing = birth->racing,
+                           .masked = true};
     if (birth->racing && (birth->flags & CLONE_VFORK_)) /* our parent waits for us */
         exo_fd_table_copy_end(KR, birth->parent->task->fd_table, &birth->parent->core);
     struct k_stack stack = exo_area_altstack(mine);
@@ -248,11 +250,13 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         exo_area_abandon(child);
         return -EAGAIN;
     }
-    if (load_relaxed(&exo_mm.tasks) <= 1) {
+    if (exo_alone()) {
         exo_mm_lock();
         exo_map_alone();
         exo_mm_unlock();
     }
+    if (!(want->flags & (CLONE_VFORK_ | CLONE_THREAD_)))
+        exo_mm.strays = 1;
     fetch_add(&exo_mm.tasks, 1);
     bool watched = (want->flags & CLONE_VFORK_) && mine->adopted;
     uint64_t flags = (uint64_t)host_flags(want) | (want->flags & CLONE_CHILD_CLEARTID_);
@@ -282,7 +286,7 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
 
 static long make(struct request *want, uint32_t slot, int *pidfd)
 {
-    want->racing = !(want->flags & CLONE_FILES_) && load_relaxed(&exo_mm.tasks) > 1;
+    want->racing = !(want->flags & CLONE_FILES_) && !exo_alone();
     return want->flags & CLONE_VM_ ? make_thread(want, slot, pidfd)
                                    : make_process(want, slot, pidfd);
 }
@@ -291,8 +295,8 @@ static long make(struct request *want, uint32_t slot, int *pidfd)
 static bool needs_mask(const struct request *want)
 {
     const struct exo_area *mine = area();
-    return (want->flags & CLONE_VM_) || load_relaxed(&exo_mm.tasks) > 1 || mine->adopted ||
-           want->event != 0 || mine->own_pending != 0 || mine->held.signo != 0;
+    return (want->flags & CLONE_VM_) || !exo_alone() || mine->adopted || want->event != 0 ||
+           exo_pending_set() != 0;
 }
 
 static void undo(uint32_t slot)

@@ -289,7 +289,7 @@ static bool is_lone_vfork(void)
 static long execute(const struct exo_program *program, const uint64_t *argv, uint64_t envp)
 {
     uint64_t none = 0;
-    if (load_relaxed(&exo_mm.tasks) > (is_lone_vfork() ? 2 : 1)) /* others may be opening files */
+    if (is_lone_vfork() ? load_relaxed(&exo_mm.tasks) > 2 : !exo_alone()) /* others open files */
         fetch_or(&area()->leader->flags, EXO_TASK_STRANGERS);
     settle_cloexec();
     keep_across_exec(program->exe);

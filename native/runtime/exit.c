@@ -13,8 +13,8 @@ static void forget_slot(const struct exo_area *mine)
 static void leave_unreaped(const struct exo_area *mine)
 {
     const struct exo_task *parent = &KR->tasks[mine->leader->parent_slot];
-    if (mine->task != mine->leader || load_relaxed(&exo_mm.tasks) != 1 ||
-        mine->leader->parent_slot == 0 || parent->tid != mine->leader->ppid ||
+    if (mine->task != mine->leader || !exo_alone() || mine->leader->parent_slot == 0 ||
+        parent->tid != mine->leader->ppid ||
         (load_relaxed(&parent->flags) & (EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS)) !=
             EXO_TASK_AUTO_REAPS)
         return;
@@ -24,7 +24,7 @@ static void leave_unreaped(const struct exo_area *mine)
 
 static noreturn void end_group(uint32_t code)
 {
-    if (load_relaxed(&exo_mm.tasks) > 1) /* a lone thread only stashes what arrives now */
+    if (!exo_alone()) /* a lone thread only stashes what arrives now */
         exo_mask_block_all();
     exo_robust_release_all();
     area()->leader->exit_code = (code & 0xff) << 8;
@@ -63,7 +63,7 @@ SYSCALL(exit)
 {
     exo_mask_block_all();
     if (area()->adopted) /* a last thread's end is the process's */
-        exo_trace_end((uint32_t)(a & 0xff) << 8, load_relaxed(&exo_mm.tasks) <= 1);
+        exo_trace_end((uint32_t)(a & 0xff) << 8, exo_alone());
     exo_thread_leave();
     HOST_1(__NR_exit, a);
     __builtin_trap();

@@ -44,9 +44,11 @@ static long set_group(int host, long command, uint64_t from)
     int32_t number;
     if (guest_get(&number, from) != 0)
         return host_wait(__NR_ioctl, host, command, (long)from, 0, 0, 0);
-    if (number > 0 && command == TIOCSPGRP_)
-        number = host_group((uint32_t)number);
-    else if (number > 0)
+    if (number > 0 && command == TIOCSPGRP_) {
+        int32_t group = host_group((uint32_t)number);
+        /* The number of a process without a group: the host looks at its session. */
+        number = group != EXO_NO_HOST_PID ? group : (int32_t)exo_host_of_or_none((uint32_t)number);
+    } else if (number > 0)
         number = (int32_t)exo_host_of_or_none((uint32_t)number);
     else if (number < 0 && number != INT32_MIN && command != TIOCSPGRP_)
         number = -host_group((uint32_t)-number);

@@ -131,7 +131,7 @@ void exo_map_alone(void)
 /* A program that forks again and again gets rid of its private pages, which each fork copies. */
 void exo_map_catch_up(void)
 {
-    bool alone = load_relaxed(&exo_mm.tasks) <= 1;
+    bool alone = exo_alone();
     if (exo_mm.flags & EXO_KR_NO_PATCH)
         return;
     uint32_t times = ++fork_count;

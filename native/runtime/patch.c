@@ -113,7 +113,7 @@ static enum outcome patch_in(const struct exo_map *map, uint64_t address, uint64
     }
     if (set_writable(start, end, true) != 0)
         return DECLINED;
-    enum outcome outcome = patch_locked(address, nr, load_relaxed(&exo_mm.tasks) <= 1);
+    enum outcome outcome = patch_locked(address, nr, exo_alone());
     set_writable(start, end, false);
     exo_stub_close();
     return outcome;

@@ -171,6 +171,8 @@ static void build(struct code *code, struct exo_site *site, const uint8_t *sysca
         emit_moved(code, site->stub, syscall + 2, after, site);
         emit_byte(code, 0xe9);
         emit_relative(code, site->stub, after + site->moved);
+        emit(code, syscall + 2 + site->first, site->moved - site->first); /* between.c */
+        emit_byte(code, 0xf4);
     }
 }
 

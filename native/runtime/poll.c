@@ -22,19 +22,32 @@ struct k_pollfd {
     int16_t events, revents;
 };
 
-/* A guest's mask argument, without what the host must not block; its address for the host. */
-static long read_mask(uint64_t *mask, uint64_t from, uint64_t size, long *address)
+/* A guest's mask argument: *mask is room, or NULL if it gives none. */
+static long read_mask(struct exo_wait_mask **mask, uint64_t from, uint64_t size)
 {
-    *address = 0;
-    if (from == 0)
+    uint64_t guest;
+    if (from == 0) {
+        *mask = NULL;
         return 0;
+    }
     if (size != MASK_SIZE)
         return -EINVAL;
-    if (guest_get(mask, from) != 0)
+    if (guest_get(&guest, from) != 0)
         return -EFAULT;
-    *mask &= ~SIG_UNBLOCKABLE;
-    *address = (long)mask;
+    **mask = exo_wait_mask_from(guest);
     return 0;
+}
+
+/* The host's own: 0 for none. */
+static long for_host(const struct exo_wait_mask *mask)
+{
+    return mask == NULL ? 0 : (long)&mask->host;
+}
+
+static long wait_ppoll(const void *fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
+{
+    return EXO_WAIT(mask, __NR_ppoll, (long)fds, (long)count, timeout, for_host(mask), MASK_SIZE,
+                    0);
 }
 
 /* A bad timeout is found before anything else. */
@@ -60,7 +73,8 @@ static bool poll_is_same(uint64_t fds, uint64_t count)
     return true;
 }
 
-static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long timeout, long mask)
+static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long timeout,
+                      struct exo_wait_mask *mask)
 {
     if (guest_read(copy, fds, count * sizeof(*copy)) != 0)
         return -EFAULT;
@@ -69,7 +83,7 @@ static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long 
         copy[i].fd = host == -EBADF && copy[i].fd >= 0 ? INVALID_FD : host;
         copy[i].revents = 0;
     }
-    long ready = host_wait(__NR_ppoll, (long)copy, (long)count, timeout, mask, MASK_SIZE, 0);
+    long ready = wait_ppoll(copy, count, timeout, mask);
     for (uint64_t i = 0; ready >= 0 && i < count; i++) {
         uint64_t to = fds + i * sizeof(*copy) + offsetof(struct k_pollfd, revents);
         if (guest_put(to, &copy[i].revents) != 0)
@@ -79,13 +93,13 @@ static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long 
 }
 
 /* timeout is the address of a timespec, the guest's or ours, or 0. */
-static long do_poll(uint64_t fds, uint64_t count, long timeout, long mask)
+static long do_poll(uint64_t fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
     struct k_pollfd copy[STACK_COUNT];
     if (count > exo_fd_limit())
         return -EINVAL;
     if (poll_is_same(fds, count))
-        return host_wait(__NR_ppoll, (long)fds, (long)count, timeout, mask, MASK_SIZE, 0);
+        return wait_ppoll((const void *)fds, count, timeout, mask);
     if (count <= STACK_COUNT)
         return poll_copy(copy, fds, count, timeout, mask);
     long scratch = HOST_6(__NR_mmap, 0, count * sizeof(copy[0]), PROT_READ_ | PROT_WRITE_,
@@ -101,17 +115,17 @@ SYSCALL(poll)
 {
     int milliseconds = (int)c;
     int64_t timeout[2] = {milliseconds / 1000, (int64_t)(milliseconds % 1000) * 1000000};
-    long ready = do_poll((uint64_t)a, (uint32_t)b, milliseconds < 0 ? 0 : (long)timeout, 0);
+    long ready = do_poll((uint64_t)a, (uint32_t)b, milliseconds < 0 ? 0 : (long)timeout, NULL);
     return ready;
 }
 
 SYSCALL(ppoll)
 {
-    uint64_t mask;
-    long address, error = check_timeout((uint64_t)c);
+    struct exo_wait_mask room, *mask = &room;
+    long error = check_timeout((uint64_t)c);
     if (error == 0)
-        error = read_mask(&mask, (uint64_t)d, (uint64_t)e, &address);
-    return error ? error : do_poll((uint64_t)a, (uint32_t)b, c, address);
+        error = read_mask(&mask, (uint64_t)d, (uint64_t)e);
+    return error ? error : do_poll((uint64_t)a, (uint32_t)b, c, mask);
 }
 
 /* Word i of a guest's fd set; 0 for a set not given. */
@@ -175,20 +189,20 @@ static long report(const struct k_pollfd *polls, const int *guests, long count,
 }
 
 static long select_by_poll(struct k_pollfd *polls, long count, const uint64_t *sets, uint64_t limit,
-                           long timeout, long mask)
+                           long timeout, struct exo_wait_mask *mask)
 {
     int guests[SELECT_COUNT];
     for (long i = 0; i < count; i++) {
         guests[i] = polls[i].fd;
         polls[i].fd = exo_fd_host(guests[i]);
     }
-    long ready = host_wait(__NR_ppoll, (long)polls, count, timeout, mask, MASK_SIZE, 0);
+    long ready = wait_ppoll(polls, (uint64_t)count, timeout, mask);
     return ready < 0 ? ready : report(polls, guests, count, sets, limit);
 }
 
 /* nr and last are the host call to make if the numbers agree: select or pselect6. */
 static long do_select(long nr, int limit, const uint64_t *sets, long timeout, long host_timeout,
-                      long mask, long last)
+                      struct exo_wait_mask *mask, long last)
 {
     struct k_pollfd polls[SELECT_COUNT];
     bool same;
@@ -202,8 +216,8 @@ static long do_select(long nr, int limit, const uint64_t *sets, long timeout, lo
     if (count < 0)
         return count;
     if (same)
-        return host_wait(nr, (long)fds, (long)sets[0], (long)sets[1], (long)sets[2], host_timeout,
-                         last);
+        return EXO_WAIT(mask, nr, (long)fds, (long)sets[0], (long)sets[1], (long)sets[2],
+                        host_timeout, last);
     return select_by_poll(polls, count, sets, fds, timeout, mask);
 }
 
@@ -220,7 +234,7 @@ SYSCALL(select)
         timeout[1] = timeval[1] % 1000000 * 1000;
         given_ns = timeout[1];
     }
-    long ready = do_select(__NR_select, (int)a, sets, e ? (long)timeout : 0, e, 0, 0);
+    long ready = do_select(__NR_select, (int)a, sets, e ? (long)timeout : 0, e, NULL, 0);
     if (e != 0 && ready >= 0 && timeout[1] != given_ns) { /* poll told what was left */
         timeval[0] = timeout[0];
         timeval[1] = timeout[1] / 1000;
@@ -232,41 +246,48 @@ SYSCALL(select)
 SYSCALL(pselect6)
 {
     const uint64_t sets[3] = {(uint64_t)b, (uint64_t)c, (uint64_t)d};
-    uint64_t pack[2] = {0}, mask, own[2];
-    long address;
+    uint64_t pack[2] = {0}, own[2];
+    struct exo_wait_mask room, *mask = &room;
     if (f != 0 && guest_get(&pack, f) != 0)
         return -EFAULT;
     long error = check_timeout((uint64_t)e);
     if (error == 0)
-        error = read_mask(&mask, pack[0], pack[1], &address);
+        error = read_mask(&mask, pack[0], pack[1]);
     if (error != 0)
         return error;
-    own[0] = (uint64_t)address;
+    own[0] = (uint64_t)for_host(mask);
     own[1] = MASK_SIZE;
-    return do_select(__NR_pselect6, (int)a, sets, e, e, address, (long)own);
+    return do_select(__NR_pselect6, (int)a, sets, e, e, mask, (long)own);
 }
 
 SYSCALL(io_pgetevents)
 {
-    uint64_t pack[2] = {0}, mask, own[2];
+    uint64_t pack[2] = {0}, own[2];
     int64_t timeout[2];
-    long address;
+    struct exo_wait_mask room, *mask = &room;
     if ((e != 0 && guest_get(&timeout, e) != 0) || (f != 0 && guest_get(&pack, f) != 0))
         return -EFAULT;
-    long error = read_mask(&mask, pack[0], pack[1], &address);
-    own[0] = (uint64_t)address;
+    long error = read_mask(&mask, pack[0], pack[1]);
+    if (error != 0)
+        return error;
+    own[0] = (uint64_t)for_host(mask);
     own[1] = MASK_SIZE;
-    return error ? error : host_wait(__NR_io_pgetevents, a, b, c, d, e, (long)own);
+    return EXO_WAIT(mask, __NR_io_pgetevents, a, b, c, d, e, (long)own);
 }
 
 static long epoll_masked(long nr, long a, long b, long c, long d, long e, long f)
 {
-    uint64_t mask;
-    long address;
+    struct exo_wait_mask room, *mask = &room;
     long error = nr == __NR_epoll_pwait2 ? check_timeout((uint64_t)d) : 0;
     if (error == 0)
-        error = read_mask(&mask, (uint64_t)e, (uint64_t)f, &address);
-    return error ? error : host_wait(nr, exo_fd_or_bad((int)a), b, c, d, address, MASK_SIZE);
+        error = read_mask(&mask, (uint64_t)e, (uint64_t)f);
+    return error ? error
+                 : EXO_WAIT(mask, nr, exo_fd_or_bad((int)a), b, c, d, for_host(mask), MASK_SIZE);
+}
+
+SYSCALL(epoll_wait)
+{
+    return EXO_WAIT(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
 }
 
 SYSCALL(epoll_pwait)

@@ -127,7 +127,7 @@ static long signal_self(int sig, int code)
 static bool is_only_thread(void)
 {
     const struct exo_area *mine = area();
-    return load_relaxed(&exo_mm.tasks) <= 1 && mine->task == mine->leader;
+    return exo_alone() && mine->task == mine->leader;
 }
 
 SYSCALL(setuid)

@@ -2,6 +2,7 @@
  * /proc made anew.
  */
 #include "proctext.h"
+#include "signal.h"
 #include "translate.h"
 
 #define SIGNALFD_SIGINFO_SIZE 128
@@ -53,8 +54,10 @@ SYSCALL(read)
     uint16_t flags = entry->flags;
     if (likely(!(flags & (EXO_FD_SIGNALS | EXO_FD_TEXT))))
         return host_wait(__NR_read, entry->host, b, c, 0, 0, 0);
-    long size = read_at(a, b, c, 0, 0, 0, -1);
-    return (flags & EXO_FD_SIGNALS) && size > 0 ? translate_signals((uint64_t)b, size) : size;
+    if (!(flags & EXO_FD_SIGNALS))
+        return read_at(a, b, c, 0, 0, 0, -1);
+    long size = EXO_WAIT(NULL, __NR_read, entry->host, b, c, 0, 0, 0);
+    return size > 0 ? translate_signals((uint64_t)b, size) : size;
 }
 
 SYSCALL(pread64)

@@ -102,7 +102,9 @@ long exo_robust_kill(const struct exo_task *leader)
     if (!(leader->flags & EXO_TASK_SHARES_MEMORY))
         return HOST_2(__NR_kill, leader->host_tgid, SIGKILL_);
     long error = HOST_3(__NR_rt_sigqueueinfo, leader->host_tgid, SIGSYS_, &info);
-    return error ? error : HOST_2(__NR_kill, leader->host_tgid, SIGCONT_);
+    if (error == 0) /* an orphan may be dead and reaped by now */
+        HOST_2(__NR_kill, leader->host_tgid, SIGCONT_);
+    return error;
 }
 
 SYSCALL(set_robust_list)

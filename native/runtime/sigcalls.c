@@ -79,10 +79,8 @@ SYSCALL(rt_sigsuspend)
         return -EINVAL;
     if (guest_get(&set, a) != 0)
         return -EFAULT;
-    if (exo_pending_stash(set | SIG_ALWAYS))
-        return -EINTR;
-    set &= ~SIG_UNBLOCKABLE;
-    return host_wait(__NR_rt_sigsuspend, (long)&set, MASK_SIZE, 0, 0, 0, 0);
+    struct exo_wait_mask mask = exo_wait_mask_from(set);
+    return EXO_WAIT(&mask, __NR_rt_sigsuspend, (long)&mask.host, MASK_SIZE, 0, 0, 0, 0);
 }
 
 SYSCALL(pause)
@@ -105,8 +103,7 @@ static long take_waiting(uint64_t set, struct k_siginfo *info)
     theirs &= set;
     if (theirs != 0 && !(ours & SIG_UNBLOCKABLE) && __builtin_ctzl(theirs) < __builtin_ctzl(ours))
         return 0;
-    exo_pending_take(info, set);
-    return info->signo;
+    return exo_pending_take(info, set) ? info->signo : 0;
 }
 
 static bool is_timespec(uint64_t from)
@@ -123,12 +120,21 @@ SYSCALL(rt_sigtimedwait)
         return -EINVAL;
     if (guest_get(&set, a) != 0)
         return -EFAULT;
+    struct exo_area *mine = area();
+    mine->wait_mask = ~set;
+    store_release(&mine->wait_masked, (uint32_t)EXO_WAITS_TO_TAKE);
+    full_fence(); /* against exo_own_queue_add() */
     long sig = c == 0 || is_timespec((uint64_t)c) ? take_waiting(set & ~SIG_ALWAYS, &info) : 0;
     if (sig == 0) {
         sig = host_wait(__NR_rt_sigtimedwait, (long)&set, (long)&info, c, MASK_SIZE, 0, 0);
+        if (sig > 0 && info.code == EXO_SI_FORWARD && !exo_own_queue_take((int)sig, &info))
+            sig = -EXO_ERESTART;
         if (sig > 0)
             exo_siginfo_to_guest(&info);
     }
+    mine->wait_masked = 0;
+    if (sig == -EXO_ERESTART)
+        fetch_or(&mine->pending, EXO_PENDING_AGAIN);
     return sig > 0 && b != 0 && guest_put(b, &info) != 0 ? -EFAULT : sig;
 }
 

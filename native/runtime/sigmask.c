@@ -55,7 +55,7 @@ void exo_mask_set(uint64_t mask)
 }
 
 /* Not with a signal stashed: -EXO_ERESTART. */
-static long host_mask_set(uint64_t mask)
+long exo_mask_set_now(uint64_t mask)
 {
     return host_wait(__NR_rt_sigprocmask, SIG_SETMASK_, (long)&mask, 0, MASK_SIZE, 0, 0);
 }
@@ -76,7 +76,7 @@ void exo_mask_sync(void)
     struct exo_area *mine = area();
     uint64_t mask = for_host(mine->mask);
     mine->lazy = 0;
-    if (host_mask_set(mask) == 0)
+    if (exo_mask_set_now(mask) == 0)
         mine->host_mask = mask;
     else
         mine->lazy = 1;
@@ -85,11 +85,12 @@ void exo_mask_sync(void)
 static bool may_be_lazy(const struct exo_area *mine, uint64_t mask)
 {
     uint64_t more = for_host(mask) & ~mine->host_mask;
-    return load_relaxed(&exo_mm.tasks) <= 1 && !exo_mm.signalfd && mine->held.signo == 0 &&
-           !(more & ~mine->sighand->handled);
+    return exo_alone() && !exo_mm.signalfd && mine->held.signo == 0 &&
+           !(more & ~mine->sighand->handled) && !(mine->host_mask & ~for_host(mask));
 }
 
-/* A handler begins: the guest's mask is now `mask`, which only grows. Whether the host's may stay. */
+/* A handler begins: the guest's mask is now `mask`, which only grows, unless the handler ends a wait
+ * that had its own. Whether the host's may stay. */
 bool exo_mask_grow(uint64_t mask)
 {
     struct exo_area *mine = area();
@@ -107,7 +108,7 @@ long exo_mask_grow_now(uint64_t mask)
 {
     struct exo_area *mine = area();
     if (!may_be_lazy(mine, mask) && for_host(mask) != mine->host_mask) {
-        long error = host_mask_set(for_host(mask));
+        long error = exo_mask_set_now(for_host(mask));
         if (error != 0)
             return error;
         mine->host_mask = for_host(mask);
@@ -129,6 +130,7 @@ void exo_mask_shrink(uint64_t mask)
 long exo_mask_change(uint64_t mask)
 {
     struct exo_area *mine = area();
+    uint64_t before = mine->mask;
     mask &= ~SIG_ALWAYS;
     if (for_host(mask) == mine->host_mask) {
         mine->mask = mask; /* from here on nothing is held any more */
@@ -139,7 +141,7 @@ long exo_mask_change(uint64_t mask)
         if (mine->lazy)
             exo_mask_sync();
         if (!exo_pending_stash(mask)) { /* else the rest comes after that one */
-            long error = host_mask_set(for_host(mask));
+            long error = exo_mask_set_now(for_host(mask));
             if (error != 0)
                 return error;
         }
@@ -147,6 +149,8 @@ long exo_mask_change(uint64_t mask)
         mine->host_mask = for_host(mask);
         mine->lazy = 0;
     }
+    if ((before & ~mask & SIG_UNBLOCKABLE) && !exo_alone())
+        full_fence(); /* against exo_own_queue_add() */
     exo_pending_stash(mask);
     return 0;
 }
@@ -183,7 +187,8 @@ void exo_own_add(int sig, const struct k_siginfo *info)
 uint64_t exo_pending_set(void)
 {
     const struct exo_area *mine = area();
-    return mine->own_pending | (mine->held.signo ? SIG_BIT(mine->held.signo) : 0);
+    return mine->own_pending | exo_own_queue_set() |
+           (mine->held.signo ? SIG_BIT(mine->held.signo) : 0);
 }
 
 /* Takes the lowest of `wanted` that waits here; false if none does. */
@@ -194,6 +199,12 @@ bool exo_pending_take(struct k_siginfo *info, uint64_t wanted)
     if (ready == 0)
         return false;
     int sig = __builtin_ctzl(ready) + 1;
+    if (sig != mine->held.signo && !(mine->own_pending & SIG_BIT(sig))) {
+        if (!exo_own_queue_take(sig, info)) /* another thread has */
+            return exo_pending_take(info, wanted);
+        exo_siginfo_to_guest(info);
+        return true;
+    }
     if (sig == mine->held.signo) {
         *info = mine->held;
         mine->held.signo = 0;
@@ -217,24 +228,32 @@ bool exo_pending_stash(uint64_t blocked)
         return false;
     mine->stashed = 1; /* first: what comes now of our three sees that and waits */
     compiler_fence();
-    exo_pending_take(&mine->stash_info, ~blocked);
-    return true;
+    if (exo_pending_take(&mine->stash_info, ~blocked))
+        return true;
+    mine->stashed = 0; /* another thread has it */
+    compiler_fence();
+    exo_mask_set(mine->host_mask);
+    return exo_pending_stash(blocked);
 }
 
 /* The action for sig ignores it now. */
 void exo_pending_discard(int sig)
 {
     struct exo_area *mine = area();
+    struct k_siginfo dropped;
     mine->own_pending &= ~SIG_BIT(sig);
+    if (exo_own_queue_set() & SIG_BIT(sig))
+        exo_own_queue_take(sig, &dropped);
     if (mine->held.signo == sig)
         mine->held.signo = 0;
 }
 
 /* To the host, which keeps it in its queue: still blocked, so it comes later. */
-static void give_to_host(struct k_siginfo *info)
+void exo_pending_to_host(struct k_siginfo *info)
 {
     const struct exo_area *mine = area();
-    bool to_thread = info->code == SI_TKILL_ || (SIG_UNBLOCKABLE & SIG_BIT(info->signo));
+    bool own = SIG_UNBLOCKABLE & SIG_BIT(info->signo); /* another thread's host mask would not do */
+    bool to_thread = info->code == SI_TKILL_ || (own && !exo_alone());
     exo_siginfo_to_host(info);
     if (to_thread || mine->core.host_tid != mine->leader->host_tgid)
         HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, info->signo,
@@ -254,7 +273,7 @@ void exo_held_to_host(void)
     if (mine->held.signo != 0) {
         info = mine->held;
         mine->held.signo = 0;
-        give_to_host(&info);
+        exo_pending_to_host(&info);
     }
 }
 
@@ -267,17 +286,17 @@ void exo_mask_before_exec(void)
         exo_mask_sync();
     if (!(mine->mask & SIG_UNBLOCKABLE) && exo_pending_set() == 0)
         return;
-    if (host_mask_set(mine->mask) != 0)
+    if (exo_mask_set_now(mine->mask) != 0)
         return; /* a signal is stashed: there will be no exec */
     while (exo_pending_take(&info, ~0UL))
-        give_to_host(&info);
+        exo_pending_to_host(&info);
 }
 
 void exo_mask_after_failed_exec(void)
 {
     struct exo_area *mine = area();
     if (mine->mask & SIG_UNBLOCKABLE)
-        host_mask_set(mine->host_mask);
+        exo_mask_set_now(mine->host_mask);
 }
 
 /* A new process begins with nothing pending. */
@@ -286,4 +305,5 @@ void exo_mask_after_fork(void)
     struct exo_area *mine = area();
     mine->own_pending = 0;
     mine->held.signo = 0;
+    exo_own_queue_clear();
 }

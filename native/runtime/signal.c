@@ -82,11 +82,11 @@ static void remember_xstate(const struct k_ucontext *uc)
 }
 
 /* The frame did not fit: a SIGSEGV instead, if its handler can run. Source: force_sigsegv(). */
-static void push_segv(struct exo_regs *regs, const struct exo_delivery *what)
+static void push_segv(struct exo_regs *regs, const struct exo_delivery *what, uint64_t mask)
 {
     struct k_siginfo info = {.signo = SIGSEGV_, .code = SI_KERNEL_};
     struct k_sigaction action = take_action(SIGSEGV_);
-    if (what->sig == SIGSEGV_ || action.handler <= SIG_IGN_ || (area()->mask & SIG_BIT(SIGSEGV_)))
+    if (what->sig == SIGSEGV_ || action.handler <= SIG_IGN_ || (mask & SIG_BIT(SIGSEGV_)))
         exo_signal_kill_self(SIGSEGV_);
     struct exo_delivery segv = *what;
     segv.sig = SIGSEGV_;
@@ -94,17 +94,18 @@ static void push_segv(struct exo_regs *regs, const struct exo_delivery *what)
     segv.action = &action;
     if (exo_frame_push(regs, &segv) != 0)
         exo_signal_kill_self(SIGSEGV_);
-    exo_mask_grow(mask_in_handler(what->mask, SIGSEGV_, &action));
+    exo_mask_grow(mask_in_handler(mask, SIGSEGV_, &action));
 }
 
 /* Makes the guest's handler run next. Everything is blocked on the host. */
 static void push(struct exo_regs *regs, struct exo_delivery *what)
 {
+    uint64_t mask = exo_wait_mask_end();
     what->mask = area()->mask;
     if (exo_frame_push(regs, what) != 0)
-        push_segv(regs, what);
+        push_segv(regs, what, mask);
     else
-        exo_mask_grow(mask_in_handler(what->mask, what->sig, what->action));
+        exo_mask_grow(mask_in_handler(mask, what->sig, what->action));
 }
 
 /* No handler of the guest's: ignore, or the default action. */
@@ -119,8 +120,8 @@ static void act_by_default(int sig, const struct k_siginfo *info, const struct k
         exo_trace_default_stop_now(sig, uc);
 }
 
-/* The thread was in guest code: the guest's handler runs as soon as the host handler returns. */
-static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+/* The guest's handler runs as soon as the host handler returns. */
+static void deliver_here(int sig, struct k_siginfo *info, struct k_ucontext *uc)
 {
     struct exo_area *mine = area();
     if (unlikely(mine->adopted) && (sig = exo_trace_ask_now(sig, info, uc)) == 0)
@@ -155,6 +156,30 @@ static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
     uc->sigmask = mine->host_mask;
     if (unlikely(mine->steps))
         exo_trace_stop_at_handler(uc);
+}
+
+/* The thread was in guest code: at once, or as soon as it is at a place that a handler may see. */
+static void deliver_now(int sig, struct k_siginfo *info, struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    if (is_fault(sig, info) || exo_stub_get_on(&uc->mcontext)) {
+        deliver_here(sig, info, uc);
+        return;
+    }
+    mine->stash_info = *info;
+    mine->stash_info.signo = sig;
+    mine->delayed = 1;
+    uc->sigmask = EXO_ALL_BUT_FAULTS;
+}
+
+static void deliver_delayed(struct k_ucontext *uc)
+{
+    struct exo_area *mine = area();
+    struct k_siginfo info = mine->stash_info;
+    mine->delayed = 0;
+    uc->sigmask = mine->host_mask;
+    exo_stub_got_on(&uc->mcontext);
+    deliver_here(info.signo, &info, uc);
 }
 
 /* The thread was in the runtime: whatever it was about to do, it looks for signals first. */
@@ -205,9 +230,13 @@ static bool wait_unblocked(int sig, const struct k_siginfo *info, struct k_ucont
     struct exo_area *mine = area();
     bool nested = is_nested(uc), inside = in_runtime(uc->mcontext.rip);
     if (!(SIG_UNBLOCKABLE & SIG_BIT(sig)) ||
-        !(nested || mine->stashed || (mine->mask & SIG_BIT(sig))))
+        !(nested || mine->stashed || mine->delayed || (exo_wait_mask_now() & SIG_BIT(sig))))
         return false;
-    exo_own_add(sig, info);
+    bool blocked = exo_wait_mask_now() & SIG_BIT(sig);
+    if (blocked && info->code == SI_USER_ && !exo_alone())
+        exo_own_queue_add(sig, info);
+    else if (info->code != EXO_SI_FORWARD) /* else it stays in the queue */
+        exo_own_add(sig, info);
     if (nested || !inside || mine->stashed)
         return true;
     fetch_or(&mine->pending, EXO_PENDING_AGAIN);
@@ -222,8 +251,10 @@ static void take_waiting(struct k_ucontext *uc)
 {
     struct exo_area *mine = area();
     struct k_siginfo info;
-    while (!mine->stashed && unlikely((mine->own_pending & ~mine->mask) != 0)) {
-        exo_pending_take(&info, mine->own_pending & ~mine->mask);
+    while (!mine->stashed && !mine->delayed) {
+        uint64_t ready = (mine->own_pending | exo_own_queue_set()) & ~mine->mask;
+        if (likely(ready == 0) || !exo_pending_take(&info, ready))
+            return;
         if (in_runtime(uc->mcontext.rip))
             stash(info.signo, &info, uc);
         else
@@ -252,6 +283,10 @@ static void arrived(int sig, struct k_siginfo *info, struct k_ucontext *uc)
         if (exo_step(uc))
             return;
     } else if (is_fault(sig, info) && !(watched && inside)) {
+        if (unlikely(area()->delayed) && !inside) {
+            deliver_delayed(uc);
+            return;
+        }
         uint64_t go_on = inside ? exo_fault_fixup(uc) : exo_stub_fault(uc->mcontext.rip);
         if (go_on != 0) {
             uc->mcontext.rip = go_on;
@@ -263,6 +298,10 @@ static void arrived(int sig, struct k_siginfo *info, struct k_ucontext *uc)
         }
     } else if (wait_unblocked(sig, info, uc) || exo_signal_hold(sig, info, uc))
         return;
+    else if (info->code == EXO_SI_FORWARD && !exo_own_queue_take(sig, info)) {
+        answer(EXO_SI_WAKE, uc); /* another thread has it: nothing came */
+        return;
+    }
     exo_siginfo_to_guest(info);
     if (inside)
         stash(sig, info, uc);
@@ -309,7 +348,7 @@ void exo_host_handler(int sig, struct k_siginfo *info, struct k_ucontext *uc)
         if (sig == EXO_CALLING && mine->task->tracer != 0) /* one may have been dropped for it */
             fetch_or(&mine->pending, EXO_PENDING_TRACE);
     }
-    if (is_nested(uc))
+    if (is_nested(uc) || unlikely(mine->delayed))
         return;
     take_waiting(uc);
     if (unlikely(mine->adopted || mine->pending) && !in_runtime(uc->mcontext.rip))
@@ -400,6 +439,7 @@ static void work(struct exo_area *mine)
         exo_trace_work_on_exit();
     if (mine->stashed)
         deliver_all(mine);
+    mine->wait_masked = 0; /* no handler has run: the mask is as before the wait */
     settle_call(&mine->regs, false);
     if (unlikely(mine->set_all))
         fetch_or(&mine->pending, EXO_PENDING_LEAVE);

@@ -21,6 +21,7 @@ void exo_actions_before_exec(struct exo_sighand *hand);
 uint64_t exo_mask_block_all(void);
 long exo_mask_block_everything(uint64_t *old);
 void exo_mask_set(uint64_t mask);
+long exo_mask_set_now(uint64_t mask);
 void exo_mask_init(void);
 void exo_mask_sync(void);
 long exo_mask_change(uint64_t mask);
@@ -37,6 +38,28 @@ bool exo_pending_take(struct k_siginfo *info, uint64_t wanted);
 bool exo_pending_stash(uint64_t blocked);
 void exo_pending_discard(int sig);
 void exo_held_to_host(void);
+void exo_pending_to_host(struct k_siginfo *info);
+
+/* ownqueue.c: of our three, what was sent to the process and waits for any of its threads. */
+uint64_t exo_own_queue_set(void);
+bool exo_own_queue_take(int sig, struct k_siginfo *info);
+void exo_own_queue_add(int sig, const struct k_siginfo *info);
+void exo_own_queue_clear(void);
+
+/* waitmask.c: calls that wait with a mask of their own. */
+struct exo_wait_mask {
+    uint64_t guest, host;
+};
+/* area.wait_masked: sigtimedwait(2) takes what wait_mask lets through, handlers do not run for it. */
+enum { EXO_WAITS_MASKED = 1, EXO_WAITS_TO_TAKE = 2 };
+struct exo_wait_mask exo_wait_mask_from(uint64_t guest);
+/* host_wait() of a call that has the host block mask->host while it waits, NULL: that has no mask, and
+ * that may look at a signalfd. The number, then the arguments; what is not given is 0. */
+#define EXO_WAIT(mask, ...) exo_wait_call((mask), (const long[7]){__VA_ARGS__})
+long exo_wait_call(struct exo_wait_mask *mask, const long call[7]);
+/* What is blocked in the middle of a call, and what a handler's mask grows from. */
+uint64_t exo_wait_mask_now(void);
+uint64_t exo_wait_mask_end(void);
 
 /* signal.c */
 /* Hidden: its address is taken, and there is no GOT to take it from. */

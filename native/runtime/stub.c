@@ -241,7 +241,7 @@ void exo_site_undo(void)
             exo_patch_put_back(exo_patch_start(&sites[i]), sites[i].original);
 }
 
-static bool site_of_stub(uint64_t rip, struct exo_site *site)
+bool exo_stub_site(uint64_t rip, struct exo_site *site)
 {
     struct arena *in = arena_of(rip);
     if (in == NULL)
@@ -253,7 +253,7 @@ static bool site_of_stub(uint64_t rip, struct exo_site *site)
 void exo_stub_hide(struct exo_regs *regs)
 {
     struct exo_site site;
-    if (!site_of_stub(regs->rip, &site))
+    if (!exo_stub_site(regs->rip, &site))
         return;
     uint64_t at = regs->rip - site.stub;
     switch (site.kind) {
@@ -276,9 +276,9 @@ void exo_stub_hide(struct exo_regs *regs)
             regs->rip = site.address;
         else if (at == site.tail)
             regs->rip = site.address + 2;
-        else if (at != (uint64_t)site.tail + site.first || site.first == site.moved)
+        else if (!exo_stub_is_between(&site, at))
             regs->rip = site.address + 2 + site.moved;
-        else /* between the two: that place in the guest's code is inside the jump, stay here */
+        else /* a fault of the second: that place in the guest's code is inside the jump, stay here */
             seen_outside = true;
     }
 }
@@ -286,11 +286,11 @@ void exo_stub_hide(struct exo_regs *regs)
 bool exo_stub_steps_over(uint64_t rip)
 {
     struct exo_site site;
-    if (!site_of_stub(rip, &site))
+    if (!exo_stub_site(rip, &site))
         return false;
     uint64_t at = rip - site.stub;
     if (site.kind == EXO_PATCH_AFTER)
-        return at < site.tail;
+        return at < site.tail || exo_stub_is_between(&site, at);
     bool after_mov = site.kind == EXO_PATCH_MOV || site.kind == EXO_PATCH_CPUID;
     return at != (after_mov ? 5 : (uint64_t)site.moved);
 }

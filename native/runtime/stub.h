@@ -46,10 +46,28 @@ bool exo_site_overlaps(uint64_t start, uint64_t end);
 void exo_site_restore(uint8_t *copy, uint64_t start, uint64_t end);
 /* Shows regs as if the guest's code had no patch: rip of a stub becomes that of the site. */
 void exo_stub_hide(struct exo_regs *regs);
+bool exo_stub_site(uint64_t rip, struct exo_site *site);
 /* Whether a step that ended there is none in the guest's own code. */
 bool exo_stub_steps_over(uint64_t rip);
 /* Where a thread goes on that ran into the inside of a patch; 0 if rip is none. */
 uint64_t exo_stub_fault(uint64_t rip);
+
+/* between.c: a thread between the two instructions that were moved behind a call. */
+static inline bool exo_stub_is_between(const struct exo_site *site, uint64_t at)
+{
+    return site->kind == EXO_PATCH_AFTER && site->first != site->moved &&
+           at == (uint64_t)site->tail + site->first;
+}
+/* Where the stub has the second one again, with a hlt behind it. */
+static inline uint64_t exo_stub_again(const struct exo_site *site)
+{
+    return (uint64_t)site->tail + site->moved + 5;
+}
+/* Takes the thread on to a place in its own code; false if it has to run the stub's second copy of
+ * an instruction first, where it is now. */
+bool exo_stub_get_on(struct k_sigcontext *regs);
+/* The thread has faulted there: at the hlt, or in the instruction, which is to be done once more. */
+void exo_stub_got_on(struct k_sigcontext *regs);
 
 /* unpatch.c: what a traced process runs is unpatched; set for good. */
 extern bool exo_patch_undone;

@@ -29,7 +29,7 @@ void exo_patch_put_back(uint64_t at, const uint8_t original[5])
     uint64_t page = at & ~4095UL, size = ((at + 5 + 4095) & ~4095UL) - page;
     if (HOST_3(__NR_mprotect, page, size, PROT_READ_ | PROT_WRITE_ | PROT_EXEC_) != 0)
         return;
-    write_back(at, original, load_relaxed(&exo_mm.tasks) <= 1);
+    write_back(at, original, exo_alone());
     HOST_3(__NR_mprotect, page, size, PROT_READ_ | PROT_EXEC_);
 }
 

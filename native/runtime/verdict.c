@@ -61,7 +61,7 @@ static noreturn void kill_thread(void)
  * DIFFERS: under --intercept seccomp a thread of several that is killed by strict mode just ends. */
 static noreturn void kill_strict_thread(void)
 {
-    bool alone = load_relaxed(&exo_mm.tasks) <= 1;
+    bool alone = exo_alone();
     exo_thread_leave();
     HOST_2(__NR_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
     HOST_0(__NR_getpid);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import fcntl
 import json
 import os
 import resource
@@ -132,9 +133,16 @@ def unexplained(suite: Suite, units: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def prepared(suite: Suite) -> str:
+    """Have a suite ready, one at a time, as dpkg works; gives its version. Errors: MissingError."""
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return suite.prepare(CACHE)
+
+
 def run_all(suite: Suite, options: argparse.Namespace, exo_um: Path) -> list[str]:
     """Run what is chosen of a suite, keep it, give what is unexplained. Errors: MissingError."""
-    version = suite.prepare(CACHE)
+    version = prepared(suite)
     units = chosen(suite, options)
     records: dict[str, Any] = {}
     try:

@@ -19,6 +19,7 @@ def test_quick(suite: str, exo_um: Path, tmp_path: Path) -> None:
     """Nothing that passes natively fails under exo-um, except for the differences with a cause."""
     result = tmp_path / "result.json"
     command = [sys.executable, str(RUN), "--quick", "--suite", suite, "--json", str(result)]
+    command += ["--jobs", "3"]  # most of them sleep most of the time
     environment = {**os.environ, "EXO_UM": str(exo_um)}
     ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert result.exists(), ended.stderr

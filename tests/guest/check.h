@@ -72,3 +72,18 @@ static inline int reap(pid_t pid)
             return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+/* Until the task sleeps, as its stat file says; it should have one thing only to sleep for. */
+static inline void until_asleep(pid_t process, pid_t task)
+{
+    char path[64], text[256], *state = NULL;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)process, (int)task);
+    while (state == NULL || state[1] != ' ' || state[2] != 'S') {
+        sleep_ms(1);
+        int fd = open(path, O_RDONLY);
+        ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        close(fd);
+        text[size < 0 ? 0 : size] = 0;
+        state = strrchr(text, ')');
+    }
+}

@@ -15,25 +15,6 @@ static long futex(uint32_t *at, int operation, uint32_t value, void *timeout, ui
     return syscall(SYS_futex, at, operation, value, timeout, at2, value3);
 }
 
-/* Until the task is asleep, as its stat file says; it does nothing else that sleeps for long. */
-static void until_asleep(pid_t process, volatile pid_t *tid)
-{
-    char path[64], text[256];
-    for (int i = 0; i < 10000; i++) {
-        sleep_ms(2);
-        snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)process, (int)*tid);
-        FILE *file = *tid ? fopen(path, "r") : NULL;
-        if (file == NULL)
-            continue;
-        size_t size = fread(text, 1, sizeof text - 1, file);
-        fclose(file);
-        text[size] = 0;
-        char *state = strrchr(text, ')');
-        if (state && state[1] == ' ' && state[2] == 'S')
-            return;
-    }
-}
-
 static void *sleeper(void *argument)
 {
     int index = (int)(long)argument;
@@ -46,6 +27,13 @@ static void *sleeper(void *argument)
     return NULL;
 }
 
+static void wait_for(int index)
+{
+    while (tids[index] == 0)
+        sleep_ms(1);
+    until_asleep(getpid(), tids[index]);
+}
+
 static void start(int count)
 {
     awake = 0;
@@ -54,7 +42,7 @@ static void start(int count)
         CHECK(pthread_create(&threads[i], NULL, sleeper, (void *)i) == 0);
     }
     for (int i = 0; i < count; i++)
-        until_asleep(getpid(), &tids[i]);
+        wait_for(i);
 }
 
 static void join(int count)
@@ -90,7 +78,8 @@ int main(void)
     start(4);
     long moved = futex(&word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 1, (void *)2, &other, 0);
     printf("requeue: %ld", moved);
-    sleep_ms(50);
+    while (!awake)
+        sleep_ms(1);
     printf(", awake %d", awake);
     printf(", on the other %ld", wake(&other, 10, ~0u));
     printf(", on the first %ld\n", wake(&word, 10, ~0u));
@@ -109,8 +98,7 @@ int main(void)
             futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0);
         _exit((int)*shared);
     }
-    volatile pid_t leader = pid;
-    until_asleep(pid, &leader);
+    until_asleep(pid, pid);
     __atomic_store_n(shared, 21, __ATOMIC_SEQ_CST);
     printf("between processes: woke %ld", futex(shared, FUTEX_WAKE, 10, NULL, NULL, 0));
     printf(", status %d\n", reap(pid));

@@ -231,22 +231,6 @@ static void requeueing(void)
     word = 0;
 }
 
-/* Until the task sleeps, as its stat file says; it has nothing else to sleep for. */
-static void until_asleep(pid_t process, pid_t task)
-{
-    char path[64], text[256], *state = NULL;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)process, (int)task);
-    while (state == NULL || state[2] != 'S') {
-        sleep_ms(1);
-        FILE *file = fopen(path, "r");
-        size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
-        if (file)
-            fclose(file);
-        text[size] = 0;
-        state = strrchr(text, ')');
-    }
-}
-
 static void *lock_and_leave(void *argument)
 {
     CHECK(lock(&word) == 0);

@@ -57,10 +57,13 @@ int main(int argc, char **argv)
     while (read(file, &size, sizeof size) == sizeof size) {
         if (size > sizeof bytes || read(file, bytes, size) != (ssize_t)size)
             return 2;
-        unlink("mutant");
+        int removed = unlink("mutant");
         int mutant = open("mutant", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-        if (mutant < 0 || write(mutant, bytes, size) != (ssize_t)size || close(mutant) != 0)
+        if (mutant < 0 || write(mutant, bytes, size) != (ssize_t)size || close(mutant) != 0) {
+            fprintf(stderr, "mutant %d: removed %d, fd %d: %s\n", count, removed, mutant,
+                    strerror(errno));
             return 3;
+        }
         run(count++);
     }
     printf("done %d\n", count);

@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 static int pipes[2];
-static volatile int cleaned;
+static volatile int cleaned, told;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 
@@ -56,7 +56,8 @@ static void *spinning(void *argument)
 static void *disabled(void *argument)
 {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    sleep_ms(100);
+    while (!told)
+        sleep_ms(1);
     cleaned += 100;
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel();
@@ -68,10 +69,12 @@ static void try(const char *name, void *(*body)(void *), long delay_ms)
 {
     pthread_t thread;
     void *result = NULL;
-    cleaned = 0;
+    cleaned = told = 0;
     CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
     sleep_ms(delay_ms);
-    CHECK(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0);
+    CHECK(pthread_cancel(thread) == 0);
+    told = 1;
+    CHECK(pthread_join(thread, &result) == 0);
     printf("%s: cancelled %d, clean-up %d\n", name, result == PTHREAD_CANCELED, cleaned);
 }
 

@@ -1,12 +1,14 @@
 /* signal(7), "Interruption of system calls": the whole table, with SA_RESTART and without. */
 #include "check.h"
 #include <linux/futex.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/select.h>
 #include <sys/sem.h>
@@ -18,9 +20,12 @@
 
 static volatile sig_atomic_t hits;
 static int pipes[2], full[2], sockets[2], timed[2], listener, timed_listener, queue, semaphore;
+static int full_queue;
+static mqd_t empty_mq, full_mq;
 static int busy[2], lock_fd, event_fd, inotify_fd, timer_fd, epoll_fd;
 static pid_t child, locker;
 static int zero;
+static volatile bool *calling; /* shared with the children that interrupt */
 static char big[1 << 20];
 
 /* The second signal ends calls that were restarted; its handler has no SA_RESTART. */
@@ -61,6 +66,12 @@ CALL(do_ofd_setlkw, fcntl(lock_fd, F_OFD_SETLKW, &(struct flock){.l_type = F_WRL
 CALL(do_futex, syscall(SYS_futex, &zero, FUTEX_WAIT, 0, NULL, NULL, 0))
 CALL(do_futex_timed, syscall(SYS_futex, &zero, FUTEX_WAIT, 0, &five, NULL, 0))
 CALL(do_futex_bitset, syscall(SYS_futex, &zero, FUTEX_WAIT_BITSET, 0, NULL, NULL, 1))
+CALL(do_mq_receive, mq_receive(empty_mq, big, 8, NULL))
+CALL(do_mq_timedreceive,
+     mq_timedreceive(empty_mq, big, 8, NULL, &(struct timespec){0x7fffffff, 0}))
+CALL(do_mq_send, mq_send(full_mq, c, 1, 0))
+CALL(do_mq_timedsend, mq_timedsend(full_mq, c, 1, 0, &(struct timespec){0x7fffffff, 0}))
+CALL(do_msgsnd, msgsnd(full_queue, big, 8000, 0))
 CALL(do_msgrcv, msgrcv(queue, big, 10, 0, 0))
 CALL(do_semop, semop(semaphore, &(struct sembuf){0, -1, 0}, 1))
 CALL(do_semtimedop, semtimedop(semaphore, &(struct sembuf){0, -1, 0}, 1, &five))
@@ -82,6 +93,21 @@ CALL(do_sigtimedwait, sigtimedwait(&(sigset_t){{1UL << (SIGTERM - 1)}}, NULL, &f
 CALL(do_sigwaitinfo, sigwaitinfo(&(sigset_t){{1UL << (SIGTERM - 1)}}, NULL))
 CALL(do_restart_syscall, syscall(SYS_restart_syscall))
 
+/* A child that sends both signals, each when its parent waits in the call. */
+static pid_t interrupter(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    while (!*calling)
+        sleep_ms(1);
+    until_asleep(parent, parent);
+    kill(parent, SIGUSR1);
+    until_asleep(parent, parent);
+    kill(parent, SIGALRM);
+    _exit(0);
+}
+
 static void row(const char *name, long (*call)(void))
 {
     for (int restart = 0; restart < 2; restart++) {
@@ -92,15 +118,10 @@ static void row(const char *name, long (*call)(void))
         hits = 0;
         memset(&left, 0, sizeof left);
         five_timeval = (struct timeval){5, 0};
-        pid_t self = getpid(), pid = fork();
-        if (pid == 0) {
-            sleep_ms(30);
-            kill(self, SIGUSR1);
-            sleep_ms(60);
-            kill(self, SIGALRM);
-            _exit(0);
-        }
+        *calling = false;
+        pid_t pid = interrupter();
         errno = 0;
+        *calling = true;
         long result = call();
         int error = errno;
         printf("%s, %s: %ld %s after %s", name, restart ? "SA_RESTART" : "no flag", result,
@@ -111,8 +132,6 @@ static void row(const char *name, long (*call)(void))
         if (five_timeval.tv_sec != 5)
             printf(", left %d", five_timeval.tv_sec == 4);
         printf("\n");
-        while (hits < 11 && waitpid(pid, NULL, WNOHANG) == 0)
-            sleep_ms(5);
         while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
             ;
     }
@@ -134,6 +153,7 @@ static int bind_listener(const char *path, bool with_timeout)
 static void prepare(void)
 {
     struct timeval timeout = {5, 0};
+    calling = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(pipe(pipes) == 0 && pipe(full) == 0 && mkfifo("fifo", 0600) == 0);
     fcntl(full[1], F_SETFL, O_NONBLOCK);
     while (write(full[1], big, 4096) > 0)
@@ -155,6 +175,17 @@ static void prepare(void)
     epoll_fd = epoll_create1(0);
     lock_fd = open("lock", O_RDWR | O_CREAT, 0600);
     queue = msgget(IPC_PRIVATE, 0600);
+    full_queue = msgget(IPC_PRIVATE, 0600);
+    *(long *)big = 1;
+    while (msgsnd(full_queue, big, 8000, IPC_NOWAIT) == 0)
+        ;
+    struct mq_attr one = {.mq_maxmsg = 1, .mq_msgsize = 8};
+    char path[64];
+    snprintf(path, sizeof path, "/restarts-%d", (int)getpid());
+    empty_mq = mq_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, &one);
+    CHECK(empty_mq != -1 && mq_unlink(path) == 0);
+    full_mq = mq_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, &one);
+    CHECK(full_mq != -1 && mq_unlink(path) == 0 && mq_send(full_mq, path, 1, 0) == 0);
     semaphore = semget(IPC_PRIVATE, 1, 0600);
     int ready[2];
     CHECK(pipe(ready) == 0);
@@ -197,6 +228,11 @@ int main(void)
     ROW(do_futex);
     ROW(do_futex_timed);
     ROW(do_futex_bitset);
+    ROW(do_mq_receive);
+    ROW(do_mq_timedreceive);
+    ROW(do_mq_send);
+    ROW(do_mq_timedsend);
+    ROW(do_msgsnd);
     ROW(do_msgrcv);
     ROW(do_semop);
     ROW(do_semtimedop);
@@ -217,6 +253,7 @@ int main(void)
     ROW(do_sigwaitinfo);
     ROW(do_restart_syscall);
     msgctl(queue, IPC_RMID, NULL);
+    msgctl(full_queue, IPC_RMID, NULL);
     semctl(semaphore, 0, IPC_RMID);
     kill(locker, SIGKILL);
     CHECK(reap(locker) == 128 + SIGKILL);

@@ -10,7 +10,7 @@ static volatile int word = -1;
 
 static int thread_main(void *argument)
 {
-    sleep_ms(50);
+    until_asleep(getpid(), getpid());
     return (int)(long)argument;
 }
 

@@ -3,12 +3,14 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 static volatile sig_atomic_t hits;
 static int pipes[2], sockets[2];
+static volatile bool *calling; /* shared with the children that interrupt */
 static void handler(int number)
 {
     (void)number, hits++;
@@ -19,9 +21,11 @@ static pid_t interrupter(void)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        sleep_ms(100);
+        while (!*calling)
+            sleep_ms(1);
+        until_asleep(parent, parent);
         kill(parent, SIGUSR1);
-        sleep_ms(100);
+        until_asleep(parent, parent);
         _exit(write(pipes[1], "x", 1) == 1 && write(sockets[1], "y", 1) == 1 ? 0 : 1);
     }
     return pid;
@@ -47,7 +51,7 @@ static long call_poll(void)
 }
 static long call_nanosleep(void)
 {
-    return nanosleep(&(struct timespec){0, 300000000}, NULL);
+    return nanosleep(&(struct timespec){5, 0}, NULL);
 }
 static long call_select(void)
 {
@@ -70,7 +74,7 @@ static long call_epoll(void)
 static long call_futex(void)
 {
     int word = 0;
-    struct timespec timeout = {0, 300000000};
+    struct timespec timeout = {5, 0};
     return syscall(SYS_futex, &word, FUTEX_WAIT, 0, &timeout, NULL, 0);
 }
 
@@ -80,8 +84,10 @@ static void row(const char *name, long (*call)(void))
         struct sigaction action = {.sa_handler = handler, .sa_flags = restart ? SA_RESTART : 0};
         sigaction(SIGUSR1, &action, NULL);
         hits = 0;
+        *calling = false;
         pid_t pid = interrupter();
         errno = 0;
+        *calling = true;
         long result = call();
         int error = errno;
         printf("%s, %s: %ld %s, hits %d\n", name, restart ? "SA_RESTART" : "no flag", result,
@@ -122,6 +128,7 @@ static void timer(void)
 
 int main(void)
 {
+    calling = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
     row("read", call_read);
     row("recv", call_recv);

@@ -20,7 +20,17 @@ from sidebyside import Launcher, Outcome, Pair
 HERE = Path(__file__).parent
 PROGRAMS = sorted(path.stem for path in HERE.glob("*.c") if path.stem != "fuzz_exec")
 KINDS = {"dynamic": [], "static": ["-static"]}
+known: dict[tuple[str, str], Outcome] = {}  # natively, from the test before
 WAYS = {"default": [], "no-patch": ["--no-patch"], "seccomp": ["--intercept", "seccomp"]}
+# Both tests of a program are for one worker, which knows what the first has seen.
+EACH = pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=pytest.mark.xdist_group(f"{name}-{kind}"))
+        for name in PROGRAMS
+        for kind in KINDS
+    ],
+)
 
 
 def compiled(name: str, kind: str) -> Path:
@@ -52,22 +62,21 @@ def run_native(launcher: Launcher, name: str, kind: str) -> Outcome:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", PROGRAMS)
+@EACH
 def test_native(name: str, kind: str, require: Callable[[str], None], native: Launcher) -> None:
     """The program holds what it promises on the host's own kernel, twice with the same output."""
     require("gcc")
     first, second = (run_native(native, name, kind) for _ in range(2))
+    known[name, kind] = first
     assert not (difference := Pair(first, second).difference()), difference
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", PROGRAMS)
+@EACH
 def test_guest(name: str, kind: str, require: Callable[[str], None], launcher: Launcher) -> None:
     """Output and status under exo-um are the native ones, in each of its ways."""
     require("gcc")
-    native = run_native(launcher, name, kind)
+    native = known.get((name, kind)) or run_native(launcher, name, kind)
     for way, flags in WAYS.items():
         shutil.copy(compiled(name, kind), launcher.fresh() / name)
         launcher.hand_over(launcher.work)

@@ -125,8 +125,8 @@ int main(void)
     hits = 0;
     for (unsigned i = 0; i < 20; i++) {
         fill(&in, i);
-        setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 1000}}, NULL);
         sig_atomic_t before = hits;
+        setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 1000}}, NULL);
         load(&in);
         while (hits == before)
             ;

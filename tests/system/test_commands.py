@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from command_table import CASES, FOLDER, TABLE, command_line
+from command_table import CASES, FOLDER, TABLE, command_line, parameter
 from sidebyside import Pair
 
 KEYS = {
@@ -27,7 +27,7 @@ KEYS = {
 def limited(case: dict[str, Any]) -> Any:
     """A parameter set whose limit lets both runs reach their own timeouts."""
     seconds = 2 * case.get("timeout", 120) + 300
-    return pytest.param(case, id=case["name"], marks=pytest.mark.timeout(seconds))
+    return parameter(case, pytest.mark.timeout(seconds))
 
 
 @pytest.mark.parametrize("case", [limited(case) for case in CASES])

@@ -22,6 +22,8 @@ GDB_RULES = [
     (r"0x0*7f[0-9a-f]{10}", "ADDRESS"),
     (r"\b140\d{12}\b", "ADDRESS"),
     (r"^\[Thread .* exited\]\n", ""),
+    # gdb forgets the first thread, and finds it anew, if it exits before another's end is seen.
+    (r"^\[New process P\]\n", ""),
     (r" +", " "),
 ]
 STRACE_RULES = [

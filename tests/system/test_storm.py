@@ -42,17 +42,12 @@ KILLED_BY_SIGNAL = 9
 
 
 @pytest.fixture(scope="session")
-def programs(
-    tmp_path_factory: pytest.TempPathFactory, require: Callable[[str], None]
-) -> dict[str, Path]:
+def programs(programs_folder: Path, require: Callable[[str], None]) -> dict[str, Path]:
     """The victim and stepkill, compiled."""
     require("gcc")
-    folder = tmp_path_factory.mktemp("storm")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
     found = {}
     for name in ("victim", "stepkill"):
-        found[name] = folder / name
+        found[name] = programs_folder / name
         subprocess.run(
             ["gcc", "-O1", "-Wall", "-pthread", "-o", found[name], HERE / f"{name}.c"], check=True
         )
@@ -175,7 +170,7 @@ def step_and_kill(
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert stepped.returncode in (0, 3), (place, n, stepped.stderr)
     with contextlib.suppress(ProcessLookupError):

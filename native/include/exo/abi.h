@@ -346,8 +346,9 @@ struct exo_trace {
  * si_codes; what it means stands here in the region. Not SIGSYS: of two for one thread the host drops
  * one, and a call that traps would be lost. A fault comes again. */
 #define EXO_CALLING 7
-#define EXO_SI_TRACE (-4712) /* look into your trace record */
-#define EXO_SI_WAKE (-4713)  /* something you trace has stopped or ended: wait again */
+#define EXO_SI_TRACE (-4712)   /* look into your trace record */
+#define EXO_SI_FORWARD (-4714) /* a signal of the process waits: ownqueue.c */
+#define EXO_SI_WAKE (-4713)    /* something you trace has stopped or ended: wait again */
 
 /* Counters kept while stats is set (or always, where they cost nothing). */
 struct exo_stats {

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,10 +20,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STEP_LIMIT_S 3
+#define STEP_LIMIT_S 20 /* far more than any case needs, as none is meant to block */
 #define SCANNED_FDS 64
 
 static char line[65536];
@@ -112,19 +114,28 @@ static const char *run_step(const char *text, size_t step)
     return text;
 }
 
+/* Is what it stays when this returns: what it does late would be in the way of the case's calls. */
 static pid_t sleeping_child(void)
 {
+    int ready[2];
+    if (pipe(ready) != 0)
+        _exit(96);
     pid_t parent = getpid(), pid = fork();
     if (pid != 0) {
-        setpgid(pid, pid); /* here only: in the child it might come after the case's own calls */
+        close(ready[1]);
+        setpgid(pid, pid);
+        if (read(ready[0], &(char){0}, 1) != 0) /* the end, as the child has closed it too */
+            _exit(97);
+        close(ready[0]);
         return pid;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(STEP_LIMIT_S + 2); /* should its parent lose the right to kill it */
-    if (getppid() != parent)
-        _exit(0); /* already dead */
-    for (;;)
-        pause();
+    struct pollfd death = {(int)syscall(SYS_pidfd_open, parent, 0), POLLIN, 0};
+    close(ready[0]);
+    close(ready[1]);
+    while (death.fd >= 0 && poll(&death, 1, -1) < 1)
+        ;
+    _exit(0); /* its parent had lost the right to kill it */
 }
 
 static void read_fd_flags(uint16_t *flags)
@@ -157,8 +168,8 @@ static void run_case(const char *text)
         text = run_step(text + 1, step);
     show_fds();
     flush();
-    if (variables[VAR_CHILD] > 0)
-        kill((pid_t)variables[VAR_CHILD], SIGKILL);
+    if (variables[VAR_CHILD] > 0 && kill((pid_t)variables[VAR_CHILD], SIGKILL) == 0)
+        waitpid((pid_t)variables[VAR_CHILD], NULL, 0);
     _exit(100);
 }
 

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT_S 5
+#define LIMIT_S 20 /* from one stop to the next */
 #define EVENT(status) ((status) >> 16)
 
 static void fail(const char *what)
@@ -30,6 +30,7 @@ static void fail(const char *what)
 static int stop_of(pid_t pid)
 {
     int status;
+    alarm(LIMIT_S); /* it never comes there */
     if (waitpid(pid, &status, __WALL) < 0)
         fail("waitpid");
     if (!WIFSTOPPED(status))
@@ -81,7 +82,6 @@ int main(int argc, char **argv)
     long options = argc > 5 ? PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
                                   PTRACE_O_TRACEEXEC
                             : 0;
-    alarm(LIMIT_S); /* it never comes there */
     if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
         exit(3);
     stop_of(pid);
