@@ -9,7 +9,6 @@
 #include "stub.h"
 #include "trace.h"
 
-#define MADV_DONTDUMP_ 16 /* for debuggers that write core files */
 
 HOT uint64_t exo_trace_traps;
 

@@ -51,15 +51,23 @@ SYSCALL(clock_nanosleep)
 
 #define ADJ_READ_ONLY 0xa000 /* ADJ_OFFSET_SS_READ without the bit of ADJ_OFFSET_SINGLESHOT */
 
+/* What is wrong with the clock, as the host says when asked to read it. */
+static long refuse(long clock)
+{
+    struct {
+        int64_t words[26];
+    } timex = {0};
+    long result = with_clock(__NR_clock_adjtime, clock, (long)&timex, 0, 0);
+    return result < 0 ? result : -EPERM;
+}
+
 /* DIFFERS: the clock is the host's: adjtimex and clock_adjtime only read it, EPERM otherwise, as for
  * a process without CAP_SYS_TIME. */
 static long adjust(long nr, long clock, uint64_t timex)
 {
     uint32_t modes;
     if (guest_get(&modes, timex) == 0 && modes != 0 && (modes & ADJ_READ_ONLY) != ADJ_READ_ONLY)
-        return nr == __NR_clock_adjtime && (int)clock != 0
-                   ? with_clock(nr, clock, 0, 0, 0) /* EFAULT, or what is wrong with the clock */
-                   : -EPERM;
+        return nr == __NR_clock_adjtime && (int)clock != 0 ? refuse(clock) : -EPERM;
     return nr == __NR_adjtimex ? host_wait(nr, (long)timex, 0, 0, 0, 0, 0)
                                : with_clock(nr, clock, (long)timex, 0, 0);
 }

@@ -1,5 +1,6 @@
 /* ioctl(2): the host's, but for commands whose argument or result is an fd, a pid or a group. */
 #include "translate.h"
+#include "userfault.h"
 
 #define TIOCGPGRP_ 0x540f
 #define TIOCSPGRP_ 0x5410
@@ -108,5 +109,7 @@ SYSCALL(ioctl)
         return -ENOTTY;
     if (((command >> 8) & 0xff) == NSFS_TYPE && (command & 0xff) <= 2)
         return exo_fd_made(HOST_3(__NR_ioctl, entry->host, command, c), true);
+    if (((command >> 8) & 0xff) == EXO_USERFAULT_TYPE)
+        return exo_userfault_ioctl(entry->host, command, (uint64_t)c);
     return host_wait(__NR_ioctl, entry->host, command, c, 0, 0, 0);
 }

@@ -1,4 +1,5 @@
-/* Waiting for several fds: poll(2), select(2), and the masks of their p-variants.
+/* Waiting for several fds: poll(2), select(2), and the masks of their p-variants and of
+ * io_pgetevents(2).
  *
  * Guest fd numbers are mostly the host's (both take the lowest free one); then the guest's own array
  * goes to the host. Else a translated copy does, and only the results are written back.
@@ -257,6 +258,21 @@ SYSCALL(pselect6)
     own[0] = (uint64_t)for_host(mask);
     own[1] = MASK_SIZE;
     return do_select(__NR_pselect6, (int)a, sets, e, e, mask, (long)own);
+}
+
+SYSCALL(io_pgetevents)
+{
+    uint64_t pack[2] = {0}, own[2];
+    int64_t timeout[2];
+    struct exo_wait_mask room, *mask = &room;
+    if ((e != 0 && guest_get(&timeout, e) != 0) || (f != 0 && guest_get(&pack, f) != 0))
+        return -EFAULT;
+    long error = read_mask(&mask, pack[0], pack[1]);
+    if (error != 0)
+        return error;
+    own[0] = (uint64_t)for_host(mask);
+    own[1] = MASK_SIZE;
+    return EXO_WAIT(mask, __NR_io_pgetevents, a, b, c, d, e, (long)own);
 }
 
 static long epoll_masked(long nr, long a, long b, long c, long d, long e, long f)

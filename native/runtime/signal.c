@@ -25,17 +25,27 @@ static bool in_runtime(uint64_t rip)
     return rip >= (uint64_t)__executable_start && rip < (uint64_t)etext;
 }
 
+/* What others are to learn of the process's end. A forked child that is killed before it has taken
+ * its own slot, and a process that has given its slot back, has nothing to tell. */
+static void tell_end(int sig, long host_tgid)
+{
+    if (area()->leader->host_tgid != host_tgid)
+        return;
+    if (area()->adopted)
+        exo_trace_end((uint32_t)sig, true);
+    exo_trace_tracer_ends();
+    exo_robust_release_all();
+}
+
 /* Dies of sig as the host's default action has it: status, core dump flag and all. */
 noreturn void exo_signal_kill_self(int sig)
 {
     struct k_sigaction none = {0};
     uint64_t mask = 0;
-    if (area()->adopted)
-        exo_trace_end((uint32_t)sig, true);
-    exo_trace_tracer_ends();
-    exo_robust_release_all();
+    long host_tgid = HOST_0(__NR_getpid);
+    tell_end(sig, host_tgid);
     exo_host_sigaction(sig, &none, NULL);
-    HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, sig);
+    HOST_3(__NR_tgkill, host_tgid, HOST_0(__NR_gettid), sig);
     HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
     HOST_1(__NR_exit_group, 128 + sig); /* only if the signal does not kill */
     __builtin_trap();

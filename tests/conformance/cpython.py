@@ -8,8 +8,10 @@ again without it and those already done. Used by run.py.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree as ET
 
 import packages
@@ -63,7 +65,7 @@ class CPython:
         for count in range(RUNS):
             ended, junit = self.once(job, [*EXCLUDED, *outcomes])
             logs.append(ended.text)
-            if junit.exists():
+            if junit.exists() and junit.stat().st_size > 0:  # empty: it died there
                 outcomes |= from_junit(junit) | failures(ended.text)
                 break
             found = from_text(ended)
@@ -76,14 +78,20 @@ class CPython:
 
     def once(self, job: Job, ignored: list[str]) -> tuple[Ended, Path]:
         """Run a module without the ignored tests; gives its end and the JUnit file it may make."""
-        work = job.fresh()
-        junit, names = work / "junit.xml", work / "ignored"
+        junit, names = job.fresh() / "junit.xml", job.work / "ignored"
         names.write_text("\n".join(ignored))
         argv = [PYTHON, "-u", "-m", "test", "-v", "--junit-xml", str(junit)]
-        argv += ["--tempdir", str(work), "--ignorefile", str(names)]
+        argv += ["--tempdir", ".", "--ignorefile", str(names)]
         for pattern in job.patterns:
             argv += ["--match", pattern]
-        return run(job.side, [*argv, job.unit], job.log, work, BOUNDS), junit
+        if job.unit in listed("cpython", "network"):
+            argv += ["-u", "network"]
+        argv.append(job.unit)
+        if job.unit in listed("cpython", "terminal"):
+            argv = ["script", "-qec", shlex.join(argv), "/dev/null"]
+        # Names of sockets may have 108 bytes; below job.work some would have more.
+        with TemporaryDirectory(prefix="exo-", ignore_cleanup_errors=True) as short:
+            return run(job.side, argv, job.log, Path(short), BOUNDS), junit
 
 
 def from_junit(path: Path) -> Outcomes:

@@ -24,6 +24,8 @@ static int cores(void)
         int fd = open(entry->d_name, O_RDONLY);
         if (read(fd, &header, sizeof header) == sizeof header &&
             memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_type == ET_CORE) {
+            struct stat stat;
+            CHECK(fstat(fd, &stat) == 0 && stat.st_size < 64 << 20); /* of the program alone */
             count++;
             unlink(entry->d_name);
         }

@@ -1,5 +1,6 @@
 /* kill(2), tgkill(2), sigqueue(3): targets, errors, siginfo. */
 #include "check.h"
+#include <sys/mman.h>
 
 static volatile sig_atomic_t hits;
 static siginfo_t last;
@@ -18,6 +19,17 @@ static pid_t sleeper(void)
         for (;;)
             pause();
     return pid;
+}
+
+/* Where its parent shares memory a newborn child dies by its own hand, whatever it knows of itself. */
+static void kill_newborn(void)
+{
+    CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+    for (int i = 0; i < 200; i++) {
+        pid_t pid = sleeper();
+        CHECK(kill(pid, SIGKILL) == 0);
+        CHECK(reap(pid) == 128 + SIGKILL);
+    }
 }
 
 int main(void)
@@ -64,5 +76,6 @@ int main(void)
     CHECK(waitid(P_PID, (id_t)pid, &last, WEXITED | WNOWAIT) == 0);
     CHECK(kill(pid, 0) == 0 && kill(pid, SIGKILL) == 0);
     printf("zombie: %d\n", reap(pid));
+    kill_newborn();
     return finish();
 }
