@@ -1,7 +1,7 @@
 """Writes the C source of exo_um.bindings._native, from the C headers themselves.
 
 Called by CMake: python build_cffi.py OUT.c [--abi native/include/exo/abi.h]. The declarations cffi
-needs are what the preprocessor leaves of abi.h, core.h and host.h, so no layout is written twice.
+needs are what the preprocessor leaves of the headers, so no layout is written twice.
 """
 
 from __future__ import annotations
@@ -62,10 +62,11 @@ def main() -> None:
     parser.add_argument("--abi", type=Path, default=HOST.parent / "include" / "exo" / "abi.h")
     options = parser.parse_args()
     abi = options.abi.resolve()
-    headers = [abi, abi.with_name("core.h"), HOST / "host.h"]
+    shared = [abi.with_name(f"{name}.h") for name in ("core", "ring", "pool")]
+    headers = [abi, *shared, HOST / "host.h"]
     ffi = FFI()
     ffi.cdef(declarations(abi.parent.parent, headers))
-    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <host.h>\n")
+    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <exo/pool.h>\n#include <host.h>\n")
     ffi.emit_c_code(str(options.out))
     options.out.touch()  # cffi leaves an unchanged file alone, make would come back for ever
 

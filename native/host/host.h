@@ -17,6 +17,12 @@ int exo_host_region_view(int fd, const struct exo_kr **kr);
 /* Maps it for use: in the tracer. */
 int exo_host_region_open(int fd, struct exo_kr **kr);
 
+/* shared.c: memory of its own, which nobody can shrink; an fd. */
+int exo_host_shared_create(uint64_t size);
+/* Its size in bytes. -EPERM: not one of those. */
+int64_t exo_host_shared_map(int fd, void **at);
+int exo_host_shared_unmap(void *at, uint64_t size);
+
 /* signals.c */
 struct exo_signals {
     uint64_t ignored; /* bit n - 1: our caller ignored signal n, so the guest starts with that */

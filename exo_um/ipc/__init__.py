@@ -1,0 +1,1 @@
+"""Fusion rings: messages between processes through shared memory."""

@@ -1,0 +1,30 @@
+"""Who sleeps at a ring is woken: the bells of native/core/ringwait.c, for numba."""
+
+from __future__ import annotations
+
+from exo_um.bindings.atomic_jit import (
+    exchange_u32,
+    fetch_add_u32,
+    full_fence,
+    host_call,
+    jit,
+    load_relaxed_u32,
+)
+from exo_um.ipc.slot_jit import BELL_WANTED, BELL_WORD, FLAGS, NEVER_SLEEPS
+
+SYS_FUTEX = 202
+FUTEX_WAKE = 1
+EVERYBODY = 0x7FFFFFFF
+
+
+@jit
+def wake(ring: int, bell: int) -> None:
+    """Ring the bell at an offset in the ring, if anybody wants it: after publishing."""
+    if load_relaxed_u32(ring + FLAGS) & NEVER_SLEEPS:
+        return
+    full_fence()
+    if load_relaxed_u32(ring + bell + BELL_WANTED) == 0:
+        return
+    exchange_u32(ring + bell + BELL_WANTED, 0)
+    fetch_add_u32(ring + bell + BELL_WORD, 1)
+    host_call(SYS_FUTEX, ring + bell + BELL_WORD, FUTEX_WAKE, EVERYBODY, 0, 0, 0)

@@ -1,0 +1,85 @@
+/* Fusion rings: many messages behind one fence. */
+#include <asm-generic/errno-base.h>
+#include <asm-generic/errno.h>
+
+#include "mem.h"
+#include "ring.h"
+
+/* Of a lone producer: payloads and headers in plain stores, the first header last, so that nothing
+ * is seen before all of it is there. */
+static long push_alone(struct exo_ring *ring, uint64_t message, const char *data, uint32_t size,
+                       uint32_t count)
+{
+    uint64_t first;
+    int error = 0;
+    struct exo_ring_slot *slot = exo_ring_claim(ring, 0, &first, &error);
+    if (slot == NULL)
+        return error;
+    uint32_t done = 1;
+    for (; done < count; done++) {
+        struct exo_ring_slot *next = ring_slot(ring, first + done);
+        uint64_t header = load_acquire(&next->header);
+        if (ring_ahead(header, first + done) != 0 || ring_state(header) != EXO_RING_FREE)
+            break;
+        memcpy(next->payload, data + (uint64_t)done * size, size);
+        store_release(&next->header, ring_header(first + done, EXO_RING_READY, message));
+    }
+    memcpy(slot->payload, data, size);
+    store_release(&slot->header, ring_header(first, EXO_RING_READY, message));
+    store_relaxed(&ring->head, first + done);
+    exo_ring_wake_data(ring);
+    return done;
+}
+
+long exo_ring_push_many(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
+                        uint32_t size, uint32_t count)
+{
+    uint64_t message = ring_message(type, 0, size), position;
+    uint32_t done = 0;
+    int error = 0;
+    if (size > EXO_RING_PAYLOAD)
+        return -EMSGSIZE;
+    if (count == 0)
+        return 0;
+    if (ring->kind == EXO_RING_SPSC)
+        return push_alone(ring, message, data, size, count);
+    for (; done < count; done++) {
+        struct exo_ring_slot *slot = exo_ring_claim(ring, owner, &position, &error);
+        if (slot == NULL)
+            break;
+        memcpy(slot->payload, (const char *)data + (uint64_t)done * size, size);
+        store_release(&slot->header, ring_header(position, EXO_RING_READY, message));
+    }
+    if (done > 0)
+        exo_ring_wake_data(ring);
+    return done > 0 ? (long)done : error;
+}
+
+static void read_message(struct exo_message *to, const struct exo_ring_slot *slot, uint64_t header)
+{
+    uint32_t size = ring_size_of(header);
+    to->type = (uint8_t)ring_type(header);
+    to->flags = (uint8_t)ring_flags(header);
+    to->size = (uint16_t)size;
+    memcpy(to->payload, slot->payload, size <= EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
+}
+
+long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message *messages,
+                       uint32_t count)
+{
+    uint32_t done = 0;
+    int error = 0;
+    for (; done < count; done++) {
+        uint64_t position, header;
+        struct exo_ring_slot *slot = exo_ring_take(ring, owner, &position, &header, &error);
+        if (slot == NULL)
+            break;
+        read_message(&messages[done], slot, header);
+        store_release(&slot->header, ring_header(position + ring_capacity(ring), EXO_RING_FREE, 0));
+        if (ring->kind != EXO_RING_MPMC)
+            store_relaxed(&ring->tail, position + 1);
+    }
+    if (done > 0)
+        exo_ring_wake_room(ring);
+    return done > 0 ? (long)done : count == 0 ? 0 : error;
+}
