@@ -134,7 +134,8 @@ static bool may_pop(struct exo_ring *ring)
     struct exo_ring_slot *slot = ring_slot(ring, at);
     uint64_t header = load_acquire(&slot->header), state = ring_state(header);
     return ring_ahead(header, at) > 0 || state == EXO_RING_READY || state == EXO_RING_TAKEN ||
-           (state == EXO_RING_FREE && load_relaxed(&ring->closed)) || exo_ring_repair_slot(ring, slot, header);
+           (state == EXO_RING_FREE && load_relaxed(&ring->closed)) ||
+           exo_ring_repair_slot(ring, slot, header);
 }
 
 /* One side of a ring. */

@@ -9,7 +9,6 @@
 #include "stub.h"
 #include "trace.h"
 
-
 HOT uint64_t exo_trace_traps;
 
 /* The host's dispositions anew, for how many of the process's tasks are traced now. */

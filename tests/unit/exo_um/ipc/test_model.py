@@ -12,9 +12,7 @@ MODEL = Path(__file__).parents[3] / "models" / "ring.pml"
 COMPILE = ["gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=4000", "-o", "pan", "pan.c"]
 
 
-@pytest.mark.parametrize(
-    ("producers", "consumers", "messages"), [(2, 1, 1), (1, 2, 3), (2, 2, 1)]
-)
+@pytest.mark.parametrize(("producers", "consumers", "messages"), [(2, 1, 1), (1, 2, 3), (2, 2, 1)])
 def test_protocol(
     tmp_path: Path, require: Callable[[str], None], producers: int, consumers: int, messages: int
 ) -> None:
