@@ -99,6 +99,9 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
 static void free_locked(struct exo_kr *kr, uint32_t slot)
 {
     struct exo_task *task = &kr->tasks[slot];
+    uint64_t host = load_relaxed(&exo_ids_of(kr, slot)->host_tid);
+    if (host != 0)
+        store_relaxed(&kr->departed[host % EXO_DEPARTED_COUNT], host << 32 | task->tid);
     store_relaxed(&exo_ids_of(kr, slot)->tid, 0);
     store_relaxed(&exo_ids_of(kr, slot)->host_tid, 0);
     task->call_posted = 0;
@@ -220,6 +223,12 @@ void exo_task_name(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host
     if (task->state != EXO_TASK_FREE && task->tid == tid && task->host_tid == 0)
         exo_task_set_host(kr, slot, host_tid, host_tgid);
     exo_lock_release(&kr->task_lock);
+}
+
+uint32_t exo_task_departed(const struct exo_kr *kr, uint32_t host_tid)
+{
+    uint64_t pair = load_relaxed(&kr->departed[host_tid % EXO_DEPARTED_COUNT]);
+    return host_tid != 0 && pair >> 32 == host_tid ? (uint32_t)pair : 0;
 }
 
 uint32_t exo_task_pgid_of_host(struct exo_kr *kr, uint32_t host_pgid)

@@ -21,7 +21,7 @@ uint32_t exo_tid_of(uint32_t host_tid)
     if (host_tid == KR->kernel_host_pid)
         return 1;
     uint32_t slot = exo_task_find_host(KR, host_tid);
-    return slot == 0 ? 0 : KR->tasks[slot].tid;
+    return slot == 0 ? exo_task_departed(KR, host_tid) : KR->tasks[slot].tid;
 }
 
 uint32_t exo_host_pgid(uint32_t pgid)

@@ -58,6 +58,8 @@ void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot);
 /* Frees the slot of a process that nobody is going to wait for, if it is still tid's and dead. */
 bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid);
 uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid);
+/* The number of a task that is gone, if not too many others have gone since; 0. */
+uint32_t exo_task_departed(const struct exo_kr *kr, uint32_t host_tid);
 uint32_t exo_task_find_host(struct exo_kr *kr, uint32_t host_tid);
 void exo_task_set_host(struct exo_kr *kr, uint32_t slot, uint32_t host_tid, uint32_t host_tgid);
 /* The same by its parent, unless the task has done it itself or is gone, and maybe its slot too. */
