@@ -27,9 +27,9 @@ run: .venv/.installed ## start a busybox shell in exo-um (or what is piped in)
 test: .venv/.installed ## unit, native, guest and system tests; as root also as nobody
 	tools/test.sh
 
-bench: .venv/.installed ## measure native against exo-um; JOBS="startup getpid" picks
+bench: .venv/.installed ## measure native against exo-um; ONLY="startup ring" picks
 	tools/busybox.sh
-	$(PYTHON_VENV) -m benchmarks $(JOBS)
+	$(PYTHON_VENV) -m benchmarks $(ONLY)
 
 conformance: .venv/.installed ## compare each system call with the host's
 	if [ -f tests/conformance/run.py ]; then $(PYTHON_VENV) tests/conformance/run.py; \

@@ -1,13 +1,13 @@
 """The benchmark runner: `python -m benchmarks [--list] [JOB...]`, see --help.
 
-Each round starts a job natively and under exo-um, in alternating order, so that both meet the
-same weather. The result is a Markdown table; figures are pooled over the rounds.
+Each round starts a job's contenders one after the other, natively and under exo-um if it names
+none, in alternating order, so that all meet the same weather. The result is a Markdown table and a
+JSON list; figures are pooled over the rounds. A JOB may be the beginning of several names.
 """
 
 import argparse
 import importlib
 import json
-import platform
 import shlex
 import shutil
 import subprocess
@@ -33,16 +33,16 @@ class Figures:
 
 @dataclass(frozen=True)
 class Result:
-    """Both sides of a job; ratio is exo-um's median by the native one."""
+    """One contender's part of a job; ratio is its median by the first one's."""
 
     job: str
-    title: str
+    contender: str
     unit: str
-    better: str
-    native: Figures
-    exo_um: Figures
+    median: float
+    p99: float
     ratio: float
-    command: str
+    must: float | None
+    aim: float | None
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
@@ -74,40 +74,69 @@ def figures(samples: Sequence[float]) -> Figures:
     return Figures(quantile(samples, 0.5), quantile(samples, 0.99), len(samples))
 
 
-def measure(name: str, job: Job, exo_um: str, rounds: int | None) -> Result:
-    """Run one job on both sides."""
-    job.setup()
+def sides_of(job: Job, exo_um: str) -> dict[str, list[str]]:
+    """Return the command of each contender."""
+    if job.contenders is not None:
+        return job.contenders()
     command = job.command()
-    sides: dict[str, list[str]] = {"native": command, "exo-um": [exo_um, "run", *command]}
-    samples: dict[str, list[float]] = {side: [] for side in sides}
-    order = list(sides)
-    for argv in sides.values():  # warm both up
-        sample(job, argv)
+    return {"native": command, "exo-um": [exo_um, "run", *command]}
+
+
+def measure(name: str, job: Job, exo_um: str, rounds: int | None) -> list[Result]:
+    """Run all contenders of one job; one that cannot run here is left out, and said so."""
+    job.setup()
+    sides = sides_of(job, exo_um)
+    samples: dict[str, list[float]] = {}
+    for side, argv in sides.items():  # warm all up
+        try:
+            sample(job, argv)
+            samples[side] = []
+        except UnavailableError as error:
+            print(f"{name}, {side}: {error}", file=sys.stderr)
+    order = list(samples)
     for _ in range(rounds or job.rounds):
         for side in order:
             samples[side] += sample(job, sides[side])
         order.reverse()
-    native, exo = figures(samples["native"]), figures(samples["exo-um"])
-    again = ["python", "-m", "benchmarks", name] + (["--rounds", str(rounds)] if rounds else [])
-    ratio = exo.median / native.median
-    return Result(name, job.title, job.unit, job.better, native, exo, ratio, shlex.join(again))
+    figures_of = {side: figures(samples[side]) for side in sides if side in samples}
+    base = next(iter(figures_of.values())).median
+    return [
+        Result(
+            name,
+            side,
+            job.unit,
+            one.median,
+            one.p99,
+            one.median / base,
+            *((job.must, job.aim) if side in job.judged else (None, None)),
+        )
+        for side, one in figures_of.items()
+    ]
 
 
-def row(result: Result) -> str:
+def verdict(job: Job, result: Result) -> str:
+    """Say whether a result is what it must be, or what it aims at."""
+    if result.must is None:
+        return ""
+    value = result.ratio if job.by == "ratio" else result.median
+    sign = 1 if job.better == "less" else -1
+    if result.aim is not None and sign * value <= sign * result.aim:
+        return f"aim {result.aim:g} reached"
+    reached = sign * value <= sign * result.must
+    return f"must {result.must:g} {'reached' if reached else 'MISSED'}"
+
+
+def row(job: Job, result: Result) -> str:
     """Return the table row of a result."""
-
-    def side(one: Figures) -> str:
-        return f"{one.median:,.4g} | {one.p99:,.4g}"
-
     return (
-        f"| {result.title} | {result.unit} | {side(result.native)} | {side(result.exo_um)} "
-        f"| {result.ratio:.2f} | {result.better} | `{result.command}` |"
+        f"| {job.title} | {result.contender} | {result.unit} | {result.median:,.4g} "
+        f"| {result.p99:,.4g} | {result.ratio:.2f} | {verdict(job, result)} |"
     )
 
 
 HEADER = """\
-| job | unit | native median | p99 | exo-um median | p99 | exo-um / native | better | made by |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |"""
+| job | contender | unit | median | p99 | by the first | |
+| --- | --- | --- | ---: | ---: | ---: | --- |"""
 
 
 def load() -> dict[str, Job]:
@@ -122,7 +151,13 @@ def main() -> int:
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="job to run (default: all)")
     parser.add_argument("--list", action="store_true", help="list the jobs")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often to start each side")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=HERE / "results.json",
+        help="where to write the results (default: %(default)s)",
+    )
     parser.add_argument("--exo-um", metavar="PATH", help="the exo-um to measure")
     options = parser.parse_args()
     jobs = load()
@@ -130,7 +165,8 @@ def main() -> int:
         for name, job in jobs.items():
             print(f"{name:16} {job.title} [{job.unit}, {job.better} is better]")
         return 0
-    unknown = [name for name in options.jobs if name not in jobs]
+    chosen = [name for name in jobs if not options.jobs or name.startswith(tuple(options.jobs))]
+    unknown = [want for want in options.jobs if not any(name.startswith(want) for name in jobs)]
     if unknown:
         parser.error(f"no such job: {', '.join(unknown)} (--list shows them)")
     beside = Path(sys.executable).parent / "exo-um"
@@ -141,19 +177,15 @@ def main() -> int:
     results: list[Result] = []
     failures = 0
     print(HEADER, flush=True)
-    for name in options.jobs or jobs:
+    for name in chosen:
         try:
-            results.append(measure(name, jobs[name], exo_um, options.rounds))
-            print(row(results[-1]), flush=True)
+            for result in measure(name, jobs[name], exo_um, options.rounds):
+                results.append(result)
+                print(row(jobs[name], result), flush=True)
         except (UnavailableError, subprocess.SubprocessError, ValueError) as error:
             failures += 1
             print(f"{name}: {error}", file=sys.stderr)
-    if options.json:
-        document = {
-            "host": {"kernel": platform.release(), "machine": platform.machine()},
-            "results": [asdict(result) for result in results],
-        }
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    options.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
     return 1 if failures else 0
 
 

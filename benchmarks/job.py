@@ -19,7 +19,9 @@ class UnavailableError(Exception):
 class Job:
     """One thing worth measuring.
 
-    command: the program to start, natively and with `exo-um run` before it.
+    command: the program to start, natively and with `exo-um run` before it; or
+    contenders: the programs to compare, by name. The first is what the others are divided by.
+    judged: the contender that `must` and `aim` are for, by its median or its ratio.
     source: "wall" measures the whole process's time; "output" takes the numbers that the program
         prints, one per line and in `unit`.
     rounds: how often each side is started.
@@ -28,7 +30,12 @@ class Job:
     title: str
     unit: str
     better: Literal["less", "more"]
-    command: Callable[[], list[str]]
+    command: Callable[[], list[str]] = list
+    contenders: Callable[[], dict[str, list[str]]] | None = None
+    judged: tuple[str, ...] = ("exo-um",)
+    by: Literal["median", "ratio"] = "ratio"
+    must: float | None = None
+    aim: float | None = None
     source: Literal["wall", "output"] = "output"
     rounds: int = 5
     setup: Callable[[], None] = lambda: None
@@ -42,6 +49,22 @@ def guest(name: str, *options: str) -> str:
         CACHE.mkdir(parents=True, exist_ok=True)
         command = [find("gcc"), "-O2", "-Wall", *options, "-o", str(program), str(source)]
         subprocess.run(command, check=True)
+    return str(program)
+
+
+def native(name: str, *sources: str) -> str:
+    """Compile native/NAME.c with sources of the C core, if any changed; return the program's path."""
+    root = HERE.parent / "native"
+    files = [HERE / "native" / f"{name}.c", *(root / source for source in sources)]
+    program = CACHE / f"native-{name}"
+    watched = [*files, *root.glob("include/exo/*.h"), *root.glob("core/*.h")]
+    if not program.exists() or program.stat().st_mtime < max(f.stat().st_mtime for f in watched):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        folders = [f"-I{root / folder}" for folder in ("", "include", "core")]
+        options = ["-O2", "-Wall", "-DEXO_HOSTED=1", "-D_GNU_SOURCE", *folders]
+        subprocess.run(
+            [find("gcc"), *options, "-o", str(program), *map(str, files), "-lrt"], check=True
+        )
     return str(program)
 
 

@@ -7,4 +7,6 @@ JOB = Job(
     unit="us",
     better="less",
     command=lambda: [guest("fork_wait")],
+    must=1.3,
+    aim=1.05,
 )

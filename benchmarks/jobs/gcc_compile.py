@@ -29,4 +29,6 @@ JOB = Job(
     source="wall",
     rounds=11,
     setup=write_source,
+    must=1.25,
+    aim=1.0,
 )

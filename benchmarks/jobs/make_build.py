@@ -35,4 +35,6 @@ JOB = Job(
     source="wall",
     rounds=3,
     setup=write_project,
+    must=1.2,
+    aim=1.0,
 )

@@ -19,4 +19,6 @@ JOB = Job(
     ],
     source="wall",
     rounds=7,
+    must=1.25,
+    aim=1.0,
 )

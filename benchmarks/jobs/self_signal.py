@@ -7,4 +7,6 @@ JOB = Job(
     unit="ns",
     better="less",
     command=lambda: [guest("self_signal")],
+    must=1.0,
+    aim=0.5,
 )

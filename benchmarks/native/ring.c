@@ -1,9 +1,9 @@
-/* Cycles for a message one way, between two processes on two CPUs: ring PING|BATCH|BLOCK [BYTES].
+/* Cycles for a message one way, between two processes on two CPUs: ring ping|batch|block [BYTES
+ * [KIND [FLAGS]]], of exo/ring.h.
  *
  * ping: one message to and fro, half of it; batch: sixteen behind one fence, per message; block: a
  * block of so many bytes by reference, of which each side touches the first and the last line.
  */
-#define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     there = shared(exo_ring_size(EXO_RING_ORDER));
     back = shared(exo_ring_size(EXO_RING_ORDER));
     pool = shared(exo_pool_size(1 << 20, 4));
-    uint32_t kind = argc > 3 ? (uint32_t)atoi(argv[3]) : EXO_RING_SPSC;
+    uint32_t kind = argc > 3 ? (uint32_t)atoi(argv[3]) : EXO_RING_MPMC;
     uint32_t flags = argc > 4 ? (uint32_t)atoi(argv[4]) : 0;
     if (there == NULL || back == NULL || pool == NULL ||
         exo_ring_init(there, EXO_RING_ORDER, kind, flags) != 0 ||
