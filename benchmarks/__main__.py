@@ -8,6 +8,8 @@ JSON list; figures are pooled over the rounds. A JOB may be the beginning of sev
 import argparse
 import importlib
 import json
+import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -50,23 +52,34 @@ def quantile(samples: Sequence[float], share: float) -> float:
     return sorted(samples)[min(len(samples) - 1, int(share * len(samples)))]
 
 
+def wait_for(process: subprocess.Popen[str]) -> None:
+    """Wait until a process ends; Popen.wait() with a limit would look every 50 ms only."""
+    ended = os.pidfd_open(process.pid)
+    try:
+        if not select.select([ended], [], [], TIMEOUT_S)[0]:
+            process.kill()
+    finally:
+        os.close(ended)
+
+
 def sample(job: Job, argv: list[str]) -> list[float]:
     """Start argv once and return what it measured."""
     began = time.perf_counter_ns()
     # Without close_fds, Python starts the process the cheapest way it has.
-    done = subprocess.run(
+    with subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if job.source == "output" else subprocess.DEVNULL,
         text=True,
-        check=False,
         close_fds=False,
-        timeout=TIMEOUT_S,
-    )
+    ) as process:
+        if job.source == "wall":
+            wait_for(process)
+        output, _ = process.communicate(timeout=TIMEOUT_S)
     wall_ms = (time.perf_counter_ns() - began) / 1e6
-    if done.returncode != 0:
-        raise UnavailableError(f"{shlex.join(argv)} ended with status {done.returncode}")
-    return [wall_ms] if job.source == "wall" else [float(line) for line in done.stdout.split()]
+    if process.returncode != 0:
+        raise UnavailableError(f"{shlex.join(argv)} ended with status {process.returncode}")
+    return [wall_ms] if job.source == "wall" else [float(line) for line in output.split()]
 
 
 def figures(samples: Sequence[float]) -> Figures:

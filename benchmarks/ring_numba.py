@@ -30,7 +30,7 @@ BLOCKS, BLOCK_SIZE = 4, 1 << 20
 
 
 @jit
-def ping(first: bool, there: int, back: int, data: int, message: int, samples: int) -> int:  # noqa: FBT001
+def ping(first: bool, there: int, back: int, data: int, message: int, samples: int) -> int:
     """Send one message to and fro, again and again; half the cycles of each into samples."""
     for i in range(WARM + ROUNDS):
         began = rdtscp()
@@ -46,7 +46,7 @@ def ping(first: bool, there: int, back: int, data: int, message: int, samples: i
 
 
 @jit
-def batches(first: bool, there: int, data: int, messages: int, samples: int) -> int:  # noqa: FBT001
+def batches(first: bool, there: int, data: int, messages: int, samples: int) -> int:
     """Send or receive sixteen messages at once; cycles per message."""
     for i in range(WARM + BATCHES):
         began = rdtscp()
@@ -71,7 +71,7 @@ def touch(pool: int, index: int, size: int) -> None:
 
 
 @jit
-def blocks(first: bool, there: int, back: int, pool: int, size: int, samples: int) -> int:  # noqa: FBT001
+def blocks(first: bool, there: int, back: int, pool: int, size: int, samples: int) -> int:
     """Send a block to and fro by reference."""
     owner = 1 if first else 2
     index = block_create(pool, owner) if first else 0
@@ -111,8 +111,8 @@ def run(what: str, size: int, shared: Shared, *, first: bool) -> np.ndarray:
 def main() -> int:
     """Make the rings, start the other side, print the samples."""
     what = sys.argv[1] if len(sys.argv) > 1 else "ping"
-    size = int(sys.argv[2]) if len(sys.argv) > 2 else 4096  # noqa: PLR2004
-    if len(sys.argv) > 3:  # noqa: PLR2004
+    size = int(sys.argv[2]) if len(sys.argv) > 2 else 4096
+    if len(sys.argv) > 3:
         run(what, size, Shared(int(sys.argv[3])), first=False)
         return 0
     shared = Shared.create(2 * RING_SPACE + lib.exo_pool_size(BLOCK_SIZE, BLOCKS))

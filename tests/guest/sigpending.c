@@ -130,7 +130,7 @@ int main(int argc, char **argv)
     queue(SIGUSR1, 9);
     FAILS(sigsuspend(&none));
     show("suspended");
-    struct rlimit limit = {100, 100}, before; /* for all of the user: other tests have some */
+    struct rlimit limit = {20000, 20000}, before; /* of all the user's: other tests have many */
     CHECK(getrlimit(RLIMIT_SIGPENDING, &before) == 0);
     sigfillset(&full);
     sigprocmask(SIG_SETMASK, &full, NULL);

@@ -19,7 +19,7 @@
 /* One window of the guest's address space belongs to the runtime; the guest may not map there. */
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
-#define EXO_KR_BASE 0x7e9000200000   /* the kernel region */
+#define EXO_KR_BASE 0x7e9000180000   /* the kernel region */
 #define EXO_AREA_BASE 0x7e9030000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
@@ -32,7 +32,7 @@
 #define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
 #define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
 
-#define EXO_NEAR_HEAP_SIZE 0x160800 /* the ids of the first slots then share pages with the rest */
+#define EXO_NEAR_HEAP_SIZE 0x40800 /* the ids of the first slots then share pages with the rest */
 #define EXO_TASK_COUNT 16384 /* slots, threads included; slot 0 is pid 1, the kernel process */
 #define EXO_DEPARTED_COUNT 128 /* numbers of tasks that are gone, for signals they have sent */
 #define EXO_CALL_COUNT 512   /* rows that the per-call counters have room for */
