@@ -53,7 +53,7 @@ def guest(name: str, *options: str) -> str:
 
 
 def native(name: str, *sources: str) -> str:
-    """Compile native/NAME.c with sources of the C core, if any changed; return the program's path."""
+    """Compile native/NAME.c with sources of the core, if any changed; return the program."""
     root = HERE.parent / "native"
     files = [HERE / "native" / f"{name}.c", *(root / source for source in sources)]
     program = CACHE / f"native-{name}"

@@ -1,6 +1,6 @@
 """Cycles for a message one way between two processes on two CPUs, through numba.
 
-`python -P benchmarks/ring_numba.py ping|batch|block [BYTES]`: what benchmarks/native/ring.c measures,
+`python -P benchmarks/ring_numba.py ping|batch|block [BYTES]`: as benchmarks/native/ring.c,
 with both ends jitted.
 """
 
