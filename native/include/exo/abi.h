@@ -33,9 +33,9 @@
 #define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
 
 #define EXO_NEAR_HEAP_SIZE 0x40800 /* the ids of the first slots then share pages with the rest */
-#define EXO_TASK_COUNT 16384 /* slots, threads included; slot 0 is pid 1, the kernel process */
+#define EXO_TASK_COUNT 16384   /* slots, threads included; slot 0 is pid 1, the kernel process */
 #define EXO_DEPARTED_COUNT 128 /* numbers of tasks that are gone, for signals they have sent */
-#define EXO_CALL_COUNT 512   /* rows that the per-call counters have room for */
+#define EXO_CALL_COUNT 512     /* rows that the per-call counters have room for */
 #define EXO_PATH_SIZE 4096
 #define EXO_FRAME_DATA_SIZE 16128
 #define EXO_IMAGE_COUNT 1024
@@ -426,7 +426,7 @@ struct exo_kr {
     uint32_t image_count;                        /* published with release */
     uint32_t copy_count;                         /* A, image_lock */
     uint64_t copy_next;                          /* A, image_lock: first free byte of the memfd */
-    uint64_t departed[EXO_DEPARTED_COUNT]; /* A: host tid << 32 | tid, at host tid % count */
+    uint64_t departed[EXO_DEPARTED_COUNT];       /* A: host tid << 32 | tid, at host tid % count */
     struct exo_stats stats;
     struct exo_image near_images[EXO_NEAR_COUNT]; /* exo_image_at() */
     struct exo_copy near_copies[EXO_NEAR_COUNT];  /* exo_copy_at() */
