@@ -181,7 +181,8 @@ class Machine:
     ) -> int:
         words = [b"exo1:%d:-1:0" % slot, path, *argv]
         envp = [name + b"=" + value for name, value in env.items()]
-        fds = (self.region.fd, self.port.doorbell, self.port.guest_channel, self.loader)
+        region, port = self.region, self.port
+        fds = (region.fd, port.doorbell, port.guest_channel, self.loader, region.copies)
         host_pid = self.signals.spawn(words, envp, fds, place)
         if self.tracer is not None:
             self.tracer.seize(host_pid, slot)
@@ -257,7 +258,7 @@ def inherited_fds() -> dict[int, int]:
     for fd in numbers:
         try:
             if os.get_inheritable(fd):
-                fds[fd] = move_away(fd) if lib.EXO_FD_EXE <= fd <= lib.EXO_FD_LOADER else fd
+                fds[fd] = move_away(fd) if lib.EXO_FD_COPIES <= fd <= lib.EXO_FD_LOADER else fd
         except OSError:  # it was the directory that we just read
             continue
     return fds

@@ -42,13 +42,13 @@ class Signals:
         self,
         argv: list[bytes],
         envp: list[bytes],
-        fds: tuple[int, int, int, int],
+        fds: tuple[int, int, int, int, int],
         place: Place | None = None,
     ) -> int:
         """Start the loader with the caller's dispositions; return its host pid.
 
-        fds: region, doorbell, channel's guest end, loader. Errors: those of vfork and execveat, and
-        of entering place.
+        fds: region, doorbell, channel's guest end, loader, copies of code. Errors: those of vfork and
+        execveat, and of entering place.
         """
         strings = [ffi.new("char[]", text) for text in (*argv, *envp)]
         spawn = ffi.new("struct exo_spawn *")

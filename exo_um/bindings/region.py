@@ -14,15 +14,31 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Region:
-    """The kernel region, mapped into this process, and the memfd that guests map."""
+# Where the file of patched copies may be: large folios make it cheap to map (core/image.c).
+COPIES = ("/var/tmp", "/tmp")  # noqa: S108 - it has no name there
 
-    __slots__ = ("fd", "kr")
+
+class Region:
+    """The kernel region, mapped into this process, and the memfd that guests map.
+
+    copies: fd of the file for patched copies of code, the memfd itself where there is no better one.
+    """
+
+    __slots__ = ("copies", "fd", "kr")
 
     def __init__(self) -> None:
         pointer = ffi.new("struct exo_kr **")
         self.fd: int = check(lib.exo_host_region_create(pointer))
         self.kr: Any = pointer[0]
+        made = (lib.exo_host_copies_create(folder.encode()) for folder in COPIES)
+        self.copies: int = next((fd for fd in made if fd >= 0), self.fd)
+
+    def copies_id(self) -> tuple[bytes, bytes]:
+        """Return the device and inode of the file of copies, as /proc/PID/maps has them."""
+        numbers = ffi.new("uint32_t[2]")
+        inode = ffi.new("uint64_t *")
+        check(lib.exo_host_file_id(self.copies, numbers, numbers + 1, inode))
+        return b"%02x:%02x" % (numbers[0], numbers[1]), b"%d" % inode[0]
 
     def mark_kernel_alive(self) -> None:
         """Hold pid 1's alive lock until the calling thread dies, however it dies."""

@@ -22,7 +22,6 @@ HEAD = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+)[ ]*(
 PERMISSIONS, OFFSET, DEVICE, INODE = range(4)
 PATH_COLUMN = 73
 WINDOW = range(int(lib.EXO_WINDOW_BASE), int(lib.EXO_WINDOW_END))
-REGION_NAME = b"/memfd:exo-kr (deleted)"
 
 
 def maps(text: bytes, view: View, slot: int) -> bytes:  # noqa: ARG001 - one signature for all
@@ -31,14 +30,15 @@ def maps(text: bytes, view: View, slot: int) -> bytes:  # noqa: ARG001 - one sig
         mapping for mapping in split(text) if mapping[0] not in WINDOW and mapping[1] not in WINDOW
     ]
     shown = []
+    copies = view.copies_id()
     for i, (start, end, fields, path, rest) in enumerate(mappings):
-        if path != REGION_NAME:
+        if (fields[DEVICE], fields[INODE]) != copies:
             shown.append(line(start, end, fields, path) + rest)
             continue
         offset = view.code_offset(int(fields[OFFSET], 16))
         if offset is None:
             continue  # stubs
-        device, inode, original = neighbour(mappings, i)
+        device, inode, original = neighbour(mappings, i, copies)
         shown_as = [fields[PERMISSIONS], b"%08x" % offset, device, inode]
         shown.append(line(start, end, shown_as, original) + rest)
     return b"".join(shown)
@@ -54,12 +54,14 @@ def split(text: bytes) -> Iterator[Mapping]:
         yield int(start, 16), int(stop, 16), fields, path, rest
 
 
-def neighbour(mappings: list[Mapping], i: int) -> tuple[bytes, bytes, bytes]:
+def neighbour(
+    mappings: list[Mapping], i: int, copies: tuple[bytes, bytes]
+) -> tuple[bytes, bytes, bytes]:
     """Return device, inode and path of the file whose other parts surround mapping i."""
     for j in (i - 1, i + 1):
         if 0 <= j < len(mappings) and mappings[j][3].startswith(b"/"):
             _, _, fields, path, _ = mappings[j]
-            if path != REGION_NAME and touches(mappings[i], mappings[j]):
+            if (fields[DEVICE], fields[INODE]) != copies and touches(mappings[i], mappings[j]):
                 return fields[DEVICE], fields[INODE], path
     return b"00:00", b"0", b""
 

@@ -89,11 +89,15 @@ class InstanceView:
         return -1 if slot == KERNEL_SLOT else self._tasks.host_fd(slot, fd)
 
     def code_offset(self, offset: int) -> int | None:
-        """Return where in its file stands what a copy of code has at offset in the region's memfd.
+        """Return where in its file stands what a copy of code has at offset in their file.
 
         None: nothing does, these are stubs.
         """
         return self._instance.region.code_offset(offset)
+
+    def copies_id(self) -> tuple[bytes, bytes]:
+        """Return the device and inode of the file that copies of code are in."""
+        return self._instance.region.copies_id()
 
     def last_pid(self) -> int:
         """Return the tid that was given out last."""

@@ -73,12 +73,14 @@ void exo_image_add(struct exo_kr *kr, struct exo_image *image, uint32_t file_off
     exo_lock_release(&kr->image_lock);
 }
 
-/* Room in the memfd is never given back: an image gets a new copy only each time the number of its
+#define COPY_ALIGN 0x10000UL /* a large folio begins at a multiple of its size */
+
+/* Room in the file is never given back: an image gets a new copy only each time the number of its
  * mappings has doubled. */
 uint64_t exo_copy_reserve(struct exo_kr *kr, uint64_t size)
 {
     exo_lock_acquire(&kr->image_lock);
-    uint64_t at = kr->copy_next;
+    uint64_t at = (kr->copy_next + COPY_ALIGN - 1) & ~(COPY_ALIGN - 1);
     bool fits =
         size <= EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE - at && kr->copy_count < EXO_COPY_COUNT;
     if (fits)

@@ -17,6 +17,12 @@ int exo_host_region_view(int fd, const struct exo_kr **kr);
 /* Maps it for use: in the tracer. */
 int exo_host_region_open(int fd, struct exo_kr **kr);
 
+/* region.c: a file without a name in the directory, for copies of code. -ENOTSUP: not on a file system
+ * whose page cache has large folios, or code may not be mapped from there. */
+int exo_host_copies_create(const char *directory);
+/* Its device and inode as /proc/PID/maps has them. */
+int exo_host_file_id(int fd, uint32_t *major, uint32_t *minor, uint64_t *inode);
+
 /* shared.c: memory of its own, which nobody can shrink; an fd. */
 int exo_host_shared_create(uint64_t size);
 /* Its size in bytes. -EPERM: not one of those. */
@@ -67,7 +73,7 @@ struct exo_spawn {
     const struct exo_signals *signals;
     char *const *argv;
     char *const *envp;
-    int32_t fds[4]; /* for EXO_FD_KR, EXO_FD_DOORBELL, EXO_FD_CHANNEL, EXO_FD_LOADER */
+    int32_t fds[5]; /* for EXO_FD_KR, _DOORBELL, _CHANNEL, _LOADER, _COPIES */
 };
 
 /* Starts the loader as a child; returns its host pid. */

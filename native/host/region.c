@@ -1,7 +1,13 @@
 /* Creates the kernel region, once, at boot; and maps that of another process. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <exo/core.h>
@@ -33,6 +39,36 @@ int exo_host_region_create(struct exo_kr **kr)
         return error;
     }
     return fd;
+}
+
+/* Where a file that is written at once gets large folios, and maps shows the device that stat does. */
+static bool is_suitable(int fd)
+{
+    struct statfs file_system;
+    return fstatfs(fd, &file_system) == 0 && !(file_system.f_flags & ST_NOEXEC) &&
+           (file_system.f_type == EXT4_SUPER_MAGIC || file_system.f_type == XFS_SUPER_MAGIC);
+}
+
+int exo_host_copies_create(const char *directory)
+{
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    if (is_suitable(fd) && ftruncate(fd, (off_t)(EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE)) == 0)
+        return fd;
+    close(fd);
+    return -ENOTSUP;
+}
+
+int exo_host_file_id(int fd, uint32_t *major_number, uint32_t *minor_number, uint64_t *inode)
+{
+    struct stat file;
+    if (fstat(fd, &file) < 0)
+        return -errno;
+    *major_number = major(file.st_dev);
+    *minor_number = minor(file.st_dev);
+    *inode = file.st_ino;
+    return 0;
 }
 
 static int region_open(int fd, int protection, struct exo_kr **kr)

@@ -18,17 +18,21 @@
 
 #include "host.h"
 
+#define FD_COUNT 5
+
 /* The fixed numbers first get out of each other's way, then into place, without FD_CLOEXEC. */
-static int fds_place(const int32_t fds[4])
+static int fds_place(const int32_t fds[FD_COUNT])
 {
-    int moved[4];
-    for (int i = 0; i < 4; i++) {
+    static const int places[FD_COUNT] = {EXO_FD_KR, EXO_FD_DOORBELL, EXO_FD_CHANNEL, EXO_FD_LOADER,
+                                         EXO_FD_COPIES};
+    int moved[FD_COUNT];
+    for (int i = 0; i < FD_COUNT; i++) {
         moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, EXO_FD_LOADER + 1);
         if (moved[i] < 0)
             return -1;
     }
-    for (int i = 0; i < 4; i++)
-        if (dup2(moved[i], EXO_FD_KR + i) < 0)
+    for (int i = 0; i < FD_COUNT; i++)
+        if (dup2(moved[i], places[i]) < 0)
             return -1;
     return 0;
 }

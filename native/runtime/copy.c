@@ -189,7 +189,7 @@ bool exo_copy_map_extra(uint64_t at, uint64_t offset)
     if (at < LOWEST || at > HIGHEST - EXO_COPY_EXTRA_SIZE || in_window(at, EXO_COPY_EXTRA_SIZE))
         return false;
     long got = HOST_6(__NR_mmap, at, EXO_COPY_EXTRA_SIZE, PROT_READ_ | PROT_EXEC_,
-                      MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, EXO_FD_KR, offset);
+                      MAP_PRIVATE_ | MAP_FIXED_NOREPLACE_, EXO_FD_COPIES, offset);
     if (got >= 0 && (uint64_t)got != at) /* a host older than 4.17 takes it for a hint */
         HOST_2(__NR_munmap, got, EXO_COPY_EXTRA_SIZE);
     return (uint64_t)got == at;
@@ -208,7 +208,7 @@ bool exo_copy_map(struct exo_map *map, int fixed)
     if (new == NULL || !exo_copy_map_extra(extra, copy->at))
         return false;
     long got = HOST_6(__NR_mmap, map->start, size, PROT_READ_ | PROT_EXEC_, MAP_PRIVATE_ | fixed,
-                      EXO_FD_KR, copy->at + EXO_COPY_EXTRA_SIZE);
+                      EXO_FD_COPIES, copy->at + EXO_COPY_EXTRA_SIZE);
     if (got < 0) {
         HOST_2(__NR_munmap, extra, EXO_COPY_EXTRA_SIZE);
         return false;

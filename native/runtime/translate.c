@@ -147,7 +147,7 @@ void exo_fd_close_strangers(void)
     uint32_t high = EXO_FD_LOADER, low = 0;
     for (; low <= high; low += CHUNK) {
         uint64_t bits[CHUNK / 64] = {0};
-        for (uint32_t fd = EXO_FD_EXE; fd <= EXO_FD_LOADER; fd++)
+        for (uint32_t fd = EXO_FD_COPIES; fd <= EXO_FD_LOADER; fd++)
             mark(bits, low, fd);
         for (uint32_t i = 0; i < table->used; i++) {
             int32_t host = exo_fd_at(KR, offset, (int)i)->host;

@@ -26,6 +26,7 @@
 #define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
+#define EXO_FD_COPIES 58   /* where patched copies of code are: a file, or the region's memfd */
 #define EXO_FD_EXE 59      /* the program, what /proc/PID/exe leads to */
 #define EXO_FD_KR 60       /* the kernel region's memfd */
 #define EXO_FD_DOORBELL 61 /* eventfd that wakes the kernel process */

@@ -71,6 +71,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served = Served(tmp_path)
     yield served
     served.client.close()
+    served.control._listener.detach()  # the entry's fd: the number will be somebody else's
     served.entry.remove()
 
 

@@ -9,7 +9,7 @@ HOST = b"""\
 004ac000-004c0000 r-xp 20000000 00:01 5                          /memfd:exo-kr (deleted)
 01000000-01001000 rw-p 00000000 00:00 0                          [heap]
 7e9000000000-7e9000019000 r-xp 00000000 fe:00 9                  /lib/exo-guest
-7e9000200000-7e9020200000 rw-s 00000000 00:01 5                  /memfd:exo-kr (deleted)
+7e9000180000-7e9020180000 rw-s 00000000 00:01 5                  /memfd:exo-kr (deleted)
 7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                  [stack]
 """
 GUEST = b"""\
@@ -23,6 +23,10 @@ GUEST = b"""\
 
 class FakeView:
     """One copy: stubs at 0x20000000, code of offset 0x1000 behind them."""
+
+    def copies_id(self) -> tuple[bytes, bytes]:
+        """Return what the host's text has for the file of copies."""
+        return b"00:01", b"5"
 
     def code_offset(self, offset: int) -> int | None:
         """Return where in the file the code is."""
