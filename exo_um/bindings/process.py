@@ -47,8 +47,8 @@ class Signals:
     ) -> int:
         """Start the loader with the caller's dispositions; return its host pid.
 
-        fds: region, doorbell, channel's guest end, loader, copies of code. Errors: those of vfork and
-        execveat, and of entering place.
+        fds: region, doorbell, channel's guest end, loader, copies of code. Errors: those of
+        vfork and execveat, and of entering place.
         """
         strings = [ffi.new("char[]", text) for text in (*argv, *envp)]
         spawn = ffi.new("struct exo_spawn *")

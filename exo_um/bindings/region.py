@@ -21,7 +21,7 @@ COPIES = ("/var/tmp", "/tmp")  # noqa: S108 - it has no name there
 class Region:
     """The kernel region, mapped into this process, and the memfd that guests map.
 
-    copies: fd of the file for patched copies of code, the memfd itself where there is no better one.
+    copies: fd of the file for patched copies of code, the memfd where there is no better one.
     """
 
     __slots__ = ("copies", "fd", "kr")
