@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.job import HERE, Job, UnavailableError
+from benchmarks.job import HERE, Job, UnavailableError, find
 
 TIMEOUT_S = 120
 
@@ -92,7 +92,9 @@ def sides_of(job: Job, exo_um: str) -> dict[str, list[str]]:
     if job.contenders is not None:
         return job.contenders()
     command = job.command()
-    return {"native": command, "exo-um": [exo_um, "run", *command]}
+    cpu = str(max(os.sched_getaffinity(0)))
+    pin = [find("taskset"), "-c", cpu] if job.pinned else []
+    return {"native": [*pin, *command], "exo-um": [*pin, exo_um, "run", *command]}
 
 
 def measure(name: str, job: Job, exo_um: str, rounds: int | None) -> list[Result]:

@@ -25,6 +25,7 @@ class Job:
     source: "wall" measures the whole process's time; "output" takes the numbers that the program
         prints, one per line and in `unit`.
     rounds: how often each side is started.
+    pinned: all of a side runs on the last CPU: where it runs would else decide more than who runs.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Job:
     aim: float | None = None
     source: Literal["wall", "output"] = "output"
     rounds: int = 5
+    pinned: bool = False
     setup: Callable[[], None] = lambda: None
 
 
