@@ -56,6 +56,8 @@ def batches(first: bool, there: int, data: int, messages: int, samples: int) -> 
                 got = push_many(there, 0, 1, data, 56, BATCH - done)
             else:
                 got = pop_many(there, 0, messages, BATCH - done)
+            if got < 0:
+                spin_pause()
             done += max(got, 0)
         if i >= WARM:
             samples[i - WARM] = (rdtscp() - began) / BATCH

@@ -68,9 +68,14 @@ static int batches(bool first)
     int count = 0;
     for (int i = 0; i < WARM + BATCHES; i++) {
         uint64_t began = cycles();
-        for (long done = 0, got; done < BATCH; done += got > 0 ? got : 0)
+        for (long done = 0, got; done < BATCH; done += got) {
             got = first ? exo_ring_push_many(there, 0, 1, data, EXO_RING_PAYLOAD, BATCH - done)
                         : exo_ring_pop_many(there, 0, messages, BATCH - done);
+            if (got < 0) {
+                got = 0;
+                __builtin_ia32_pause();
+            }
+        }
         if (i >= WARM)
             samples[count++] = (double)(cycles() - began) / BATCH;
     }

@@ -58,6 +58,19 @@ def _make_load(bits: int, ordering: str) -> Any:
     return intrinsic(load)
 
 
+def _make_plain_load(bits: int) -> Any:
+    """Make a load of what nobody writes any more, which the compiler may do once."""
+
+    def load(typingctx: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            (at,) = _words(context, builder, signature, args)
+            return _widen(builder, builder.load(_pointer(builder, at, bits)))
+
+        return types.int64(address), codegen
+
+    return intrinsic(load)
+
+
 def _make_store(bits: int, ordering: str) -> Any:
     def store(typingctx: Any, address: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -161,6 +174,8 @@ else:
     load_acquire_u64 = _make_load(64, "acquire")
     load_acquire_u32 = _make_load(32, "acquire")
     load_acquire_u16 = _make_load(16, "acquire")
+    load_plain_u64 = _make_plain_load(64)
+    load_plain_u32 = _make_plain_load(32)
     load_relaxed_u64 = _make_load(64, "monotonic")
     load_relaxed_u32 = _make_load(32, "monotonic")
     load_relaxed_u16 = _make_load(16, "monotonic")

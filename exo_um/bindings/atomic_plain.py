@@ -27,6 +27,8 @@ __all__ = [
     "load_acquire_u16",
     "load_acquire_u32",
     "load_acquire_u64",
+    "load_plain_u32",
+    "load_plain_u64",
     "load_relaxed_u8",
     "load_relaxed_u16",
     "load_relaxed_u32",
@@ -86,6 +88,7 @@ def _make_compare_exchange(bits: int) -> Callable[[int, int, int], bool]:
 
 load_acquire_u64 = load_relaxed_u64 = _make_load(64)
 load_acquire_u32 = load_relaxed_u32 = _make_load(32)
+load_plain_u64, load_plain_u32 = load_acquire_u64, load_acquire_u32
 load_acquire_u16 = load_relaxed_u16 = _make_load(16)
 load_relaxed_u8 = _make_load(8)
 store_release_u64 = store_relaxed_u64 = _make_store(64)

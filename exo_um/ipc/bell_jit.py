@@ -8,6 +8,7 @@ from exo_um.bindings.atomic_jit import (
     full_fence,
     host_call,
     jit,
+    load_plain_u32,
     load_relaxed_u32,
 )
 from exo_um.ipc.slot_jit import BELL_WANTED, BELL_WORD, FLAGS, NEVER_SLEEPS
@@ -20,7 +21,7 @@ EVERYBODY = 0x7FFFFFFF
 @jit
 def wake(ring: int, bell: int) -> None:
     """Ring the bell at an offset in the ring, if anybody wants it: after publishing."""
-    if load_relaxed_u32(ring + FLAGS) & NEVER_SLEEPS:
+    if load_plain_u32(ring + FLAGS) & NEVER_SLEEPS:
         return
     full_fence()
     if load_relaxed_u32(ring + bell + BELL_WANTED) == 0:

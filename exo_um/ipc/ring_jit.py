@@ -14,6 +14,7 @@ from exo_um.bindings.atomic_jit import (
     jit,
     load_acquire_u32,
     load_acquire_u64,
+    load_plain_u32,
     load_relaxed_u32,
     load_relaxed_u64,
     store_relaxed_u8,
@@ -141,7 +142,7 @@ def claim(ring: int, owner: int) -> tuple[int, int]:
     """Return a slot to be filled and its position; -errno in the slot's place."""
     if load_relaxed_u32(ring + CLOSED) != 0:
         return -_EPIPE, 0
-    if load_relaxed_u32(ring + KIND) == SPSC:
+    if load_plain_u32(ring + KIND) == SPSC:
         return _claim_alone(ring)
     return _claim_among(ring, owner)
 
@@ -150,7 +151,7 @@ def claim(ring: int, owner: int) -> tuple[int, int]:
 def publish(ring: int, slot: int, position: int, kind: int, flags: int, length: int) -> None:
     """Give a filled slot to the consumers."""
     store_release_u64(slot, make_header(position, READY, make_message(kind, flags, length)))
-    if load_relaxed_u32(ring + KIND) == SPSC:
+    if load_plain_u32(ring + KIND) == SPSC:
         store_relaxed_u64(ring + HEAD, position + 1)
     wake(ring, DATA)
 
@@ -210,7 +211,7 @@ def _take_among(ring: int, owner: int) -> tuple[int, int, int]:
 def release(ring: int, slot: int, position: int) -> None:
     """Give an emptied slot back to the producers."""
     store_release_u64(slot, make_header(position + capacity_of(ring), FREE, 0))
-    if load_relaxed_u32(ring + KIND) != MPMC:
+    if load_plain_u32(ring + KIND) != MPMC:
         store_relaxed_u64(ring + TAIL, position + 1)
     wake(ring, ROOM)
 
@@ -219,7 +220,7 @@ def release(ring: int, slot: int, position: int) -> None:
 def take(ring: int, owner: int) -> tuple[int, int, int]:
     """Return a slot to be read, its position and header; -errno in the slot's place."""
     while True:
-        if load_relaxed_u32(ring + KIND) == MPMC:
+        if load_plain_u32(ring + KIND) == MPMC:
             slot, position, header = _take_among(ring, owner)
         else:
             slot, position, header = _take_alone(ring)
@@ -288,7 +289,7 @@ def push_many(ring: int, owner: int, kind: int, data: int, length: int, count: i
     if length > PAYLOAD_SIZE:
         return -_EMSGSIZE
     message = make_message(kind, 0, length)
-    if count > 0 and load_relaxed_u32(ring + KIND) == SPSC:
+    if count > 0 and load_plain_u32(ring + KIND) == SPSC:
         return _push_alone(ring, message, data, length, count)
     done = 0
     slot = 0
@@ -316,7 +317,7 @@ def pop_many(ring: int, owner: int, messages: int, count: int) -> int:
             break
         _read(slot, header, messages + done * MESSAGE_SIZE)
         store_release_u64(slot, make_header(position + capacity, FREE, 0))
-        if load_relaxed_u32(ring + KIND) != MPMC:
+        if load_plain_u32(ring + KIND) != MPMC:
             store_relaxed_u64(ring + TAIL, position + 1)
         done += 1
     if done > 0:

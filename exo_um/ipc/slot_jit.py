@@ -9,7 +9,8 @@ from exo_um.bindings.atomic_jit import (
     compare_exchange_u64,
     jit,
     load_acquire_u32,
-    load_relaxed_u32,
+    load_plain_u32,
+    load_plain_u64,
     load_relaxed_u64,
 )
 from exo_um.bindings.layout import constant, offset, size
@@ -61,7 +62,7 @@ OWNER_MASK = 0xFFFF
 @jit
 def capacity_of(ring: int) -> int:
     """Return the number of slots."""
-    return 1 << load_relaxed_u32(ring + ORDER)
+    return 1 << load_plain_u32(ring + ORDER)
 
 
 @jit
@@ -134,10 +135,10 @@ def advance(place: int, position: int) -> None:
 @jit
 def word_of(owners: int, owner: int) -> int:
     """Return the address of an owner's alive word, 0 if it has none."""
-    if owner == 0 or owner >= load_relaxed_u64(owners + OWNERS_COUNT):
+    if owner == 0 or owner >= load_plain_u64(owners + OWNERS_COUNT):
         return 0
-    first = owners + load_relaxed_u64(owners + OWNERS_AWAY)
-    return first + owner * load_relaxed_u64(owners + OWNERS_STRIDE)
+    first = owners + load_plain_u64(owners + OWNERS_AWAY)
+    return first + owner * load_plain_u64(owners + OWNERS_STRIDE)
 
 
 @jit

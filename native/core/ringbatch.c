@@ -5,6 +5,8 @@
 #include "mem.h"
 #include "ring.h"
 
+#define CHUNK 64
+
 /* Of a lone producer: payloads and headers in plain stores, the first header last, so that nothing
  * is seen before all of it is there. */
 static long push_alone(struct exo_ring *ring, uint64_t message, const char *data, uint32_t size,
@@ -31,28 +33,45 @@ static long push_alone(struct exo_ring *ring, uint64_t message, const char *data
     return done;
 }
 
+/* Among several: all claimed, then all filled, then published from the last to the first, so that a
+ * consumer does not follow one slot behind and take each line away while it is being written. */
+static long push_among(struct exo_ring *ring, uint32_t owner, uint64_t message, const char *data,
+                       uint32_t size, uint32_t count)
+{
+    struct exo_ring_slot *slots[CHUNK];
+    uint64_t positions[CHUNK];
+    uint32_t done = 0;
+    int error = 0;
+    while (done < count && done < CHUNK &&
+           (slots[done] = exo_ring_claim(ring, owner, &positions[done], &error)) != NULL)
+        done++;
+    for (uint32_t i = 0; i < done; i++)
+        memcpy(slots[i]->payload, data + (uint64_t)i * size, size);
+    for (uint32_t i = done; i-- > 0;)
+        store_release(&slots[i]->header, ring_header(positions[i], EXO_RING_READY, message));
+    return done > 0 ? (long)done : error;
+}
+
 long exo_ring_push_many(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
                         uint32_t size, uint32_t count)
 {
-    uint64_t message = ring_message(type, 0, size), position;
-    uint32_t done = 0;
-    int error = 0;
+    uint64_t message = ring_message(type, 0, size);
+    long done = 0, now = 0;
     if (size > EXO_RING_PAYLOAD)
         return -EMSGSIZE;
     if (count == 0)
         return 0;
     if (ring->kind == EXO_RING_SPSC)
         return push_alone(ring, message, data, size, count);
-    for (; done < count; done++) {
-        struct exo_ring_slot *slot = exo_ring_claim(ring, owner, &position, &error);
-        if (slot == NULL)
+    for (; done < count; done += now) {
+        now = push_among(ring, owner, message, (const char *)data + (uint64_t)done * size, size,
+                         count - (uint32_t)done);
+        if (now < 0)
             break;
-        memcpy(slot->payload, (const char *)data + (uint64_t)done * size, size);
-        store_release(&slot->header, ring_header(position, EXO_RING_READY, message));
     }
     if (done > 0)
         exo_ring_wake_data(ring);
-    return done > 0 ? (long)done : error;
+    return done > 0 ? done : now;
 }
 
 static void read_message(struct exo_message *to, const struct exo_ring_slot *slot, uint64_t header)
