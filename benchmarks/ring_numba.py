@@ -22,6 +22,7 @@ from exo_um.bindings.shared import Shared
 from exo_um.ipc.block_jit import block_at, block_create
 from exo_um.ipc.ring_jit import pop, pop_many, push, push_many, receive_block, send_block
 
+Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
 ROUNDS, WARM = 20000, 2000
 BATCH, BATCHES = 16, 4000
 ORDER = lib.EXO_RING_ORDER
@@ -30,7 +31,7 @@ BLOCKS, BLOCK_SIZE = 4, 1 << 20
 
 
 @jit
-def ping(first: bool, there: int, back: int, data: int, message: int, samples: int) -> int:
+def ping(first: bool, there: int, back: int, data: int, message: int, samples: Samples) -> int:
     """Send one message to and fro, again and again; half the cycles of each into samples."""
     for i in range(WARM + ROUNDS):
         began = rdtscp()
@@ -46,7 +47,7 @@ def ping(first: bool, there: int, back: int, data: int, message: int, samples: i
 
 
 @jit
-def batches(first: bool, there: int, data: int, messages: int, samples: int) -> int:
+def batches(first: bool, there: int, data: int, messages: int, samples: Samples) -> int:
     """Send or receive sixteen messages at once; cycles per message."""
     for i in range(WARM + BATCHES):
         began = rdtscp()
@@ -73,7 +74,7 @@ def touch(pool: int, index: int, size: int) -> None:
 
 
 @jit
-def blocks(first: bool, there: int, back: int, pool: int, size: int, samples: int) -> int:
+def blocks(first: bool, there: int, back: int, pool: int, size: int, samples: Samples) -> int:
     """Send a block to and fro by reference."""
     owner = 1 if first else 2
     index = block_create(pool, owner) if first else 0
@@ -94,7 +95,7 @@ def blocks(first: bool, there: int, back: int, pool: int, size: int, samples: in
     return ROUNDS
 
 
-def run(what: str, size: int, shared: Shared, *, first: bool) -> np.ndarray:
+def run(what: str, size: int, shared: Shared, *, first: bool) -> Samples:
     """Play one side; the samples."""
     there, back = shared.address, shared.address + RING_SPACE
     pool = shared.address + 2 * RING_SPACE
