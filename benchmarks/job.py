@@ -59,7 +59,12 @@ def native(name: str, *sources: str) -> str:
     root = HERE.parent / "native"
     files = [HERE / "native" / f"{name}.c", *(root / source for source in sources)]
     program = CACHE / f"native-{name}"
-    watched = [*files, *root.glob("include/exo/*.h"), *root.glob("core/*.h")]
+    watched = [
+        *files,
+        *root.glob("include/exo/*.h"),
+        *root.glob("core/*.h"),
+        *HERE.glob("native/*.h"),
+    ]
     if not program.exists() or program.stat().st_mtime < max(f.stat().st_mtime for f in watched):
         CACHE.mkdir(parents=True, exist_ok=True)
         folders = [f"-I{root / folder}" for folder in ("", "include", "core")]

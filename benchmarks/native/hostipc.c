@@ -3,7 +3,6 @@
  */
 #include <fcntl.h>
 #include <mqueue.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "../guest/clock.h"
+#include "pin.h"
 
 #define ROUNDS 3000
 #define WARM 200
@@ -22,15 +22,6 @@
 static int to[2], from[2];
 static size_t size = 56;
 static int is_queue;
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0)
-        _exit(3);
-}
 
 static void send_one(int side, const char *data)
 {

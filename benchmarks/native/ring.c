@@ -4,7 +4,6 @@
  * ping: one message to and fro, half of it; batch: sixteen behind one fence, per message; block: a
  * block of so many bytes by reference, of which each side touches the first and the last line.
  */
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "../guest/clock.h"
+#include "pin.h"
 #include "host/self.c"
 
 #include <exo/pool.h>
@@ -33,15 +33,6 @@ static void *shared(uint64_t size)
     void *memory =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0)
-        _exit(3);
 }
 
 static void ping(bool first)

@@ -94,6 +94,24 @@ void *exo_block_at(struct exo_pool *pool, uint32_t index)
     return (char *)pool + pool->blocks_at + index * pool->block_size;
 }
 
+int exo_block_write(struct exo_pool *pool, uint32_t index, const void *data, uint64_t size)
+{
+    if (size > pool->block_size)
+        return -EMSGSIZE;
+    memcpy(exo_block_at(pool, index), data, size);
+    fetch_add(&pool->copied, size);
+    return 0;
+}
+
+int exo_block_read(struct exo_pool *pool, uint32_t index, void *data, uint64_t size)
+{
+    if (size > pool->block_size)
+        return -EMSGSIZE;
+    memcpy(data, exo_block_at(pool, index), size);
+    fetch_add(&pool->copied, size);
+    return 0;
+}
+
 uint64_t exo_pool_free_count(const struct exo_pool *pool)
 {
     uint64_t count = 0;

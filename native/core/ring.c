@@ -174,9 +174,7 @@ struct exo_ring_slot *exo_ring_take(struct exo_ring *ring, uint32_t owner, uint6
 
 void exo_ring_release(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t position)
 {
-    store_release(&slot->header, ring_header(position + ring_capacity(ring), EXO_RING_FREE, 0));
-    if (ring->kind != EXO_RING_MPMC)
-        store_relaxed(&ring->tail, position + 1);
+    ring_empty(ring, slot, position);
     exo_ring_wake_room(ring);
 }
 
@@ -202,11 +200,7 @@ int exo_ring_pop(struct exo_ring *ring, uint32_t owner, struct exo_message *mess
     struct exo_ring_slot *slot = exo_ring_take(ring, owner, &position, &header, &error);
     if (slot == NULL)
         return error;
-    uint32_t size = ring_size_of(header);
-    message->type = (uint8_t)ring_type(header);
-    message->flags = (uint8_t)ring_flags(header);
-    message->size = (uint16_t)size;
-    memcpy(message->payload, slot->payload, size <= EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
+    ring_read(message, slot, header);
     exo_ring_release(ring, slot, position);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <exo/ring.h>
 
 #include "atomic.h"
+#include "mem.h"
 
 #define STATE_MASK 3UL
 #define OWNER_MASK 0xffffUL
@@ -60,6 +61,24 @@ static inline uint64_t ring_taken(uint64_t ready, uint32_t owner)
 {
     return (ready & ~(STATE_MASK << EXO_RING_STATE_SHIFT | OWNER_MASK)) |
            (uint64_t)EXO_RING_TAKEN << EXO_RING_STATE_SHIFT | owner;
+}
+
+static inline void ring_read(struct exo_message *to, const struct exo_ring_slot *slot,
+                             uint64_t header)
+{
+    uint32_t size = ring_size_of(header);
+    to->type = (uint8_t)ring_type(header);
+    to->flags = (uint8_t)ring_flags(header);
+    to->size = (uint16_t)size;
+    memcpy(to->payload, slot->payload, size <= EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
+}
+
+/* Gives a slot back, and wakes nobody yet. */
+static inline void ring_empty(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t position)
+{
+    store_release(&slot->header, ring_header(position + ring_capacity(ring), EXO_RING_FREE, 0));
+    if (ring->kind != EXO_RING_MPMC)
+        store_relaxed(&ring->tail, position + 1);
 }
 
 static inline void ring_advance(uint64_t *place, uint64_t position)

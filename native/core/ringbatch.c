@@ -74,15 +74,6 @@ long exo_ring_push_many(struct exo_ring *ring, uint32_t owner, uint32_t type, co
     return done > 0 ? done : now;
 }
 
-static void read_message(struct exo_message *to, const struct exo_ring_slot *slot, uint64_t header)
-{
-    uint32_t size = ring_size_of(header);
-    to->type = (uint8_t)ring_type(header);
-    to->flags = (uint8_t)ring_flags(header);
-    to->size = (uint16_t)size;
-    memcpy(to->payload, slot->payload, size <= EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
-}
-
 long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message *messages,
                        uint32_t count)
 {
@@ -93,10 +84,8 @@ long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message
         struct exo_ring_slot *slot = exo_ring_take(ring, owner, &position, &header, &error);
         if (slot == NULL)
             break;
-        read_message(&messages[done], slot, header);
-        store_release(&slot->header, ring_header(position + ring_capacity(ring), EXO_RING_FREE, 0));
-        if (ring->kind != EXO_RING_MPMC)
-            store_relaxed(&ring->tail, position + 1);
+        ring_read(&messages[done], slot, header);
+        ring_empty(ring, slot, position);
     }
     if (done > 0)
         exo_ring_wake_room(ring);

@@ -13,7 +13,6 @@
 #include "trace.h"
 #include "translate.h"
 
-#define F_DUPFD_CLOEXEC 1030
 #define STACK_NEEDED 0x5000 /* by the calls that work on it */
 
 _Static_assert(AREA_ALTSTACK_END + sizeof(struct exo_program) + STACK_NEEDED <= AREA_STRUCT,

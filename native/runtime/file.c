@@ -12,7 +12,6 @@
 #define F_SETOWN_EX 15
 #define F_GETOWN_EX 16
 #define F_DUPFD_QUERY 1027
-#define F_DUPFD_CLOEXEC 1030
 #define FD_CLOEXEC_ 1
 #define SOCK_TYPE_MASK 15
 #define O_NONBLOCK_ 04000

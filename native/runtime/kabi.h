@@ -145,6 +145,7 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define AT_EACCESS_ 0x200
 #define O_CLOEXEC_ 02000000
 #define O_NOFOLLOW_ 0400000
+#define F_DUPFD_CLOEXEC 1030
 #define MADV_DONTDUMP_ 16
 #define O_PATH_ 010000000
 #define O_DIRECTORY_ 0200000

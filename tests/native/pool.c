@@ -98,6 +98,12 @@ static void test_messages(struct shared *shared, uint32_t kind)
     exo_block_free(from, index, 2);
     CHECK_SAME(exo_pool_free_count(&shared->pool), BLOCKS);
     CHECK_SAME(shared->pool.copied, 0);
+    char text[8] = "";
+    CHECK_SAME(exo_block_write(&shared->pool, index, "copied", 7), 0);
+    CHECK_SAME(exo_block_read(&shared->pool, index, text, 7), 0);
+    CHECK_SAME(exo_block_write(&shared->pool, index, text, BLOCK_SIZE + 1), -EMSGSIZE);
+    CHECK(strcmp(text, "copied") == 0);
+    CHECK_SAME(shared->pool.copied, 14);
 }
 
 static void be_alive(struct shared *shared, uint32_t owner)

@@ -56,6 +56,9 @@ void exo_block_free(struct exo_pool *pool, uint32_t index, uint32_t owner);
 /* One more holder; each of them frees it. The caller holds it. */
 int exo_block_share(struct exo_pool *pool, uint32_t index, uint32_t with);
 void *exo_block_at(struct exo_pool *pool, uint32_t index);
+/* For who cannot work in place: copies into a block, out of it, and counts that. -EMSGSIZE. */
+int exo_block_write(struct exo_pool *pool, uint32_t index, const void *data, uint64_t size);
+int exo_block_read(struct exo_pool *pool, uint32_t index, void *data, uint64_t size);
 /* Blocks that dead owners held or had on the way come back; how many. */
 uint32_t exo_pool_repair(struct exo_pool *pool);
 uint64_t exo_pool_free_count(const struct exo_pool *pool);
