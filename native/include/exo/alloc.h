@@ -83,7 +83,7 @@ struct exo_slab {
 #define EXO_RUN_DIRTY 2 /* free, with the host's memory behind it; the same */
 #define EXO_RUN_LARGE 3 /* an object */
 #define EXO_RUN_SLAB 4
-#define EXO_RUN_META 5 /* the heap's own */
+#define EXO_RUN_LOOSE 8 /* or'ed to the first two: in no list yet, of any number of pages */
 
 struct exo_page {
     uint32_t run;        /* kind and pages: the truth, changed by one store */
@@ -94,14 +94,12 @@ struct exo_page {
 /* The heap's header, zeroed memory before. Lists and counters of pages: under lock. */
 struct exo_heap {
     uint64_t magic;
-    struct exo_free_object end; /* of all lists: at offset 8 its depth is 0 */
-    uint64_t size;              /* bytes, all in all */
-    uint32_t flags, cpus;
+    uint64_t zero;               /* the depth of the end of all lists */
+    uint64_t size;               /* bytes, all in all */
+    uint32_t flags, owner_limit; /* numbers below it have caches */
     uint32_t pages, chunks;
-    uint64_t partial_at; /* bytes from the heap: bitmaps of chunks with free objects, by class */
-    uint64_t caches_at, slabs_at, pages_at;
-    uint32_t first_page;  /* behind all of these */
-    uint32_t owner_limit; /* numbers below it have caches */
+    uint32_t first_page; /* behind what the heap itself needs */
+    uint32_t reserved;
     struct exo_owners owners;
 
     struct exo_lock lock;
@@ -111,8 +109,8 @@ struct exo_heap {
     uint32_t dirty_limit;
     uint64_t free_pages, dirty_pages, large_pages;
     uint64_t slab_count, purged_pages;
-    uint32_t orders[2];                    /* bit i: free[][i] is not empty; clean, dirty */
-    uint32_t free[2][EXO_HEAP_ORDERS + 4]; /* page of the first run of 2^i pages */
+    uint32_t orders[2];   /* bit i: free[][i] is not empty; clean, dirty */
+    uint32_t free[2][32]; /* page of the first run of 2^i pages */
     uint32_t slabs_of[EXO_CLASS_ROOM];
 };
 
@@ -123,7 +121,14 @@ struct exo_heap_user {
     struct exo_cache *cache; /* where lists are looked for */
     struct exo_cache *own;   /* where they are; not the same while each call is to be seen */
     uint32_t owner;
-    uint32_t flags; /* of the heap */
+    uint32_t flags, chunks, pages, owner_limit; /* of the heap */
+    int32_t error;                              /* why there was no memory: -ENOMEM, or as below */
+    uint32_t reserved;
+    /* Bytes from the heap: */
+    uint64_t caches_at;
+    uint64_t current_at; /* the chunk from which each CPU takes objects of each class */
+    uint64_t partial_at; /* bitmaps, by class, of chunks whose slabs have free objects */
+    uint64_t slabs_at, pages_at, data_at;
 };
 
 struct exo_heap_stats {
@@ -147,7 +152,8 @@ void exo_heap_detach(struct exo_heap_user *user);
 uint32_t exo_class_of(uint64_t size); /* 1 and up, for sizes to EXO_SMALL_LIMIT */
 uint32_t exo_class_size(uint32_t class_);
 
-/* alloccache.c: offsets in the heap, 0: no memory. Aligned to 16. */
+/* alloccache.c: offsets in the heap, aligned to 16; 0: none, for user->error: -ENOMEM, or in poison
+ * mode -EUCLEAN, a free object was written to. */
 uint64_t exo_alloc(struct exo_heap_user *user, uint64_t size);
 uint64_t exo_alloc_zeroed(struct exo_heap_user *user, uint64_t size);
 /* align: a power of two, of up to 4096 bytes, or what the heap itself is aligned to. */
