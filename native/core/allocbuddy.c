@@ -96,7 +96,7 @@ static uint64_t piece_at(uint64_t page, uint64_t end)
 
 void exo_buddy_add(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind)
 {
-    uint64_t end = page + pages, first = piece_at(page, end);
+    uint64_t end = page + pages, first = pages == 0 ? 0 : piece_at(page, end);
     if (pages == 0)
         return;
     for (uint64_t at = page + first; at < end; at += piece_at(at, end))

@@ -94,12 +94,22 @@ uint64_t exo_heap_repair(struct exo_heap_user *user)
     return count;
 }
 
+void exo_heap_unclaim_anonymous(struct exo_heap_user *user)
+{
+    uint32_t top = load_relaxed(&heap_of(user)->page_top) / EXO_CHUNK_PAGES;
+    for (uint32_t chunk = 1; chunk <= top && chunk < user->chunks; chunk++)
+        if (slab_at(user, chunk)->claim == 1) {
+            recount(user, chunk);
+            exo_slab_unclaim(user, chunk);
+        }
+}
+
 uint64_t exo_heap_trim(struct exo_heap_user *user)
 {
     uint64_t before = heap_of(user)->purged_pages;
     for (uint32_t class_ = 1; user->own != NULL && class_ < EXO_CLASS_COUNT; class_++)
         exo_slab_spill(user, user->own, class_, UINT32_MAX);
-    uint32_t top = heap_of(user)->page_top / EXO_CHUNK_PAGES;
+    uint32_t top = load_relaxed(&heap_of(user)->page_top) / EXO_CHUNK_PAGES;
     for (uint32_t chunk = 1; chunk <= top && chunk < user->chunks; chunk++) {
         if (class_in(user, chunk) == 0 || !exo_slab_try(user, chunk))
             continue;
@@ -135,7 +145,7 @@ static void add_cache(struct exo_heap_user *user, uint32_t owner, struct exo_hea
 void exo_heap_stats(struct exo_heap_user *user, struct exo_heap_stats *stats)
 {
     const struct exo_heap *heap = heap_of(user);
-    uint32_t top = heap->page_top / EXO_CHUNK_PAGES;
+    uint32_t top = load_relaxed(&heap->page_top) / EXO_CHUNK_PAGES;
     memset(stats, 0, sizeof(*stats));
     stats->size = user->size;
     stats->large = heap->large_pages * PAGE_SIZE;

@@ -121,15 +121,29 @@ uint32_t exo_partial_find(struct exo_heap_user *user, uint32_t class_, uint32_t 
 
 /* --- taking objects ---------------------------------------------------------------------------- */
 
+/* Somebody may have an old idea of what the chunk is, and claim it to have a look. */
+static void claim_unused(struct exo_heap_user *user, uint32_t chunk)
+{
+    struct exo_slab *slab = slab_at(user, chunk);
+    while (!exo_slab_try(user, chunk)) {
+        uint32_t holder = load_acquire(&slab->claim);
+        if (holder != 0 && exo_owner_is_dead(&heap_of(user)->owners, holder - 1))
+            compare_exchange(&slab->claim, &holder, 0); /* of no slab: nothing to repair */
+        else
+            spin_pause();
+    }
+}
+
 static void slab_init(struct exo_slab *slab, uint32_t class_, uint32_t cpu)
 {
     uint32_t size = (uint32_t)class_size(class_), count = (uint32_t)(CHUNK_SIZE / size);
-    memset(slab, 0, sizeof(*slab));
-    slab->cpu = cpu + 1;
+    store_relaxed(&slab->cpu, cpu + 1);
     slab->class_ = class_;
     slab->count = slab->free = count;
     slab->size = size;
     slab->reciprocal = (uint32_t)((0x100000000UL + size - 1) / size);
+    slab->nonzero = 0;
+    memset(slab->bits, 0, sizeof(slab->bits));
     for (uint32_t i = 0; i < (count + 63) / 64; i++) {
         slab->bits[i] = count - i * 64 >= 64 ? ~0UL : (1UL << count % 64) - 1;
         slab->nonzero |= 1UL << i;
@@ -145,11 +159,13 @@ static uint32_t slab_create(struct exo_heap_user *user, uint32_t class_, uint32_
         exo_run_create_locked(user, EXO_CHUNK_PAGES, EXO_CHUNK_PAGES, EXO_RUN_SLAB, &clean);
     uint32_t chunk = (uint32_t)(page / EXO_CHUNK_PAGES);
     if (chunk != 0) {
+        claim_unused(user, chunk);
         slab_init(slab_at(user, chunk), class_, cpu);
         heap_of(user)->slab_count++;
         heap_of(user)->slabs_of[class_]++;
         store_release(class_at(user, chunk), (uint8_t)class_);
         exo_partial_set(user, class_, chunk);
+        exo_slab_unclaim(user, chunk);
     }
     exo_heap_unlock(user);
     return chunk;

@@ -173,6 +173,8 @@ bool exo_heap_resize(struct exo_heap_user *user, uint64_t offset, uint64_t size)
 /* What dead owners had cached comes back; how many objects. Before a number gets a new owner, and by
  * anybody at any time. */
 uint64_t exo_heap_repair(struct exo_heap_user *user);
+/* Ends claims of nobody in particular: for the only user left, after fork(2). */
+void exo_heap_unclaim_anonymous(struct exo_heap_user *user);
 /* Gives pages that nobody uses back to the host; bytes. */
 uint64_t exo_heap_trim(struct exo_heap_user *user);
 void exo_heap_stats(struct exo_heap_user *user, struct exo_heap_stats *stats);
