@@ -41,7 +41,7 @@ def number(value: float) -> str:
 
 def panel(axes: Axes, results: list[Result]) -> None:
     """Draw one job."""
-    results = list(reversed(results))
+    results = [*reversed(results)]  # bars are drawn from below
     names = [result.contender for result in results]
     medians = [result.median for result in results]
     colours = [OURS if result.judged else THEIRS for result in results]
