@@ -91,6 +91,12 @@ uint64_t exo_alloc_slow(struct exo_heap_user *user, uint64_t size)
                                    : exo_large_alloc(user, size, 0, &clean);
 }
 
+int exo_alloc_call(struct exo_heap_user *user, uint64_t size)
+{
+    user->result = exo_alloc_slow(user, size);
+    return user->result != 0 ? 0 : user->error;
+}
+
 uint64_t exo_alloc(struct exo_heap_user *user, uint64_t size)
 {
     if (size <= EXO_SMALL_LIMIT && user->cache != NULL) {

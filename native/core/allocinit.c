@@ -50,7 +50,7 @@ int exo_heap_init(struct exo_heap *heap, uint64_t size, uint32_t owners, uint32_
     heap->chunks = user.chunks;
     heap->first_page = heap->page_top = (uint32_t)(user.data_at / PAGE_SIZE);
     heap->owner_top = 1;
-    heap->dirty_limit = (32UL << 20) / PAGE_SIZE;
+    heap->dirty_limit = (2UL << 20) / PAGE_SIZE;
     exo_buddy_add(&user, heap->first_page, user.pages - heap->first_page, EXO_RUN_CLEAN);
     store_release(&heap->magic, EXO_HEAP_MAGIC);
     return 0;
@@ -90,8 +90,27 @@ int exo_heap_attach(struct exo_heap_user *user, struct exo_heap *heap, uint64_t 
     if (owner == 0)
         return 0;
     user->cache = user->own = cache_at(user, owner);
+    store_release(&user->own->alive, 1); /* or repair would take the cache for a dead one's */
     cache_init(user->own, user->flags);
     note_owner(heap, owner);
+    return 0;
+}
+
+void exo_heap_own_words(struct exo_heap *heap)
+{
+    struct exo_heap_user user = {.base = (char *)heap};
+    lay_out(&user, heap->size, heap->owner_limit);
+    exo_owners_set(&heap->owners, &cache_at(&user, 0)->alive, sizeof(struct exo_cache),
+                   heap->owner_limit);
+}
+
+int exo_heap_bury(struct exo_heap *heap, uint64_t mapped, uint32_t owner)
+{
+    struct exo_heap_user user;
+    int error = exo_heap_attach(&user, heap, mapped, 0);
+    if (error != 0 || owner == 0 || owner >= user.owner_limit)
+        return -EINVAL;
+    store_release(&cache_at(&user, owner)->alive, 0);
     return 0;
 }
 

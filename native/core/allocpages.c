@@ -5,6 +5,8 @@
 
 #include "alloc.h"
 
+#define DIRTY_SHARE 16
+#define DIRTY_MOST ((64UL << 20) / PAGE_SIZE)
 #define HOST_DONTNEED 4
 #define HOST_REMOVE 9
 
@@ -72,18 +74,26 @@ uint64_t exo_run_create_locked(struct exo_heap_user *user, uint64_t pages, uint6
     return page;
 }
 
+/* How many pages may stay dirty: a part of what is in use, and as many as are freed and allocated
+ * again at once. */
+static uint64_t dirty_limit(struct exo_heap *heap, uint64_t freed)
+{
+    uint64_t used = (heap->large_pages + heap->slab_count * EXO_CHUNK_PAGES) / DIRTY_SHARE;
+    uint64_t again = freed > DIRTY_MOST / 2 ? DIRTY_MOST : freed * 2;
+    if (heap->dirty_limit < again)
+        heap->dirty_limit = (uint32_t)again;
+    return used > heap->dirty_limit ? used : heap->dirty_limit;
+}
+
 void exo_run_free_locked(struct exo_heap_user *user, uint64_t page)
 {
     struct exo_heap *heap = heap_of(user);
     uint32_t run = page_at(user, page)->run;
-    uint64_t pages = run_pages(run);
+    uint64_t pages = run_pages(run), limit = dirty_limit(heap, pages);
     if (run_kind(run) == EXO_RUN_LARGE)
         heap->large_pages -= pages;
-    store_release(&page_at(user, page)->run, run_of(EXO_RUN_DIRTY, pages));
+    store_release(&page_at(user, page)->run, run_of(EXO_RUN_DIRTY | EXO_RUN_LOOSE, pages));
     exo_buddy_add(user, page, pages, EXO_RUN_DIRTY);
-    uint64_t limit = heap->dirty_limit;
-    if (limit < (heap->large_pages + heap->slab_count * EXO_CHUNK_PAGES) / 8)
-        limit = (heap->large_pages + heap->slab_count * EXO_CHUNK_PAGES) / 8;
     if (heap->dirty_pages > limit && !(user->flags & EXO_HEAP_KEEPS))
         exo_run_purge_locked(user, limit / 2);
 }

@@ -60,8 +60,7 @@ static struct exo_home *home_add(char *at, uint64_t size, uint32_t owners)
     if (exo_heap_init(home->heap, size, owners, exo_heap_flags) != 0 ||
         exo_heap_attach(&home->anyone, home->heap, size, 0) != 0)
         return NULL;
-    uint32_t *first = &cache_at(&home->anyone, 0)->alive;
-    exo_owners_set(&home->heap->owners, first, sizeof(struct exo_cache), owners);
+    exo_heap_own_words(home->heap);
     store_release(&exo_home_count, exo_home_count + 1);
     return home;
 }

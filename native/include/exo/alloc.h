@@ -122,6 +122,7 @@ struct exo_heap_user {
     struct exo_cache *own;   /* where they are; not the same while each call is to be seen */
     uint32_t owner;
     uint32_t flags, chunks, pages, owner_limit; /* of the heap */
+    uint64_t result;                            /* of exo_alloc_call() */
     int32_t error;                              /* why there was no memory: -ENOMEM, or as below */
     uint32_t reserved;
     /* Bytes from the heap: */
@@ -161,7 +162,9 @@ uint64_t exo_alloc_aligned(struct exo_heap_user *user, uint64_t size, uint64_t a
 /* -EFAULT: no object begins there; -EALREADY: it is free; -EOVERFLOW: written beyond its end. The
  * latter two are found in guard mode (EALREADY also for large objects). */
 int exo_free(struct exo_heap_user *user, uint64_t offset);
-/* The same for what the cache cannot do; for jitted code and libexo_malloc. */
+/* The same for what the cache cannot do, for libexo_malloc and jitted code: that finds the offset in
+ * user->result, and gets 0 or user->error. */
+int exo_alloc_call(struct exo_heap_user *user, uint64_t size);
 uint64_t exo_alloc_slow(struct exo_heap_user *user, uint64_t size);
 int exo_free_slow(struct exo_heap_user *user, uint64_t offset);
 /* Bytes that may be used; 0: no object begins there. */
@@ -173,6 +176,10 @@ bool exo_heap_resize(struct exo_heap_user *user, uint64_t offset, uint64_t size)
 /* What dead owners had cached comes back; how many objects. Before a number gets a new owner, and by
  * anybody at any time. */
 uint64_t exo_heap_repair(struct exo_heap_user *user);
+/* Lets the caches' own words say who is alive: owners set theirs when they attach. */
+void exo_heap_own_words(struct exo_heap *heap);
+/* Says that an owner, by its cache's own word, is dead. */
+int exo_heap_bury(struct exo_heap *heap, uint64_t mapped, uint32_t owner);
 /* Ends claims of nobody in particular: for the only user left, after fork(2). */
 void exo_heap_unclaim_anonymous(struct exo_heap_user *user);
 /* Gives pages that nobody uses back to the host; bytes. */
