@@ -164,7 +164,7 @@ class Heap:
         return HeapUser(self, owner)
 
     def bury(self, owner: int) -> int:
-        """Take back what an owner, of whose death the caller knows, had cached; how many objects."""
+        """Take back what an owner that the caller knows to be dead had cached; how many objects."""
         lib.exo_heap_bury(self.struct, self.mapped, owner)
         user = self.attach()
         return user.repair()

@@ -58,6 +58,7 @@ static bool was_written(struct exo_heap_user *user, uint64_t offset, uint64_t ro
 uint64_t exo_guard_alloc(struct exo_heap_user *user, uint64_t size, uint64_t align)
 {
     bool clean;
+    size += size == 0; /* or its room would be none */
     uint64_t whole = size + sizeof(struct record);
     uint32_t class_ = exo_class_aligned(whole, align);
     if (whole < size)
@@ -70,6 +71,7 @@ uint64_t exo_guard_alloc(struct exo_heap_user *user, uint64_t size, uint64_t ali
     struct record *record = record_of(user, offset, room);
     if (class_ != 0 && was_written(user, offset, room)) {
         user->error = -EUCLEAN;
+        user->result = offset;
         return 0;
     }
     record->size = size;

@@ -18,7 +18,7 @@
 /* A heap of this process, and a view of it for threads that are at home in another one. */
 struct exo_home {
     struct exo_heap *heap;
-    uint64_t mapped;
+    uint64_t mapped; /* bytes; 0: none any more */
     struct exo_heap_user anyone;
 };
 

@@ -54,15 +54,47 @@ static bool is_limited(void)
 
 static struct exo_home *home_add(char *at, uint64_t size, uint32_t owners)
 {
-    struct exo_home *home = &exo_homes[exo_home_count];
+    uint32_t place = 0;
+    while (place < exo_home_count && exo_homes[place].mapped != 0)
+        place++;
+    if (place == HEAP_LIMIT)
+        return NULL;
+    struct exo_home *home = &exo_homes[place];
     home->heap = (struct exo_heap *)at;
-    home->mapped = size;
     if (exo_heap_init(home->heap, size, owners, exo_heap_flags) != 0 ||
         exo_heap_attach(&home->anyone, home->heap, size, 0) != 0)
         return NULL;
     exo_heap_own_words(home->heap);
-    store_release(&exo_home_count, exo_home_count + 1);
+    store_release(&home->mapped, size);
+    if (place == exo_home_count)
+        store_release(&exo_home_count, place + 1);
     return home;
+}
+
+static bool is_anyones_home(struct exo_home *home)
+{
+    for (uint32_t owner = 1; owner < home->heap->owner_top; owner++)
+        if (load_acquire(&cache_at(&home->anyone, owner)->alive) != 0)
+            return true;
+    return false;
+}
+
+/* Unmaps heaps without objects or threads, but for the first ones; whether there was one. */
+static bool release_empty(void)
+{
+    bool some = false;
+    for (uint32_t i = exo_arena_count; i < exo_home_count; i++) {
+        struct exo_home *home = &exo_homes[i];
+        if (home->mapped == 0 || is_anyones_home(home))
+            continue;
+        exo_heap_trim(&home->anyone);
+        if (home->heap->free_pages != home->heap->pages - home->heap->first_page)
+            continue;
+        exo_host_call(SYS_munmap, (long)home->heap, (long)home->mapped, 0, 0, 0, 0);
+        store_release(&home->mapped, 0);
+        some = true;
+    }
+    return some;
 }
 
 struct exo_home *exo_home_create(uint64_t object_size)
@@ -70,7 +102,7 @@ struct exo_home *exo_home_create(uint64_t object_size)
     uint64_t size = SIZE_LIMITED, align = ALIGN_LIMITED;
     uint32_t owners = OWNERS_LIMITED;
     char *at = NULL;
-    if (exo_home_count == HEAP_LIMIT || object_size > EXO_HEAP_SIZE_MAX / 4)
+    if (object_size > EXO_HEAP_SIZE_MAX / 4)
         return NULL;
     if (!is_limited() && object_size < SIZE_USUAL / 2)
         at = reserve(SIZE_USUAL, ALIGN_USUAL);
@@ -78,10 +110,12 @@ struct exo_home *exo_home_create(uint64_t object_size)
         size = SIZE_USUAL;
         owners = OWNERS_USUAL;
     } else {
-        /* A run is looked for among powers of two of pages, at multiples of their size. */
-        while (object_size > size / 4)
+        /* The upper half of a heap is one run of pages. */
+        while (object_size > size / 2)
             size *= 2;
         at = reserve(size, align);
+        if (at == NULL && release_empty())
+            at = reserve(size, align);
     }
     return at == NULL ? NULL : home_add(at, size, owners);
 }

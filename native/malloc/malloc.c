@@ -22,22 +22,19 @@ static void *alloc_elsewhere(size_t size, size_t align)
     uint64_t offset = 0;
     struct exo_home *home = NULL;
     if (exo_user.error == -EUCLEAN)
-        exo_die(exo_heap_complaint(-EUCLEAN), NULL);
+        exo_die(exo_heap_complaint(-EUCLEAN), exo_user.base + exo_user.result);
     pthread_mutex_lock(&exo_heaps_lock);
     for (uint32_t i = 0; i < exo_home_count && offset == 0; i++) {
         home = &exo_homes[i];
-        if ((char *)home->heap != exo_user.base)
+        if (home->mapped != 0 && (char *)home->heap != exo_user.base)
             offset = exo_alloc_aligned(&home->anyone, size, align);
     }
     if (offset == 0 && (home = exo_home_create(size > align ? size : align)) != NULL)
         offset = exo_alloc_aligned(&home->anyone, size, align);
-    pthread_mutex_unlock(&exo_heaps_lock);
-    if (offset == 0)
-        return no_memory();
-    void *object = (char *)home->heap + offset;
-    if (size <= EXO_SMALL_LIMIT)
+    if (offset != 0 && size <= EXO_SMALL_LIMIT)
         exo_thread_move(home);
-    return object;
+    pthread_mutex_unlock(&exo_heaps_lock);
+    return offset != 0 ? (char *)home->heap + offset : no_memory();
 }
 
 static bool is_ready(size_t size)
@@ -219,7 +216,7 @@ EXPORT int malloc_trim(size_t pad)
     if (exo_user.size != 0)
         bytes += exo_heap_trim(&exo_user);
     for (uint32_t i = 0; i < load_acquire(&exo_home_count); i++)
-        if ((char *)exo_homes[i].heap != exo_user.base)
+        if (exo_homes[i].mapped != 0 && (char *)exo_homes[i].heap != exo_user.base)
             bytes += exo_heap_trim(&exo_homes[i].anyone);
     return bytes != 0;
 }
@@ -229,6 +226,8 @@ EXPORT struct mallinfo2 mallinfo2(void)
     struct mallinfo2 info = {0};
     for (uint32_t i = 0; i < load_acquire(&exo_home_count); i++) {
         struct exo_heap_stats stats;
+        if (exo_homes[i].mapped == 0)
+            continue;
         exo_heap_stats(&exo_homes[i].anyone, &stats);
         size_t spare = stats.slab_free + stats.cached + stats.dirty;
         info.arena += stats.resident;

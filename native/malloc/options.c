@@ -90,5 +90,6 @@ static void print_stats(struct exo_home *home)
 __attribute__((destructor)) static void at_exit(void)
 {
     for (uint32_t i = 0; exo_counts && i < exo_home_count; i++)
-        print_stats(&exo_homes[i]);
+        if (exo_homes[i].mapped != 0)
+            print_stats(&exo_homes[i]);
 }

@@ -65,13 +65,15 @@ static void before_fork(void)
 {
     pthread_mutex_lock(&exo_heaps_lock);
     for (uint32_t i = 0; i < exo_home_count; i++)
-        exo_heap_lock(&exo_homes[i].anyone);
+        if (exo_homes[i].mapped != 0)
+            exo_heap_lock(&exo_homes[i].anyone);
 }
 
 static void unlock_all(void)
 {
     for (uint32_t i = exo_home_count; i-- > 0;)
-        exo_heap_unlock(&exo_homes[i].anyone);
+        if (exo_homes[i].mapped != 0)
+            exo_heap_unlock(&exo_homes[i].anyone);
     pthread_mutex_unlock(&exo_heaps_lock);
 }
 
@@ -95,7 +97,7 @@ static void in_child(void)
     unlock_all();
     for (uint32_t i = 0; i < exo_home_count; i++) {
         struct exo_home *home = &exo_homes[i];
-        if (!bury_others(home))
+        if (home->mapped == 0 || !bury_others(home))
             continue;
         bool mine = (char *)home->heap == exo_user.base;
         exo_heap_repair(mine ? &exo_user : &home->anyone);

@@ -122,7 +122,7 @@ struct exo_heap_user {
     struct exo_cache *own;   /* where they are; not the same while each call is to be seen */
     uint32_t owner;
     uint32_t flags, chunks, pages, owner_limit; /* of the heap */
-    uint64_t result;                            /* of exo_alloc_call() */
+    uint64_t result;                            /* of exo_alloc_call(); with -EUCLEAN, where */
     int32_t error;                              /* why there was no memory: -ENOMEM, or as below */
     uint32_t reserved;
     /* Bytes from the heap: */
