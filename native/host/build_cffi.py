@@ -66,7 +66,10 @@ def main() -> None:
     headers = [abi, *shared, HOST / "host.h"]
     ffi = FFI()
     ffi.cdef(declarations(abi.parent.parent, headers))
-    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <exo/pool.h>\n#include <exo/alloc.h>\n#include <host.h>\n")
+    ffi.set_source(
+        MODULE,
+        "#include <exo/core.h>\n#include <exo/pool.h>\n#include <exo/alloc.h>\n#include <host.h>\n",
+    )
     ffi.emit_c_code(str(options.out))
     options.out.touch()  # cffi leaves an unchanged file alone, make would come back for ever
 
