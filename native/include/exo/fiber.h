@@ -28,23 +28,28 @@ struct exo_workers_options {
     uint32_t cpu_count;
     uint32_t stack_size; /* bytes, a power of two; 0: EXO_STACK_SIZE */
     uint64_t spin_ns;    /* an idle worker looks around for so long before it sleeps */
+    uint32_t flags;
+    uint32_t reserved;
 };
+
+/* Flags of workers. */
+#define EXO_WORKERS_OLD_GUARDS 1 /* guard pages as hosts before Linux 6.13 have them: for tests */
 
 /* Sums over all workers, as they are at one moment or another. */
 struct exo_workers_stats {
     uint64_t workers;
     uint64_t alive; /* fibers that have not ended */
-    uint64_t spawned, switches, yields, parks, wakes;
+    uint64_t spawned, switches, yields, parks;
+    uint64_t wakes;               /* by fibers */
     uint64_t steals;              /* fibers taken from another worker's queue */
     uint64_t sleeps;              /* of workers with nothing to do */
-    uint64_t kicks;               /* host calls that woke a worker */
     uint64_t stacks, stack_bytes; /* made so far; address space, not memory */
 };
 
 /* worker.c. -EINVAL: options; -ENOMEM, -EAGAIN: as pthread_create(3). */
 int exo_workers_create(struct exo_workers **workers, const struct exo_workers_options *options);
-/* Waits until all fibers have ended and all handles are released, then ends the workers. -EDEADLK:
- * called by one of the fibers. */
+/* Waits until all fibers have ended, then ends the workers; handles are invalid from then on.
+ * -EDEADLK: called by one of the fibers. */
 int exo_workers_destroy(struct exo_workers *workers);
 void exo_workers_stats(const struct exo_workers *workers, struct exo_workers_stats *stats);
 
@@ -69,7 +74,7 @@ void exo_fiber_yield(void);
 /* Sleeps until somebody wakes it, or has done so since it last left exo_fiber_park(): look at what
  * you wait for in a loop around this. */
 void exo_fiber_park(void);
-/* The same until timeout_ns from now at most: -ETIMEDOUT. */
+/* The same until timeout_ns from now at most: -ETIMEDOUT. -EPERM: no fiber. */
 int exo_fiber_park_for(uint64_t timeout_ns);
 /* Any thread; what was written before is seen after the park. */
 void exo_fiber_wake(struct exo_fiber *fiber);
@@ -79,7 +84,8 @@ void exo_fiber_exit(int64_t result);
 /* fiberwait.c: until the word is no longer seen: somebody, maybe another process, changes it and then
  * wakes its sleepers (futex(2), not FUTEX_PRIVATE). -ETIMEDOUT. Outside a fiber: the same as a thread. */
 int exo_fiber_wait_word(const uint32_t *word, uint32_t seen, uint64_t timeout_ns);
-/* exo_ring_push_wait() and exo_ring_pop_wait() that park the fiber, with the same errors. */
+/* exo_ring_push_wait() and exo_ring_pop_wait() that park the fiber, with the same errors; the death
+ * of a peer is noticed only with what others send. On a ring that never sleeps they yield. */
 int exo_fiber_push(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
                    uint32_t size, uint64_t timeout_ns);
 int exo_fiber_pop(struct exo_ring *ring, uint32_t owner, struct exo_message *message,

@@ -1,13 +1,13 @@
 /* Windowed context switch: from one stack to another in user space, within a thread or between two.
  *
- * A context is two words. Everything else that a call must preserve lies on the context's own stack,
- * below sp: the callee-saved registers and, on machines that have them, the floating-point control
- * words, which are loaded again only where the other side left others (status flags stay as they
- * are). pc says what takes it from there, so whoever adds another way to save a window of registers
- * can be switched to by this one. native/arch/<machine>/switch.S.
+ * A context is two words. Everything else that a call must preserve lies on the context's own
+ * stack, from sp on: the callee-saved registers and the floating-point control words, which are
+ * loaded again only where the other side left others (status flags are not kept). pc says what takes
+ * it from there, so whoever adds another way to save a window of registers can be switched to by
+ * this one. native/arch/<machine>/switch.S.
  *
- * Not switched: signal mask, thread-local storage, and shadow stacks: code built with switch.S is not
- * marked for these (CET), so that the host's loader does not turn them on.
+ * Not switched: signal mask, thread-local storage, and shadow stacks: switch.S is not marked for
+ * those (CET), so that the host's loader does not turn them on.
  */
 #ifndef EXO_SWITCH_H
 #define EXO_SWITCH_H
