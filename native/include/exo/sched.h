@@ -93,7 +93,9 @@ struct exo_sched_cpu {
     uint32_t inbox;  /* last of those that others have enqueued */
     uint32_t repair; /* somebody died: look for what it left behind */
     struct exo_ring_bell bell;
-    uint64_t reserved[6];
+    uint32_t pushed;   /* into the inbox, in all */
+    uint32_t received; /* O: of them, listed */
+    uint64_t reserved[5];
 
     uint32_t lock;   /* of the cold list: 1 + owner, 0 free */
     uint32_t stolen; /* how many others took */
@@ -129,7 +131,7 @@ struct exo_sched {
 /* sched.c: setting up. */
 uint64_t exo_sched_size(uint32_t cpus); /* bytes */
 /* -EINVAL. sched is zeroed by this. */
-int exo_sched_init(struct exo_sched *sched, uint32_t cpus, uint32_t flags);
+int exo_sched_init(struct exo_sched *sched, uint32_t cpus);
 /* Entities: number n is at first + n * stride, for 0 < n < count; more may be given later.
  * stride is a multiple of 8. */
 int exo_sched_set_entities(struct exo_sched *sched, struct exo_sched_entity *first, uint64_t stride,
@@ -142,7 +144,7 @@ int exo_sched_set_order(struct exo_sched *sched, uint32_t cpu, const uint8_t *or
 int exo_sched_create(struct exo_sched *sched, uint32_t index, uint32_t kind, uint64_t affinity);
 /* The end of one that runs, or that is blocked and that nobody wakes any more. */
 void exo_sched_destroy(struct exo_sched *sched, uint32_t cpu, uint32_t index);
-/* Counts when the entity is enqueued next. -EINVAL: no CPU is left. */
+/* Counts from when the entity is enqueued next. -EINVAL: no CPU is left. */
 int exo_sched_set_affinity(struct exo_sched *sched, uint32_t index, uint64_t affinity);
 struct exo_sched_entity *exo_sched_at(const struct exo_sched *sched, uint32_t index);
 
