@@ -7,7 +7,7 @@
  *
  * An entity is embedded in what is scheduled (an exo task). It is woken by anybody; everything else is
  * done by the owner of the CPU that it runs on. The same algorithm in Python is
- * exo_um/sched/pick_jit.py, on the same memory.
+ * exo_um/sched/pick_jit.py and its neighbours, on the same memory.
  */
 #ifndef EXO_SCHED_H
 #define EXO_SCHED_H
@@ -20,7 +20,7 @@
 #define EXO_SCHED_MAGIC 0x3144454843535845 /* "EXSCHED1" */
 #define EXO_SCHED_CPUS 64
 #define EXO_SCHED_NO_CPU 0xffff /* a caller that owns no CPU */
-#define EXO_SCHED_KINDS 256
+#define EXO_SCHED_CELLS 4096    /* of what is remembered about kinds */
 
 /* Classes, in the order in which they are picked. */
 #define EXO_SCHED_HOT 0
@@ -28,16 +28,19 @@
 #define EXO_SCHED_COLD 2
 #define EXO_SCHED_CLASSES 3
 
-/* Predicted run times below the first are hot, from the second on cold; in ns, if nobody sets the
- * fields to another unit. */
+/* Run times below the first are hot, from the second on cold; in ns, if nobody sets another unit. */
 #define EXO_SCHED_NORMAL_FROM 1000000
 #define EXO_SCHED_COLD_FROM 10000000
 
-/* The average moves by 0.3 (19661 / 65536) of the difference; it and a run are held below 2^40. */
+/* Averages move by 0.3 (19661 / 65536) of the difference. */
 #define EXO_SCHED_ALPHA 19661
 #define EXO_SCHED_ALPHA_SHIFT 16
-#define EXO_SCHED_RUN_MAX 0xffffffffffL
-#define EXO_SCHED_SAMPLES 16 /* whose classes are remembered */
+#define EXO_SCHED_RUN_MAX 0xffffffffffL /* longer runs count as that */
+#define EXO_SCHED_SAMPLES 16            /* run times of an entity whose classes are remembered */
+#define EXO_SCHED_CONTEXT 4             /* of them, the newest, that a prediction looks at */
+
+/* Flags of a scheduler. */
+#define EXO_SCHED_BY_AVERAGE 1 /* predict by each entity's average alone: for comparison */
 
 /* Ageing: a list that has entities but was passed over for so many picks comes first. So with k
  * entities before it in its list, one is picked within (k + 1) * 3 picks if it is hot, (k + 1) *
@@ -64,9 +67,9 @@ struct exo_sched_entity {
     uint32_t token;     /* woken while it was not blocked: its next block does not */
     uint64_t affinity;  /* bit n: may run on CPU n */
     int64_t average;    /* of its run times, moving */
-    uint32_t samples;   /* run times accounted, at most EXO_SCHED_SAMPLES are counted */
-    uint32_t history;   /* their classes, two bits each, the newest lowest */
-    uint32_t kind;      /* what it is: its first prediction comes from others like it; 0 unknown */
+    uint32_t samples;   /* run times accounted, EXO_SCHED_SAMPLES at most */
+    uint32_t history;   /* 1 + their classes, two bits each, the newest lowest */
+    uint32_t kind;      /* a function, a program: those of a kind learn together */
     uint32_t predicted; /* class that its next run is expected to have */
     uint64_t total;     /* of all run times */
     uint64_t reserved;
@@ -78,8 +81,8 @@ struct exo_sched_list {
 
 /* A CPU's queues. O: written by its owner only, which works on one thread. */
 struct exo_sched_cpu {
-    uint32_t owner;   /* number of who works for it; see struct exo_owners */
-    uint32_t running; /* O: entity, 0 none */
+    uint32_t owner;                             /* 1 + the number of who works for it, 0 nobody */
+    uint32_t running;                           /* O: entity, 0 none */
     struct exo_sched_list list[EXO_SCHED_COLD]; /* O: hot, normal */
     uint64_t picks;                             /* O */
     uint64_t due;                               /* O: pick before which no list is overdue */
@@ -90,7 +93,9 @@ struct exo_sched_cpu {
     uint32_t inbox;  /* last of those that others have enqueued */
     uint32_t repair; /* somebody died: look for what it left behind */
     struct exo_ring_bell bell;
-    uint64_t reserved[6];
+    uint32_t pushed;   /* into the inbox, in all */
+    uint32_t received; /* O: of them, listed */
+    uint64_t reserved[5];
 
     uint32_t lock;   /* of the cold list: 1 + owner, 0 free */
     uint32_t stolen; /* how many others took */
@@ -98,12 +103,6 @@ struct exo_sched_cpu {
     uint64_t reserved_1[6];
 
     uint8_t order[EXO_SCHED_CPUS]; /* the other CPUs, nearest first */
-};
-
-/* What entities of one kind have shown in their first run. */
-struct exo_sched_kind {
-    int64_t average;
-    uint64_t samples;
 };
 
 /* A scheduler in shared memory; its CPUs follow. Aligned to 64 bytes. */
@@ -114,7 +113,8 @@ struct exo_sched {
     int64_t entities_away; /* bytes from this struct to number 0, which is not used */
     uint64_t stride;       /* bytes from one to the next */
     int64_t normal_from, cold_from;
-    uint64_t reserved[2];
+    uint32_t normal_log, cold_log; /* the same, as exo_sched_log() gives it */
+    uint32_t flags, reserved;
 
     struct exo_owners owners;
     uint64_t reserved_1[5];
@@ -123,7 +123,9 @@ struct exo_sched {
     uint64_t idle;     /* bit n: CPU n's owner sleeps, or is about to */
     uint64_t reserved_2[6];
 
-    struct exo_sched_kind kinds[EXO_SCHED_KINDS];
+    /* By kind and latest classes: moving average of the logarithms of what came then; 0 nothing
+     * yet. Written by all, and it does no harm if one of two updates at once is lost. */
+    uint32_t cells[EXO_SCHED_CELLS];
 };
 
 /* sched.c: setting up. */
@@ -134,21 +136,29 @@ int exo_sched_init(struct exo_sched *sched, uint32_t cpus);
  * stride is a multiple of 8. */
 int exo_sched_set_entities(struct exo_sched *sched, struct exo_sched_entity *first, uint64_t stride,
                            uint32_t count);
+/* What is normal and what is cold, in the unit in which run times are given. -EINVAL. */
+int exo_sched_set_thresholds(struct exo_sched *sched, int64_t normal_from, int64_t cold_from);
 /* In which order a CPU looks at the others: all of them, nearest first. -EINVAL. */
 int exo_sched_set_order(struct exo_sched *sched, uint32_t cpu, const uint8_t *order);
 /* A new entity, blocked; affinity 0: any CPU. -EINVAL, -EBUSY it is in use. */
 int exo_sched_create(struct exo_sched *sched, uint32_t index, uint32_t kind, uint64_t affinity);
 /* The end of one that runs, or that is blocked and that nobody wakes any more. */
 void exo_sched_destroy(struct exo_sched *sched, uint32_t cpu, uint32_t index);
-/* Counts when the entity is enqueued next. -EINVAL: no CPU is left. */
+/* Counts from when the entity is enqueued next. -EINVAL: no CPU is left. */
 int exo_sched_set_affinity(struct exo_sched *sched, uint32_t index, uint64_t affinity);
 struct exo_sched_entity *exo_sched_at(const struct exo_sched *sched, uint32_t index);
+
+/* schedpredict.c */
+/* The running entity has run for so long; decides its class. Before it is requeued or blocked. */
+void exo_sched_account(struct exo_sched *sched, uint32_t index, int64_t run);
+/* It is something else from now on (exec): what it did before says nothing of what it will. */
+void exo_sched_become(struct exo_sched *sched, uint32_t index, uint32_t kind);
+/* log2 of a run time + 1 with 16 fraction bits, linear between powers of two. */
+uint32_t exo_sched_log(int64_t run);
 
 /* schedpick.c: for the owner of a CPU. */
 /* Who is to run now, 0 nobody: from the own lists, or else from others' cold ones. */
 uint32_t exo_sched_pick(struct exo_sched *sched, uint32_t cpu);
-/* The running entity has run for so long; decides its class. Before it is requeued or blocked. */
-void exo_sched_account(struct exo_sched *sched, uint32_t index, int64_t run);
 /* The running entity goes on later; is blocked until it is woken (unless it has been). Its context
  * must be whole in memory: another CPU may go on with it before these return. */
 void exo_sched_requeue(struct exo_sched *sched, uint32_t cpu, uint32_t index);
