@@ -2,7 +2,7 @@
 #include <asm-generic/errno-base.h>
 
 #include "mem.h"
-#include "sched.h"
+#include "schedule.h"
 
 _Static_assert(sizeof(struct exo_sched_entity) == 64, "a cache line");
 _Static_assert(sizeof(struct exo_sched_cpu) == 256,

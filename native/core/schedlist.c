@@ -3,7 +3,7 @@
 
 #include <exo/core.h>
 
-#include "sched.h"
+#include "schedule.h"
 
 #define SPINS 64
 

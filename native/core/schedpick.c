@@ -1,6 +1,6 @@
 /* The scheduler: who runs next, for the owner of a CPU. A pick from the hot list costs no atomic
  * instruction; it looks at the other lists only when one of them may be overdue. */
-#include "sched.h"
+#include "schedule.h"
 
 #define unlikely(condition) __builtin_expect((condition), 0)
 
@@ -62,13 +62,27 @@ static uint32_t choose(struct exo_sched *sched, uint32_t number)
     return index;
 }
 
-/* Out of the lists, and on. */
-static uint32_t start(struct exo_sched *sched, uint32_t number, uint32_t index)
+static uint32_t start(struct exo_sched *sched, uint32_t number, uint32_t index, uint32_t class)
+{
+    store_relaxed(&sched_cpu(sched, number)->running, index);
+    store_relaxed(&sched_entity(sched, index)->word,
+                  sched_word(number, class, EXO_SCHED_RUNNING, 0));
+    return index;
+}
+
+static __attribute__((noinline)) uint32_t pick_slowly(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
-    struct exo_sched_entity *entity = sched_entity(sched, index);
-    store_relaxed(&cpu->running, index);
-    store_relaxed(&entity->word, sched_word(number, sched_class(entity), EXO_SCHED_RUNNING, 0));
+    if (load_relaxed(&cpu->inbox) | cpu->backlog | load_relaxed(&cpu->repair))
+        sched_receive(sched, number);
+    uint32_t index = choose(sched, number);
+    if (index != 0)
+        store_relaxed(&cpu->queued, cpu->queued - 1);
+    else if ((index = sched_steal(sched, number)) == 0)
+        return 0;
+    start(sched, number, index, sched_class(sched_entity(sched, index)));
+    if (load_relaxed(&cpu->cold.head) != 0 && load_relaxed(&sched->idle) != 0)
+        sched_offer(sched, number, ~0UL); /* it waits while this one runs */
     return index;
 }
 
@@ -76,23 +90,14 @@ uint32_t exo_sched_pick(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
     struct exo_sched_list *hot = &cpu->list[EXO_SCHED_HOT];
-    cpu->picks++;
-    if (unlikely(load_relaxed(&cpu->inbox) | cpu->backlog | load_relaxed(&cpu->repair)))
-        sched_receive(sched, number);
     uint32_t index = hot->head;
-    if (unlikely(cpu->picks >= cpu->due || index == 0))
-        index = choose(sched, number);
-    else
-        index = sched_take_first(sched, hot);
-    if (unlikely(index == 0)) {
-        index = sched_steal(sched, number);
-        return index != 0 ? start(sched, number, index) : 0;
-    }
+    uint64_t picks = ++cpu->picks;
+    if (unlikely(load_relaxed(&cpu->inbox) | cpu->backlog | load_relaxed(&cpu->repair)) ||
+        unlikely(picks >= cpu->due) || unlikely(!sched_is_entity(sched, index)))
+        return pick_slowly(sched, number);
+    store_relaxed(&hot->head, load_relaxed(&sched_entity(sched, index)->next));
     store_relaxed(&cpu->queued, cpu->queued - 1);
-    start(sched, number, index);
-    if (unlikely(load_relaxed(&cpu->cold.head) != 0 && load_relaxed(&sched->idle) != 0))
-        sched_offer(sched, number, ~0UL);
-    return index;
+    return start(sched, number, index, EXO_SCHED_HOT);
 }
 
 static void leave(struct exo_sched *sched, uint32_t number)
@@ -105,7 +110,7 @@ void exo_sched_requeue(struct exo_sched *sched, uint32_t number, uint32_t index)
     struct exo_sched_entity *entity = sched_entity(sched, index);
     uint64_t affinity = load_relaxed(&entity->affinity);
     leave(sched, number);
-    if (!unlikely(!(affinity & sched_bit(number)))) {
+    if (affinity & sched_bit(number)) {
         sched_enqueue(sched, number, index);
         return;
     }

@@ -2,7 +2,7 @@
  * classes (after T.-Y. Yeh and Y. N. Patt's two-level predictor of branches, 1991). What is averaged
  * are logarithms: one run of 100 ms among many of 0.1 ms shall not make them all cold.
  */
-#include "sched.h"
+#include "schedule.h"
 
 #define CONTEXT_MASK ((1U << 2 * EXO_SCHED_CONTEXT) - 1)
 #define GOLDEN 2654435769U /* 2^32 / phi: spreads kinds over the cells */
@@ -27,9 +27,12 @@ static uint32_t *cell_of(struct exo_sched *sched, const struct exo_sched_entity 
     return &sched->cells[cell ^ (entity->history & CONTEXT_MASK)];
 }
 
+/* Unsigned inside: what stands in shared memory may be anything. */
 static int64_t moved(int64_t average, int64_t sample)
 {
-    return average + ((sample - average) * EXO_SCHED_ALPHA >> EXO_SCHED_ALPHA_SHIFT);
+    uint64_t difference = (uint64_t)sample - (uint64_t)average;
+    int64_t step = (int64_t)(difference * EXO_SCHED_ALPHA) >> EXO_SCHED_ALPHA_SHIFT;
+    return (int64_t)((uint64_t)average + (uint64_t)step);
 }
 
 static uint32_t class_of(int64_t value, int64_t normal_from, int64_t cold_from)

@@ -5,7 +5,7 @@
  */
 #include <asm-generic/errno-base.h>
 
-#include "sched.h"
+#include "schedule.h"
 
 /* Each entity of a chain that is on its way into this CPU's lists has arrived. */
 static void mark_ready(struct exo_sched *sched, uint32_t number, uint32_t index)

@@ -1,5 +1,5 @@
 /* The scheduler: cold entities of other CPUs', for one that has nothing else to do. */
-#include "sched.h"
+#include "schedule.h"
 
 #define LOOK_AT 8 /* so many of a list, for one that may run here */
 

@@ -11,7 +11,7 @@
 
 #include <exo/core.h>
 
-#include "sched.h"
+#include "schedule.h"
 
 #define NS_PER_S 1000000000UL
 #define LISTED_AT_ONCE 4
