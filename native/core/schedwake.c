@@ -122,6 +122,8 @@ void sched_receive_all(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
     exchange(&cpu->repair, 0);
+    sched_lock(sched, number, cpu->owner); /* a thief that died over it may have left no head */
+    sched_unlock(sched, number);
     list_backlog(sched, number, sched->entity_count);
     take_inbox(cpu);
     list_backlog(sched, number, sched->entity_count);
