@@ -1,12 +1,10 @@
 """Record run times: `python -m benchmarks.record NAME [--limit BURSTS] -- COMMAND...`, as root.
 
-The host's tracepoints tell when each thread of the command, and of all that it starts, gets a CPU and
-gives it up. A burst is the CPU time between two blockings: where the host only preempts, it goes on.
-It is written to benchmarks/traces/NAME.txt, in the order in which bursts ended; README.md there
-explains the format. With `exo-um run` as the command, the kernel process itself is left out.
+The host's tracepoints tell when each thread of the command, and of all that it starts, gets a CPU
+and gives it up. A burst is the CPU time between two blockings: where the host only preempts, it
+goes on; an exec ends one, too. Written to benchmarks/traces/NAME.txt, in the order in which bursts
+ended; README.md there explains the format. With --guests, only what runs in exo-um is recorded.
 """
-
-from __future__ import annotations
 
 import argparse
 import os

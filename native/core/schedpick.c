@@ -38,7 +38,7 @@ static bool is_overdue(const struct exo_sched_cpu *cpu, uint32_t class, uint64_t
 
 static void set_due(struct exo_sched_cpu *cpu)
 {
-    uint64_t due = ~0UL;
+    uint64_t due = EXO_SCHED_NEVER;
     if (cpu->list[EXO_SCHED_NORMAL].head != 0)
         due = cpu->served[EXO_SCHED_NORMAL - 1] + EXO_SCHED_AGE_NORMAL;
     if (load_relaxed(&cpu->cold.head) != 0 &&

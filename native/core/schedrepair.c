@@ -43,7 +43,7 @@ static void empty_lists(struct exo_sched *sched, uint32_t number)
     store_relaxed(&cpu->queued, 0);
     store_relaxed(&cpu->received, load_relaxed(&cpu->pushed));
     store_relaxed(&cpu->running, 0);
-    cpu->due = ~0UL;
+    cpu->due = EXO_SCHED_NEVER;
 }
 
 static bool was_waking(const struct exo_sched *sched, uint64_t word)
@@ -124,6 +124,17 @@ void exo_sched_detach(struct exo_sched *sched, uint32_t number)
         leave(sched, number, claim - 1);
     while (load_acquire(&cpu->inbox) != 0 && load_acquire(&sched->attached) != 0 &&
            compare_exchange(&cpu->owner, &nobody, claim));
+}
+
+int exo_sched_help(struct exo_sched *sched, uint64_t cpu, uint64_t owner, uint64_t what)
+{
+    if (cpu >= sched->cpu_count)
+        return -EINVAL;
+    if (what == EXO_SCHED_LOOK)
+        sched_receive_all(sched, (uint32_t)cpu);
+    else if (exo_sched_attach(sched, (uint32_t)cpu, (uint32_t)owner) == 0)
+        exo_sched_detach(sched, (uint32_t)cpu);
+    return 0;
 }
 
 uint32_t exo_sched_repair(struct exo_sched *sched, uint32_t owner)

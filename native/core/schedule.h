@@ -130,9 +130,11 @@ uint32_t sched_target(const struct exo_sched *sched, uint32_t last, uint64_t aff
 void sched_send(struct exo_sched *sched, uint32_t cpu, uint32_t owner, uint32_t index);
 /* For the CPU's owner: lists some of those in the inbox. */
 void sched_receive(struct exo_sched *sched, uint32_t cpu);
+/* All of them, and those that dead wakers have left on their way here. */
+void sched_receive_all(struct exo_sched *sched, uint32_t cpu);
 
 /* schedrepair.c */
-/* For the CPU's owner: those that dead wakers have left on their way here. */
+/* For the CPU's owner, whose inbox is empty. */
 void sched_find_lost_wakes(struct exo_sched *sched, uint32_t cpu);
 
 /* schedsteal.c: a cold entity of another CPU's, 0. */

@@ -54,12 +54,10 @@ void sched_send(struct exo_sched *sched, uint32_t number, uint32_t owner, uint32
 {
     push(sched, number, index);
     uint64_t attached = load_acquire(&sched->attached);
-    if (!(attached & sched_bit(number)) && attached != 0) { /* it has stopped meanwhile */
-        if (exo_sched_attach(sched, number, owner) == 0)
-            exo_sched_detach(sched, number);
-    } else {
+    if (!(attached & sched_bit(number)) && attached != 0)
+        exo_sched_help(sched, number, owner, EXO_SCHED_STOPPED);
+    else
         exo_sched_ring(sched, number);
-    }
 }
 
 int exo_sched_wake(struct exo_sched *sched, uint32_t cpu, uint32_t owner, uint32_t index)
@@ -114,22 +112,32 @@ static bool list_one(struct exo_sched *sched, uint32_t number)
     return ours;
 }
 
+static void list_backlog(struct exo_sched *sched, uint32_t number, uint32_t limit)
+{
+    for (uint32_t i = 0; i < limit && sched_cpu(sched, number)->backlog != 0; i++)
+        list_one(sched, number);
+}
+
+void sched_receive_all(struct exo_sched *sched, uint32_t number)
+{
+    struct exo_sched_cpu *cpu = sched_cpu(sched, number);
+    exchange(&cpu->repair, 0);
+    sched_lock(sched, number, cpu->owner); /* a thief that died over it may have left no head */
+    sched_unlock(sched, number);
+    list_backlog(sched, number, sched->entity_count);
+    take_inbox(cpu);
+    list_backlog(sched, number, sched->entity_count);
+    sched_find_lost_wakes(sched, number);
+}
+
 void sched_receive(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
+    if (load_relaxed(&cpu->repair) != 0)
+        sched_receive_all(sched, number);
     if (cpu->backlog == 0)
         take_inbox(cpu);
-    for (int i = 0; i < LISTED_AT_ONCE && cpu->backlog != 0; i++)
-        list_one(sched, number);
-    if (load_relaxed(&cpu->repair) == 0)
-        return;
-    exchange(&cpu->repair, 0);
-    for (uint32_t i = 0; i < sched->entity_count && cpu->backlog != 0; i++)
-        list_one(sched, number);
-    take_inbox(cpu);
-    for (uint32_t i = 0; i < sched->entity_count && cpu->backlog != 0; i++)
-        list_one(sched, number);
-    sched_find_lost_wakes(sched, number);
+    list_backlog(sched, number, LISTED_AT_ONCE);
 }
 
 bool exo_sched_is_ready(struct exo_sched *sched, uint32_t number)

@@ -71,6 +71,7 @@ struct exo_worker {
     struct exo_fiber *current;
     struct exo_workers *workers;
     struct exo_stack stack;
+    uint64_t now;   /* the clock when it last looked: a run's end is the next one's beginning */
     uint32_t cpu;   /* of the scheduler */
     uint32_t turns; /* since it last looked at words */
     int32_t host_cpu;

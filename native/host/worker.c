@@ -56,14 +56,14 @@ static void settle(struct exo_worker *worker, struct exo_fiber *fiber)
 
 static void run_fiber(struct exo_worker *worker, struct exo_fiber *fiber)
 {
-    uint64_t began = exo_cycles_now();
     count(&worker->switches);
     worker->current = fiber;
     fiber->worker = worker;
     exo_stack_switch(&worker->context, &worker->stack, &fiber->context, &fiber->stack, false);
     worker->current = NULL;
     uint64_t now = exo_cycles_now();
-    exo_sched_account(worker->workers->sched, fiber->number, (int64_t)(now - began));
+    exo_sched_account(worker->workers->sched, fiber->number, (int64_t)(now - worker->now));
+    worker->now = now;
     settle(worker, fiber);
     if (++worker->turns % TURNS_PER_LOOK == 0 || load_relaxed(&worker->earliest) <= now)
         exo_worker_look(worker, now);
@@ -72,16 +72,17 @@ static void run_fiber(struct exo_worker *worker, struct exo_fiber *fiber)
 static void idle(struct exo_worker *worker)
 {
     struct exo_workers *workers = worker->workers;
-    uint64_t now = exo_cycles_now(), until = now + workers->spin;
-    for (; now < until; now = exo_cycles_now()) {
-        exo_worker_look(worker, now);
+    uint64_t until = exo_cycles_now() + workers->spin;
+    while ((worker->now = exo_cycles_now()) < until) {
+        exo_worker_look(worker, worker->now);
         if (exo_sched_is_ready(workers->sched, worker->cpu) || load_relaxed(&workers->stopping))
             return;
         spin_pause();
     }
-    exo_worker_look(worker, now);
+    exo_worker_look(worker, worker->now);
     exo_worker_sleep(worker);
-    exo_worker_look(worker, exo_cycles_now());
+    worker->now = exo_cycles_now();
+    exo_worker_look(worker, worker->now);
 }
 
 static void *work(void *argument)
@@ -89,6 +90,7 @@ static void *work(void *argument)
     struct exo_worker *worker = self = argument;
     struct exo_workers *workers = worker->workers;
     exo_stack_begin(&worker->stack);
+    worker->now = exo_cycles_now();
     for (;;) {
         uint32_t number = exo_sched_pick(workers->sched, worker->cpu);
         if (number != 0)
@@ -173,7 +175,7 @@ static int set_up(struct exo_workers *workers, const struct exo_workers_options 
     if (error != 0 || workers->sched == NULL || workers->fibers == NULL)
         return -ENOMEM;
     workers->high = 1;
-    workers->spin = exo_cycles_of_ns(options->spin_ns);
+    workers->spin = exo_cycles_of_ns(options->spin_ns == 0 ? EXO_SPIN_NS : options->spin_ns);
     error = exo_sched_init(workers->sched, workers->count);
     if (error == 0)
         error = exo_sched_set_entities(workers->sched, &workers->fibers[0].entity,

@@ -92,7 +92,7 @@ static void test_ends(uint32_t count)
     struct exo_workers_stats stats;
     struct exo_fiber *fibers[100];
     int64_t result = -1;
-    start(count, 0);
+    start(count, 1);
     for (int round = 0; round < 10; round++) {
         for (intptr_t i = 0; i < 100; i++)
             fibers[i] = spawn(twice, (void *)i);
@@ -122,7 +122,7 @@ static void test_detached(void)
     begin_phase("detached");
     int fd = eventfd(0, 0);
     uint64_t seen = 0, ended;
-    start(2, 0);
+    start(2, 1);
     for (int i = 0; i < MANY; i++)
         CHECK_SAME(exo_workers_spawn(workers, twice, i, fd, NULL), 0);
     for (; seen < MANY; seen += ended)
@@ -219,7 +219,7 @@ static void post(struct worker *worker)
 static void test_threads(void)
 {
     begin_phase("threads");
-    start(1, 0);
+    start(1, 1);
     struct post self = {spawn(take_posts, (void *)(ROUNDS / 4 * 3L))};
     run_threads(3, post, &self);
     CHECK_SAME(join(self.fiber), ROUNDS / 4 * 3);
@@ -240,7 +240,7 @@ static void test_many(void)
     struct exo_fiber **fibers = calloc(MANY, sizeof(*fibers));
     set(&gate, 0);
     set(&arrived, 0);
-    start(2, 0);
+    start(2, 1);
     for (intptr_t i = 0; i < MANY; i++)
         fibers[i] = spawn(wait_at_gate, (void *)i);
     while (get(&arrived) < MANY)
@@ -313,7 +313,7 @@ static void test_time(uint32_t count)
     begin_phase("time");
     struct exo_fiber *fibers[50];
     int64_t result;
-    start(count, 0);
+    start(count, 1);
     for (intptr_t i = 0; i < 50; i++)
         fibers[i] = spawn(nap, (void *)(i * 7 % 50));
     for (int i = 0; i < 50; i++)
@@ -383,7 +383,7 @@ static void test_rings(uint32_t flags, uint32_t count)
     pid_t pid = fork_child();
     if (pid == 0)
         echo(shared, flags == 0);
-    start(count, 0);
+    start(count, 1);
     CHECK_SAME(exo_fiber_pop(&shared->back, 0, &message, MS), -ETIMEDOUT); /* as a thread */
     struct exo_fiber *receiver = spawn(receive_all, shared), *sender = spawn(send_all, shared);
     CHECK_SAME(join(sender), 0);
@@ -423,7 +423,7 @@ static void test_words(uint32_t count)
     pid_t pid = fork_child();
     if (pid == 0)
         change_words(shared, count);
-    start(1, 0);
+    start(1, 1);
     for (uint32_t i = 0; i < count; i++)
         fibers[i] = spawn(wait_word, &shared->words[i]);
     while (get(&arrived) < count)

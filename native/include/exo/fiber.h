@@ -21,13 +21,14 @@ struct exo_fiber;
 #define EXO_STACK_SIZE 65536 /* where nothing else is asked for; its lowest page is the guard */
 #define EXO_STACK_SIZE_MIN 16384
 
+#define EXO_SPIN_NS 20000
 #define EXO_FOREVER UINT64_MAX
 
 struct exo_workers_options {
     const int32_t *cpus; /* a worker is pinned to each; NULL: to those the caller may run on */
     uint32_t cpu_count;
     uint32_t stack_size; /* bytes, a power of two; 0: EXO_STACK_SIZE */
-    uint64_t spin_ns;    /* an idle worker looks around for so long before it sleeps */
+    uint64_t spin_ns; /* an idle worker looks around for so long before it sleeps; 0: EXO_SPIN_NS */
     uint32_t flags;
     uint32_t reserved;
 };

@@ -47,6 +47,7 @@
  * (EXO_SCHED_AGE_NORMAL + 1) if it is normal, (k + 1) * EXO_SCHED_AGE_COLD if it is cold. */
 #define EXO_SCHED_AGE_NORMAL 8
 #define EXO_SCHED_AGE_COLD 32
+#define EXO_SCHED_NEVER INT64_MAX
 
 /* States of an entity. */
 #define EXO_SCHED_FREE 0
@@ -165,7 +166,7 @@ void exo_sched_requeue(struct exo_sched *sched, uint32_t cpu, uint32_t index);
 void exo_sched_block(struct exo_sched *sched, uint32_t cpu, uint32_t index);
 
 /* schedwake.c: for anybody. cpu: the one that the caller owns, or EXO_SCHED_NO_CPU; owner: the
- * caller's number. 1: enqueued; 0: it is not blocked, and its next block returns at once; -EINVAL. */
+ * caller's number, as long as it lives, or 0. 1: enqueued; 0: it is not blocked, and its next block returns at once; -EINVAL. */
 int exo_sched_wake(struct exo_sched *sched, uint32_t cpu, uint32_t owner, uint32_t index);
 /* Whether a pick is worth a try. */
 bool exo_sched_is_ready(struct exo_sched *sched, uint32_t cpu);
@@ -180,6 +181,11 @@ void exo_sched_ring(struct exo_sched *sched, uint32_t cpu);
 int exo_sched_attach(struct exo_sched *sched, uint32_t cpu, uint32_t owner);
 /* Hands the CPU's entities to others, where there are any. */
 void exo_sched_detach(struct exo_sched *sched, uint32_t cpu);
+/* For twins in other languages, what is rare: a CPU that something was sent to has no owner any more;
+ * the caller's own CPU is to look for what dead wakers left. */
+#define EXO_SCHED_STOPPED 0
+#define EXO_SCHED_LOOK 1
+int exo_sched_help(struct exo_sched *sched, uint64_t cpu, uint64_t owner, uint64_t what);
 /* After a death, by anybody: attached CPUs of dead owners are detached; the others' owners are told
  * to look for what was on its way. How many CPUs. */
 uint32_t exo_sched_repair(struct exo_sched *sched, uint32_t owner);
