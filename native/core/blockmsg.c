@@ -116,28 +116,38 @@ static bool is_on_the_way(struct exo_pool *pool, const struct exo_block *block, 
            ref.pool_away == (char *)pool - (char *)ring;
 }
 
-static bool repair_block(struct exo_pool *pool, uint64_t index)
+/* gone: an owner that is not there any more whatever its word says, 0 nobody. */
+static bool is_gone(const struct exo_pool *pool, uint32_t owner, uint32_t gone)
+{
+    return (gone != 0 && owner == gone) || exo_owner_is_dead(&pool->owners, owner);
+}
+
+static bool repair_block(struct exo_pool *pool, uint64_t index, uint32_t gone)
 {
     struct exo_block *block = pool_block(pool, index);
     bool repaired = false;
     for (int i = 0; i < EXO_POOL_SHARERS; i++) {
         uint16_t sharer = load_relaxed(&block->sharers[i]);
-        if (sharer != 0 && exo_owner_is_dead(&pool->owners, sharer))
+        if (sharer != 0 && is_gone(pool, sharer, gone))
             repaired |= compare_exchange(&block->sharers[i], &sharer, 0);
     }
     uint64_t word = load_acquire(&block->word);
-    if (block_state(word) == EXO_BLOCK_FREE ||
-        !exo_owner_is_dead(&pool->owners, block_owner(word)) ||
+    if (block_state(word) == EXO_BLOCK_FREE || !is_gone(pool, block_owner(word), gone) ||
         (block_state(word) == EXO_BLOCK_SENT && is_on_the_way(pool, block, word, index)))
         return repaired;
     exo_block_leave(block, word);
     return true;
 }
 
-uint32_t exo_pool_repair(struct exo_pool *pool)
+uint32_t exo_pool_repair_of(struct exo_pool *pool, uint32_t gone)
 {
     uint32_t count = 0;
     for (uint64_t i = 0; i < pool->count; i++)
-        count += repair_block(pool, i);
+        count += repair_block(pool, i, gone);
     return count;
+}
+
+uint32_t exo_pool_repair(struct exo_pool *pool)
+{
+    return exo_pool_repair_of(pool, 0);
 }

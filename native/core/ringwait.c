@@ -28,6 +28,11 @@ struct waiter {
     uint64_t tries, deadline_ns; /* deadline: 0 until it is needed */
 };
 
+static void wake_all(uint32_t *word)
+{
+    exo_host_call(__NR_futex, (long)word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
 static void ring_bell(struct exo_ring *ring, struct exo_ring_bell *bell)
 {
     if (ring->flags & EXO_RING_NEVER_SLEEPS)
@@ -37,7 +42,7 @@ static void ring_bell(struct exo_ring *ring, struct exo_ring_bell *bell)
         return;
     exchange(&bell->wanted, 0);
     fetch_add(&bell->word, 1);
-    exo_host_call(__NR_futex, (long)&bell->word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+    wake_all(&bell->word);
 }
 
 void exo_ring_wake_data(struct exo_ring *ring)
@@ -115,6 +120,9 @@ static int sleep_on(struct exo_ring *ring, struct exo_ring_bell *bell, uint32_t 
     long result =
         exo_host_call(__NR_futex_waitv, (long)waits, count, 0,
                       self->policy->timeout_ns == FOREVER ? 0 : (long)&until, CLOCK_MONOTONIC_, 0);
+    /* Of those that wait for a dead owner's word the host wakes one, who may not be the last. */
+    if (result > 0 && result < count)
+        wake_all((uint32_t *)(uintptr_t)waits[result].uaddr);
     return result == -ETIMEDOUT || result == -EINTR ? (int)result : 0;
 }
 
@@ -145,11 +153,13 @@ struct side {
     const uint64_t *place;
 };
 
-/* The host has woken one of those that wait for a peer: that one wakes the others. */
-static int tell_of_death(struct exo_ring *ring, uint32_t peer)
+/* Dead, or its number is another's by now. */
+static bool is_peer_gone(struct exo_ring *ring, const struct exo_wait_policy *policy)
 {
-    exo_host_call(__NR_futex, (long)word_of(ring, peer), FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-    return -EPIPE;
+    uint32_t *word = word_of(ring, policy->peer);
+    return word != NULL && (exo_owner_is_dead(&ring->owners, policy->peer) ||
+                            (policy->generation != 0 &&
+                             load_acquire(word + 1) != policy->generation)); /* struct exo_lock's */
 }
 
 static int sleep_once(struct exo_ring *ring, const struct side *side, struct waiter *self)
@@ -168,8 +178,8 @@ static int wait_for(struct exo_ring *ring, const struct side *side, struct waite
     for (; !side->ready(ring) && error == 0; self->tries++) {
         if (self->tries < policy->spins)
             spin_pause();
-        else if (exo_owner_is_dead(&ring->owners, policy->peer))
-            error = tell_of_death(ring, policy->peer);
+        else if (is_peer_gone(ring, policy))
+            error = -EPIPE;
         else if (self->tries - policy->spins >= policy->yields && policy->sleeps)
             error = sleep_once(ring, side, self);
         else if (is_over(self))

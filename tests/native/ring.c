@@ -115,7 +115,8 @@ static void note(struct shared *shared, const struct exo_message *message, uint6
     add(&shared->received[text.sender], 1);
 }
 
-static const struct exo_wait_policy patient = {100, 10, 1, 0, UINT64_MAX};
+static const struct exo_wait_policy patient = {
+    .spins = 100, .yields = 10, .sleeps = 1, .timeout_ns = UINT64_MAX};
 
 static void produce(struct shared *shared, uint32_t number, uint32_t owner)
 {
@@ -261,8 +262,10 @@ static void test_waiting(struct shared *shared)
 {
     begin_phase("waiting");
     struct exo_message message;
-    struct exo_wait_policy brief = {10, 1, 1, 0, 20000000}, awake = {10, 1, 0, 0, 2000000};
-    struct exo_wait_policy of_peer = {10, 1, 1, 1, UINT64_MAX};
+    struct exo_wait_policy brief = {.spins = 10, .yields = 1, .sleeps = 1, .timeout_ns = 20000000};
+    struct exo_wait_policy awake = {.spins = 10, .yields = 1, .timeout_ns = 2000000};
+    struct exo_wait_policy of_peer = {
+        .spins = 10, .yields = 1, .sleeps = 1, .peer = 1, .timeout_ns = UINT64_MAX};
     ring_init(shared, 1, EXO_RING_MPMC);
     double began = now_s();
     CHECK_SAME(exo_ring_pop_wait(&shared->ring, 0, &message, &brief), -ETIMEDOUT);

@@ -98,6 +98,8 @@ struct exo_wait_policy {
     uint32_t sleeps; /* 0: goes on with sched_yield */
     uint32_t peer;   /* owner whose death ends the wait with -EPIPE, 0: nobody's */
     uint64_t timeout_ns;
+    uint32_t generation; /* of the peer in its roster: another's being alive is not its; 0: any */
+    uint32_t reserved;
 };
 
 /* ring.c. Errors: -EAGAIN no room or nothing there, -EPIPE closed, -EMSGSIZE. */
@@ -132,6 +134,8 @@ long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message
 
 /* ringrepair.c: undoes the claims of owners that are dead; how many. Whoever meets one does it, too. */
 uint32_t exo_ring_repair(struct exo_ring *ring);
+/* And those of an owner that is gone whatever its word says, 0 nobody. */
+uint32_t exo_ring_repair_of(struct exo_ring *ring, uint32_t gone);
 bool exo_ring_repair_slot(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t header);
 
 /* ringwait.c: push and pop that wait. -ETIMEDOUT; -EINTR: a signal; -EPIPE also: the peer died. */

@@ -42,7 +42,7 @@ void exo_roster_unregister(struct exo_roster *roster, const void *item);
 /* A number for self, whose robust list it is put on; -EAGAIN: all are taken. */
 int exo_roster_take(struct exo_roster *roster, const struct exo_mapped *mapped,
                     struct exo_self *self);
-/* Marks a number as a dead owner's, and repairs. It is still on the robust list. */
+/* Marks a number as a dead owner's, and repairs. It is on no robust list any more. */
 void exo_roster_give(struct exo_roster *roster, const struct exo_mapped *mapped, uint32_t number);
 struct exo_lock *exo_roster_member(struct exo_roster *roster, uint32_t number);
 bool exo_roster_is_alive(struct exo_roster *roster, uint32_t number);
