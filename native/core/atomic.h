@@ -17,8 +17,7 @@
 #else
 #define full_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
+#define compiler_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define spin_pause() __builtin_ia32_pause()
-/* Of a line that another CPU has; nothing where the processor does not know it. */
-#define prefetch_write(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
 
 #endif

@@ -53,8 +53,7 @@ static inline __attribute__((always_inline)) bool seek(struct exo_ring *ring, ui
 {
     uint64_t at = load_relaxed(place);
     for (;;) {
-        struct exo_ring_slot *slot = ring_slot(ring, at);
-        uint64_t now = load_acquire(&slot->header), newer;
+        uint64_t now = load_acquire(&ring_slot(ring, at)->header), newer;
         int32_t ahead = ring_ahead(now, at);
         *position = at;
         *header = now;
@@ -64,7 +63,7 @@ static inline __attribute__((always_inline)) bool seek(struct exo_ring *ring, ui
             at = newer;
         else if (ahead > 0 || (ahead == 0 && ring_state(now) > wanted))
             at = pass(place, at, now, ahead, alone);
-        else if (!exo_ring_repair_slot(ring, slot, now))
+        else if (!exo_ring_repair_claim(ring, now))
             return false;
     }
 }

@@ -9,7 +9,6 @@
 
 #define STATE_MASK 3UL
 #define OWNER_MASK 0xffffUL
-#define MORE_MASK 0xffUL
 #define BATCH_MAX 64 /* slots under one claim; the header has room for 256 */
 
 static inline uint64_t ring_capacity(const struct exo_ring *ring)
@@ -97,13 +96,6 @@ static inline void ring_read(struct exo_message *to, const struct exo_ring_slot 
         memcpy(to->payload, slot->payload, EXO_RING_PAYLOAD);
     else
         memcpy(to->payload, slot->payload, size < EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
-}
-
-/* To be written soon: the line comes once, and with the right to write. */
-static inline void ring_prefetch(struct exo_ring *ring, uint64_t position, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        prefetch_write(ring_slot(ring, position + i));
 }
 
 /* From the last to the first: a consumer that sees the first one ready sees all of them, and does not

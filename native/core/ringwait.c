@@ -130,20 +130,18 @@ static int sleep_on(struct exo_ring *ring, struct exo_ring_bell *bell, uint32_t 
 static bool may_push(struct exo_ring *ring)
 {
     uint64_t at = load_relaxed(&ring->head);
-    struct exo_ring_slot *slot = ring_slot(ring, at);
-    uint64_t header = load_acquire(&slot->header);
+    uint64_t header = load_acquire(&ring_slot(ring, at)->header);
     return ring_ahead(header, at) >= 0 || load_relaxed(&ring->closed) ||
-           exo_ring_repair_slot(ring, slot, header);
+           exo_ring_repair_claim(ring, header);
 }
 
 static bool may_pop(struct exo_ring *ring)
 {
     uint64_t at = load_relaxed(&ring->tail);
-    struct exo_ring_slot *slot = ring_slot(ring, at);
-    uint64_t header = load_acquire(&slot->header), state = ring_state(header);
+    uint64_t header = load_acquire(&ring_slot(ring, at)->header), state = ring_state(header);
     return ring_ahead(header, at) > 0 || state == EXO_RING_READY || state == EXO_RING_TAKEN ||
            (state == EXO_RING_FREE && load_relaxed(&ring->closed)) ||
-           exo_ring_repair_slot(ring, slot, header);
+           exo_ring_repair_claim(ring, header);
 }
 
 /* One side of a ring. */

@@ -2,8 +2,9 @@
  *
  * Each slot's header word says for which position it is, and in what state; there is no other truth.
  * A slot is claimed by compare-exchange of that word, with the claimer's number in it, so whoever
- * finds a claim of a dead owner can undo it: no kill at any instruction wedges a ring. head and tail
- * only say where to look first. After D. Vyukov's bounded MPMC queue, which numbers slots in the
+ * finds a claim of a dead owner can undo it: no kill at any instruction wedges a ring. A claim may be
+ * for several slots, of which the first is published or released last: it is the only way to them.
+ * head and tail only say where to look first. After D. Vyukov's bounded MPMC queue, which numbers slots in the
  * same way but cannot lose a thread between its two steps.
  *
  * The same algorithm in Python is exo_um/ipc/ring_jit.py, on the same memory.
@@ -136,7 +137,7 @@ long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message
 uint32_t exo_ring_repair(struct exo_ring *ring);
 /* And those of an owner that is gone whatever its word says, 0 nobody. */
 uint32_t exo_ring_repair_of(struct exo_ring *ring, uint32_t gone);
-bool exo_ring_repair_slot(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t header);
+bool exo_ring_repair_claim(struct exo_ring *ring, uint64_t header); /* if its owner is dead */
 
 /* ringwait.c: push and pop that wait. -ETIMEDOUT; -EINTR: a signal; -EPIPE also: the peer died. */
 int exo_ring_push_wait(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
