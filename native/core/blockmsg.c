@@ -43,7 +43,7 @@ static struct exo_block *find_block(struct exo_ring *ring, const struct exo_ring
                                     struct exo_pool **pool)
 {
     memcpy(ref, slot->payload, sizeof(*ref));
-    compiler_fence(); /* loads are in order on x86: what was read stood there at the position */
+    order_loads(); /* loads are in order on x86: what was read stood there at the position */
     if (ring_ahead(load_acquire(&slot->header), position) != 0)
         return NULL;
     *pool = (struct exo_pool *)((char *)ring + ref->pool_away);

@@ -83,7 +83,8 @@ static inline uint32_t count_run(struct exo_ring *ring, uint64_t position, uint6
 
 static uint32_t bound(const struct exo_ring *ring, uint32_t want)
 {
-    uint32_t most = ring_capacity(ring) < BATCH_MAX ? (uint32_t)ring_capacity(ring) : BATCH_MAX;
+    uint64_t room = ring_capacity(ring);
+    uint32_t most = room < EXO_RING_BATCH_MAX ? (uint32_t)room : EXO_RING_BATCH_MAX;
     return want < most ? want : most;
 }
 

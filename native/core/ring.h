@@ -9,7 +9,6 @@
 
 #define STATE_MASK 3UL
 #define OWNER_MASK 0xffffUL
-#define BATCH_MAX 64 /* slots under one claim; the header has room for 256 */
 
 static inline uint64_t ring_capacity(const struct exo_ring *ring)
 {

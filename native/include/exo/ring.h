@@ -20,6 +20,7 @@
 #define EXO_RING_PAYLOAD 56
 #define EXO_RING_ORDER 12 /* 4096 slots, where nothing else is asked for */
 #define EXO_RING_ORDER_MAX 20
+#define EXO_RING_BATCH_MAX 64 /* slots under one claim; the header has room for 256 */
 
 /* Who may push and pop at the same time. */
 #define EXO_RING_SPSC 0
