@@ -9,6 +9,9 @@ With NUMBA_DISABLE_JIT=1 the same names are plain Python, without any ordering: 
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 from llvmlite import binding, ir
 from numba import config, njit, types
 from numba.core import cgutils
@@ -204,6 +207,26 @@ else:
 _compile = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
 
+def _digest_sources() -> str:
+    """Return a digest of all that is compiled into each other: *_jit.py, and the C layouts."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in [*sorted(package.rglob("*_jit.py")), *package.glob("bindings/_native.*.so")]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_SOURCES = _digest_sources()
+
+
 def jit(function: _F) -> _F:
-    """Compile a function of ints at its first call, and keep the code for the next process."""
-    return _compile(function)  # type: ignore[no-any-return]
+    """Compile a function of ints at its first call, and keep the code for the next process.
+
+    numba would keep it until the function's own file changes; functions of other files that it
+    calls, and constants of the C headers, are part of the code as well.
+    """
+    compiled = _compile(function)
+    if not config.DISABLE_JIT:
+        kept = compiled._cache._cache_file  # noqa: SLF001 - there is no other way to say so
+        kept._source_stamp = (kept._source_stamp, _SOURCES)  # noqa: SLF001
+    return compiled  # type: ignore[no-any-return]
