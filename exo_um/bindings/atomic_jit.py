@@ -142,6 +142,22 @@ def _rdtscp(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
+def _here_rdtscp(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text, others = "rdtscp; movl %ecx, %ecx", "~{rax},~{rdx},~{memory},~{flags}"
+        return _call_asm(builder, _WORD, text, f"={{rcx}},{others}", [])
+
+    return types.int64(), codegen
+
+
+def _here_rdpid(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text = ".byte 0xf3, 0x0f, 0xc7, 0xf8"  # rdpid %rax, which not every assembler takes
+        return _call_asm(builder, _WORD, text, "={rax},~{memory}", [])
+
+    return types.int64(), codegen
+
+
 def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words = _words(context, builder, signature, args)
@@ -200,6 +216,8 @@ else:
     full_fence = intrinsic(_fence)
     spin_pause = intrinsic(_pause)
     rdtscp = intrinsic(_rdtscp)
+    here_rdtscp = intrinsic(_here_rdtscp)
+    here_rdpid = intrinsic(_here_rdpid)
     host_call = intrinsic(_host_call)
     call_native = intrinsic(_call_native)
     copy = intrinsic(_copy)

@@ -130,8 +130,8 @@ def pop(ring: int, owner: int, message: int) -> int:
 
 
 @jit
-def push_many(ring: int, owner: int, kind: int, data: int, length: int, count: int) -> int:
-    """Put up to count messages of one size, one behind the other at data, behind one fence."""
+def push_many_quiet(ring: int, owner: int, kind: int, data: int, length: int, count: int) -> int:
+    """Do as push_many(), and wake nobody yet."""
     if length > PAYLOAD_SIZE:
         return -_EMSGSIZE
     message = make_message(kind, 0, length)
@@ -145,9 +145,16 @@ def push_many(ring: int, owner: int, kind: int, data: int, length: int, count: i
             _fill(slot_at(ring, position + i), data + (done + i) * length, length)
         publish_many(ring, position, now, message)
         done += now
+    return done if done > 0 or count <= 0 else now
+
+
+@jit
+def push_many(ring: int, owner: int, kind: int, data: int, length: int, count: int) -> int:
+    """Put up to count messages of one size, one behind the other at data, behind one fence."""
+    done = push_many_quiet(ring, owner, kind, data, length, count)
     if done > 0:
         wake(ring, DATA)
-    return done if done > 0 or count <= 0 else now
+    return done
 
 
 @jit

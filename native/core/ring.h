@@ -132,10 +132,22 @@ static inline void ring_advance(uint64_t *place, uint64_t position, uint32_t cou
                                     __ATOMIC_RELAXED);
 }
 
+/* ringbell.c: for who has seen, behind a full fence, that the bell is wanted. */
+void exo_bell_ring(struct exo_ring_bell *bell);
+void exo_futex_wake(uint32_t *word); /* all that sleep there */
+
 /* ring.c: up to want slots from *position on; how many, or -errno. header: the first one's, as it was
  * when it was ready. */
 int exo_ring_claim_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uint64_t *position);
 int exo_ring_take_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uint64_t *position,
                        uint64_t *header);
+
+/* ringbatch.c: wakes nobody. */
+long exo_ring_push_many_quiet(struct exo_ring *ring, uint32_t owner, uint32_t type,
+                              const void *data, uint32_t size, uint32_t count);
+
+/* ringbatch.c: wakes nobody. */
+long exo_ring_push_many_quiet(struct exo_ring *ring, uint32_t owner, uint32_t type,
+                              const void *data, uint32_t size, uint32_t count);
 
 #endif

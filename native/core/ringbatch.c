@@ -21,8 +21,8 @@ static int push_once(struct exo_ring *ring, uint32_t owner, uint64_t message, co
     return count;
 }
 
-long exo_ring_push_many(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
-                        uint32_t size, uint32_t count)
+long exo_ring_push_many_quiet(struct exo_ring *ring, uint32_t owner, uint32_t type,
+                              const void *data, uint32_t size, uint32_t count)
 {
     uint64_t message = ring_message(type, 0, size);
     long done = 0, now = 0;
@@ -34,9 +34,16 @@ long exo_ring_push_many(struct exo_ring *ring, uint32_t owner, uint32_t type, co
         if (now < 0)
             break;
     }
+    return done > 0 ? done : now;
+}
+
+long exo_ring_push_many(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
+                        uint32_t size, uint32_t count)
+{
+    long done = exo_ring_push_many_quiet(ring, owner, type, data, size, count);
     if (done > 0)
         exo_ring_wake_data(ring);
-    return done > 0 ? done : now;
+    return done;
 }
 
 /* How many were not lost; -errno. */

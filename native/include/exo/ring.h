@@ -148,7 +148,7 @@ int exo_ring_pop_wait(struct exo_ring *ring, uint32_t owner, struct exo_message 
 /* Until a push, a pop is worth a try; 0 or an error as above. */
 int exo_ring_wait_room(struct exo_ring *ring, const struct exo_wait_policy *policy);
 int exo_ring_wait_data(struct exo_ring *ring, const struct exo_wait_policy *policy);
-/* For whoever has published or released: wakes a sleeper, if there is one. */
+/* ringbell.c: for whoever has published or released: wakes a sleeper, if there is one. */
 void exo_ring_wake_data(struct exo_ring *ring);
 void exo_ring_wake_room(struct exo_ring *ring);
 
