@@ -125,7 +125,9 @@ def rdtscp() -> int:
 def here_rdtscp() -> int:
     """Return the number of the CPU we run on, with the node in bits 12 and up."""
     cpu = ffi.new("uint32_t[2]")
-    lib.exo_host_call(SYS_GETCPU, int(ffi.cast("intptr_t", cpu)), int(ffi.cast("intptr_t", cpu + 1)), 0, 0, 0, 0)
+    lib.exo_host_call(
+        SYS_GETCPU, int(ffi.cast("intptr_t", cpu)), int(ffi.cast("intptr_t", cpu + 1)), 0, 0, 0, 0
+    )
     return int(cpu[0]) | int(cpu[1]) << 12
 
 

@@ -88,9 +88,7 @@ def _count_run(ring: int, position: int, state: int, want: int) -> int:
 def publish_many(ring: int, position: int, count: int, message: int) -> None:
     """Give filled slots to the consumers, the first one last, and wake nobody yet."""
     for i in range(count - 1, -1, -1):
-        store_release_u64(
-            slot_at(ring, position + i), make_header(position + i, READY, message)
-        )
+        store_release_u64(slot_at(ring, position + i), make_header(position + i, READY, message))
     if load_plain_u32(ring + KIND) == SPSC:
         store_relaxed_u64(ring + HEAD, position + count)
 

@@ -68,7 +68,7 @@ def set_push_many(rings: int, owner: int, kind: int, data: int, length: int, cou
 def set_push(rings: int, owner: int, kind: int, data: int, length: int) -> int:
     """Put a message of at most 56 bytes into this CPU's ring; 0 or -errno."""
     done = set_push_many(rings, owner, kind, data, length, 1)
-    return 0 if done > 0 else done
+    return min(done, 0)
 
 
 @jit
@@ -82,9 +82,7 @@ def set_pop_many(rings: int, owner: int, messages: int, count: int) -> int:
         if done >= count:
             break
         index = first + i if first + i < total else first + i - total
-        now = pop_many(
-            ring_at(rings, index), owner, messages + done * MESSAGE_SIZE, count - done
-        )
+        now = pop_many(ring_at(rings, index), owner, messages + done * MESSAGE_SIZE, count - done)
         if now == -_EPIPE:
             closed += 1
         if now > 0:
@@ -100,4 +98,4 @@ def set_pop_many(rings: int, owner: int, messages: int, count: int) -> int:
 def set_pop(rings: int, owner: int, message: int) -> int:
     """Take a message out of any ring, into the struct exo_message at an address; 0 or -errno."""
     done = set_pop_many(rings, owner, message, 1)
-    return 0 if done > 0 else done
+    return min(done, 0)

@@ -34,7 +34,8 @@ static bool is_open(const struct exo_ring *ring)
 
 /* Moves head or tail over what a header speaks for. A lone side's is its own; it lags where one
  * before it died between publishing or releasing and saying so. */
-static inline uint64_t pass(uint64_t *place, uint64_t at, uint64_t header, int32_t ahead, bool alone)
+static inline uint64_t pass(uint64_t *place, uint64_t at, uint64_t header, int32_t ahead,
+                            bool alone)
 {
     uint32_t count = ahead > 0 ? 1 : ring_span(header);
     if (alone)
@@ -100,9 +101,8 @@ int exo_ring_claim_many(struct exo_ring *ring, uint32_t owner, uint32_t want, ui
         if (!seek(ring, &ring->head, EXO_RING_FREE, alone, position, &header))
             return -EAGAIN;
         count = count_run(ring, *position, EXO_RING_FREE, want);
-    } while (!alone &&
-             !compare_exchange(&ring_slot(ring, *position)->header, &header,
-                               ring_claim(*position, EXO_RING_CLAIMED, 0, owner, count)));
+    } while (!alone && !compare_exchange(&ring_slot(ring, *position)->header, &header,
+                                         ring_claim(*position, EXO_RING_CLAIMED, 0, owner, count)));
     if (alone)
         return (int)count;
     ring_advance(&ring->head, *position, count);
@@ -145,10 +145,9 @@ int exo_ring_take_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uin
             return closed && ring_state(*header) == EXO_RING_FREE ? -EPIPE : -EAGAIN;
         count = count_run(ring, *position, EXO_RING_READY, want);
         seen = *header;
-    } while (!alone &&
-             !compare_exchange(
-                 &ring_slot(ring, *position)->header, &seen,
-                 ring_claim(*position, EXO_RING_TAKEN, ring_flags(*header), owner, count)));
+    } while (!alone && !compare_exchange(&ring_slot(ring, *position)->header, &seen,
+                                         ring_claim(*position, EXO_RING_TAKEN, ring_flags(*header),
+                                                    owner, count)));
     if (!alone)
         ring_advance(&ring->tail, *position, count);
     return (int)count;

@@ -240,9 +240,9 @@ int exo_ring_pop_wait(struct exo_ring *ring, uint32_t owner, struct exo_message 
 int exo_ringset_pop_wait(struct exo_ringset *set, uint32_t owner, struct exo_message *message,
                          const struct exo_wait_policy *policy)
 {
-    struct side side = {exo_ringset_ring(set, 0), set->count,
-                        set->stride,              may_pop,
-                        &set->data,               offsetof(struct exo_ring, tail)};
+    struct side side = {
+        exo_ringset_ring(set, 0),       set->count, set->stride, may_pop, &set->data,
+        offsetof(struct exo_ring, tail)};
     struct waiter self = {.policy = policy};
     int error;
     while ((error = exo_ringset_pop(set, owner, message)) == -EAGAIN)

@@ -66,7 +66,8 @@ def main() -> None:
     headers = [abi, *shared, HOST / "host.h"]
     ffi = FFI()
     ffi.cdef(declarations(abi.parent.parent, headers))
-    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <exo/ringset.h>\n#include <exo/roster.h>\n#include <host.h>\n")
+    includes = ["exo/core.h", "exo/ringset.h", "exo/roster.h", "host.h"]
+    ffi.set_source(MODULE, "".join(f"#include <{name}>\n" for name in includes))
     ffi.emit_c_code(str(options.out))
     options.out.touch()  # cffi leaves an unchanged file alone, make would come back for ever
 

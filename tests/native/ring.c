@@ -282,7 +282,8 @@ static void test_batch_repair(struct shared *shared)
         set(&shared->tasks[2].alive.word, 1);
         CHECK_SAME(exo_ring_push_many(ring, 1, 1, data, 8, 6), 6);
         struct exo_ring_slot *first = &shared->slots[0];
-        uint64_t ready = first->header; /* as before the last step of a push, or the first of a pop */
+        uint64_t ready =
+            first->header; /* as before the last step of a push, or the first of a pop */
         first->header = (ready & ~0xffffffffUL) | 1UL << 30 | 5 << 16 | 1;
         CHECK_SAME(exo_ring_pop_many(ring, 2, messages, 8), -EAGAIN);
         CHECK(exo_ring_claim(ring, 2, &position, &error) != NULL && position % 8 == 6);

@@ -157,7 +157,7 @@ def test_killed_anywhere() -> None:
     words = np.frombuffer(shared.buffer(FLAGS_AT, 72), np.uint64)
     base = shared.address
     churn(base + RING_AT, base + POOL_AT, own, base + FLAGS_AT, 100)
-    chance = random.Random(5)  # noqa: S311
+    chance = random.Random(5)
     for _ in range(ROUNDS):
         words[:] = 0
         pids = [run_child(shared, owners) for _ in range(CHILDREN)]
