@@ -129,8 +129,7 @@ def claim_header(position: int, state: int, flags: int, owner: int, count: int) 
 @jit
 def is_claim(header: int) -> bool:
     """Whether a producer or consumer is at work there."""
-    state = state_of(header)
-    return state == CLAIMED or state == TAKEN
+    return state_of(header) in (CLAIMED, TAKEN)
 
 
 @jit
