@@ -109,11 +109,11 @@ def at_once(
     for i in range(WARM + ROUNDS):
         began = rdtscp()
         for _ in range(BATCH):
-            if own:
-                set_push(rings, 0, 1, data, 56)
-            else:
-                push(there, 0, 1, data, 56)
-            pop(ring_at(rings, here(rings)) if own else there, 0, message)
+            while (set_push(rings, 0, 1, data, 56) if own else push(there, 0, 1, data, 56)) != 0:
+                spin_pause()
+            ring = ring_at(rings, here(rings)) if own else there
+            while pop(ring, 0, message) != 0:
+                spin_pause()
         if i >= WARM:
             samples[i - WARM] = (rdtscp() - began) / BATCH
     return ROUNDS

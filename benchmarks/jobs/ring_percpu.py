@@ -1,4 +1,4 @@
-"""Two CPUs push and take out messages at the same time: through one ring, or each through its own."""
+"""Two CPUs push and take out messages at the same time: through one ring, or each through its."""
 
 from benchmarks.job import Job
 from benchmarks.jobs.ring_ping import sides

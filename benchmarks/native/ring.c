@@ -107,6 +107,18 @@ static void blocks(bool first, uint64_t size)
     }
 }
 
+static void push_and_pop(bool own, const char *data, struct exo_message *message)
+{
+    struct exo_ring *ring = there;
+    while ((own ? exo_ringset_push(rings, 0, 1, data, EXO_RING_PAYLOAD)
+                : exo_ring_push(there, 0, 1, data, EXO_RING_PAYLOAD)) != 0)
+        __builtin_ia32_pause();
+    if (own)
+        ring = exo_ringset_ring(rings, exo_ringset_here(rings));
+    while (exo_ring_pop(ring, 0, message) != 0)
+        __builtin_ia32_pause();
+}
+
 static void at_once(bool own)
 {
     char data[EXO_RING_PAYLOAD] = {0};
@@ -116,14 +128,8 @@ static void at_once(bool own)
         __builtin_ia32_pause();
     for (int i = 0; i < WARM + ROUNDS; i++) {
         uint64_t began = cycles();
-        for (int j = 0; j < BATCH; j++) {
-            if (own)
-                exo_ringset_push(rings, 0, 1, data, sizeof(data));
-            else
-                exo_ring_push(there, 0, 1, data, sizeof(data));
-            exo_ring_pop(own ? exo_ringset_ring(rings, exo_ringset_here(rings)) : there, 0,
-                         &message);
-        }
+        for (int j = 0; j < BATCH; j++)
+            push_and_pop(own, data, &message);
         if (i >= WARM)
             samples[i - WARM] = (double)(cycles() - began) / BATCH;
     }
