@@ -152,6 +152,5 @@ void exo_kr_unregister(struct exo_kr *kr, const void *item)
 void exo_kr_repair(struct exo_kr *kr, uint32_t slot)
 {
     struct exo_mapped mapped = region_of(kr);
-    if (load_acquire(&kr->has_items))
-        exo_items_repair(&kr->items, &mapped, slot);
+    exo_items_repair(&kr->items, &mapped, slot);
 }
