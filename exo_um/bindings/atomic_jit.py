@@ -158,6 +158,14 @@ def _here_rdpid(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
+def _ordered_cycles(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text = "lfence; rdtsc; lfence; shlq $$32, %rdx; orq %rdx, %rax"
+        return _call_asm(builder, _WORD, text, "={rax},~{rdx},~{memory},~{flags}", [])
+
+    return types.int64(), codegen
+
+
 def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words = _words(context, builder, signature, args)
@@ -218,6 +226,7 @@ else:
     rdtscp = intrinsic(_rdtscp)
     here_rdtscp = intrinsic(_here_rdtscp)
     here_rdpid = intrinsic(_here_rdpid)
+    ordered_cycles = intrinsic(_ordered_cycles)  # nothing is moved past it: for short times
     host_call = intrinsic(_host_call)
     call_native = intrinsic(_call_native)
     copy = intrinsic(_copy)

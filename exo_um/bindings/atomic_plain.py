@@ -35,6 +35,7 @@ __all__ = [
     "load_relaxed_u16",
     "load_relaxed_u32",
     "load_relaxed_u64",
+    "ordered_cycles",
     "rdtscp",
     "spin_pause",
     "store_relaxed_u8",
@@ -132,6 +133,11 @@ def here_rdtscp() -> int:
 
 
 here_rdpid = here_rdtscp
+
+
+def ordered_cycles() -> int:
+    """Return nanoseconds, as rdtscp()."""
+    return time.monotonic_ns()
 
 
 def host_call(nr: int, a: int, b: int, c: int, d: int, e: int, f: int) -> int:
