@@ -7,7 +7,8 @@ from benchmarks.job import HERE, Job, native
 
 # What exo tasks are made of, beside the program itself.
 CORE = (
-    *("ring", "ringbatch", "ringrepair", "ringwait", "pool", "blockmsg", "lock"),
+    *("ring", "ringbatch", "ringbell", "ringrepair", "ringset", "ringwait"),
+    *("pool", "blockmsg", "lock"),
     *("sched", "schedlist", "schedpick", "schedpredict", "schedrepair", "schedsteal", "schedwake"),
 )
 HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker")
