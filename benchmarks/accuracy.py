@@ -1,6 +1,6 @@
-"""How many bursts of a trace are predicted.
+"""How many bursts are predicted: `python -P benchmarks/accuracy.py [TRACE [PREDICTOR]]`.
 
-`python -P benchmarks/accuracy.py [TRACE [PREDICTOR]]` prints percent; without a predictor all of them by program, without a trace all traces.
+Prints percent; without a predictor a table by program of each, and without a trace all traces.
 """
 
 import sys
