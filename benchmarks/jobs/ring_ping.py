@@ -5,8 +5,8 @@ import sys
 from benchmarks.job import HERE, Job, native
 
 CORE = [
-    f"core/{name}.c"
-    for name in ("ring", "ringbatch", "ringrepair", "ringwait", "pool", "blockmsg", "lock")
+    *(f"core/ring{part}.c" for part in ("", "batch", "bell", "repair", "set", "wait")),
+    *(f"core/{name}.c" for name in ("pool", "blockmsg", "lock")),
 ]
 
 
