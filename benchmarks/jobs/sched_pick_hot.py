@@ -14,6 +14,7 @@ CORE = [
         "schedrepair",
         "schedsteal",
         "schedwake",
+        "ringbell",
         "ringrepair",
         "ringwait",
         "pool",
