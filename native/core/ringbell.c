@@ -10,7 +10,7 @@
 
 #include "ring.h"
 
-void exo_futex_wake(uint32_t *word)
+void exo_futex_wake(const uint32_t *word)
 {
     exo_host_call(__NR_futex, (long)word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
 }
