@@ -62,11 +62,11 @@ def main() -> None:
     parser.add_argument("--abi", type=Path, default=HOST.parent / "include" / "exo" / "abi.h")
     options = parser.parse_args()
     abi = options.abi.resolve()
-    shared = [abi.with_name(f"{name}.h") for name in ("core", "ring", "pool", "roster")]
+    shared = [abi.with_name(f"{name}.h") for name in ("core", "ring", "pool", "roster", "channel")]
     headers = [abi, *shared, HOST / "host.h"]
     ffi = FFI()
     ffi.cdef(declarations(abi.parent.parent, headers))
-    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <exo/roster.h>\n#include <host.h>\n")
+    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <exo/channel.h>\n#include <host.h>\n")
     ffi.emit_c_code(str(options.out))
     options.out.touch()  # cffi leaves an unchanged file alone, make would come back for ever
 
