@@ -7,6 +7,7 @@ What does not fit in there, and the other fields of a dataclass, stands behind t
 from __future__ import annotations
 
 import json
+import math
 import struct
 import weakref
 from functools import lru_cache
@@ -77,17 +78,15 @@ def block_of(array: Array, port: Port[Any]) -> Block | None:
         base = base.base
     if type(base) is memoryview:
         base = base.obj
-    if type(base) is not Block or base.port is not port or not base.held:
-        return None
-    whole = array.flags.c_contiguous and array.nbytes <= len(base)
-    return base if whole and array.__array_interface__["data"][0] == base.address else None
+    ours = type(base) is Block and base.port is port and base.held
+    return base if ours and base.begins_with(array) else None
 
 
 def allocate(port: Port[Any], shape: Any, dtype: Any, timeout: float | None, room: int = 0) -> Array:
     """Return an array in a block, with room bytes behind it. Its bytes are whatever they were."""
     dtype = np.dtype(dtype)
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     block = port.allocate_block(size + room, timeout)
     return np.ndarray(shape, dtype, buffer=block)
 
@@ -111,12 +110,12 @@ def send_block(port: Port[Any] | None, array: Array, rest: bytes | None, timeout
         copy = allocate(port, array.shape, array.dtype, timeout, len(tail))
         np.copyto(copy, array)
         block = copy.base  # type: ignore[assignment]
+        assert isinstance(block, Block)
         block.copied(array.nbytes)
-    assert isinstance(block, Block)
+    else:
+        array.flags.writeable = False  # it is going to be the receiver's
     if tail:
         memoryview(block)[array.nbytes : array.nbytes + len(tail)] = tail
-    if array.base is not None and array.flags.writeable and block_of(array, port) is block:
-        array.flags.writeable = False  # it is going to be the receiver's
     block.extra = extra
     return block
 

@@ -175,7 +175,7 @@ class ChannelMaker(Generic[T]):
         Errors: ValueError, capacity.
         """
         order = capacity.bit_length() - 1
-        if capacity != 1 << order or not 1 <= order <= ORDER_MAX:
+        if capacity & (capacity - 1) or not 1 <= order <= ORDER_MAX:
             raise ValueError(f"capacity {capacity} is no power of two from 2 to {1 << ORDER_MAX}")
         size = -(-max(largest + self._codec.room, PAGE) // PAGE) * PAGE
         pools = [*(pool for pool in SMALL if pool.size < size), Blocks(size, max(1, blocks))]

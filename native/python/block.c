@@ -101,7 +101,22 @@ static PyObject *block_copied(Block *self, PyObject *size)
     Py_RETURN_NONE;
 }
 
+/* Read-only memory will do; what is not contiguous is no such buffer. */
+static PyObject *block_begins(Block *self, PyObject *object)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(object, &view, PyBUF_C_CONTIGUOUS) < 0) {
+        PyErr_Clear();
+        Py_RETURN_FALSE;
+    }
+    bool begins = view.buf == exo_port_block_at(self->owner->port, &self->block) &&
+                  view.len <= (Py_ssize_t)self->block.size;
+    PyBuffer_Release(&view);
+    return PyBool_FromLong(begins);
+}
+
 static PyMethodDef block_methods[] = {
+    {"begins_with", (PyCFunction)block_begins, METH_O, "Whether a contiguous buffer lies at its start."},
     {"copied", (PyCFunction)block_copied, METH_O, "Count bytes that were copied into it."}, {0}};
 
 static PyGetSetDef block_fields[] = {
