@@ -1,12 +1,15 @@
 """What mypy knows of native/python: ends of channels, blocks, watchers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from typing_extensions import Buffer
 
-class ChannelClosed(BrokenPipeError): ...
-class PeerLost(BrokenPipeError): ...
+T = TypeVar("T")
+D = TypeVar("D")
+
+class ChannelClosed(BrokenPipeError): ...  # noqa: N818
+class PeerLost(BrokenPipeError): ...  # noqa: N818
 
 class Block(Buffer):
     extra: bytes
@@ -21,7 +24,7 @@ class Block(Buffer):
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
-class Port[T]:
+class Port(Generic[T]):
     def __init__(
         self,
         address: int,
@@ -35,7 +38,7 @@ class Port[T]:
     def send_many(self, messages: Sequence[T], /, timeout: float | None = None) -> None: ...
     def receive_many(self, limit: int, /, timeout: float | None = None) -> list[T]: ...
     def allocate_block(self, size: int, timeout: float | None = None) -> Block: ...
-    def take[D](self, otherwise: D, /) -> T | D: ...
+    def take(self, otherwise: D, /) -> T | D: ...
     @property
     def full(self) -> tuple[int, int]: ...
     sent: Callable[[], object] | None

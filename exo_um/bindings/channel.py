@@ -1,4 +1,4 @@
-"""The memory of a channel in this process: made or mapped, joined, left. See native/core/channel.c."""
+"""The memory of a channel in this process: made or mapped, joined, left (native/core/channel.c)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Blocks(NamedTuple):
     """Blocks of one size: bytes, a multiple of 4096, and how many."""
 
     size: int
-    count: int
+    number: int
 
 
 class ChannelMemory:

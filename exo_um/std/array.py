@@ -1,7 +1,8 @@
 """Numpy arrays in blocks of a channel: the block travels, the bytes stay where they are.
 
 Beside the block go 32 bytes: the dtype's code (8) and up to three dimensions (8 each, -1: none).
-What does not fit in there, and the other fields of a dataclass, stands behind the array in the block.
+What does not fit in there, and the other fields of a dataclass, stand behind the array in the
+block.
 """
 
 from __future__ import annotations
@@ -82,13 +83,15 @@ def block_of(array: Array, port: Port[Any]) -> Block | None:
     return base if ours and base.begins_with(array) else None
 
 
-def allocate(port: Port[Any], shape: Any, dtype: Any, timeout: float | None, room: int = 0) -> Array:
+def allocate(
+    port: Port[Any], shape: Any, dtype: Any, timeout: float | None, room: int = 0
+) -> Array:
     """Return an array in a block, with room bytes behind it. Its bytes are whatever they were."""
     dtype = np.dtype(dtype)
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     size = math.prod(shape) * dtype.itemsize
     block = port.allocate_block(size + room, timeout)
-    return np.ndarray(shape, dtype, buffer=block)
+    return over(block, shape, dtype)
 
 
 def _behind(array: Array, rest: bytes) -> tuple[bytes, bytes]:
@@ -98,7 +101,9 @@ def _behind(array: Array, rest: bytes) -> tuple[bytes, bytes]:
     return _LONG.pack(_BEHIND, array.nbytes, len(tail)), tail
 
 
-def send_block(port: Port[Any] | None, array: Array, rest: bytes | None, timeout: float | None) -> Block:
+def send_block(
+    port: Port[Any] | None, array: Array, rest: bytes | None, timeout: float | None
+) -> Block:
     """Return the block to be sent: the array's own where it can be, a copy elsewhere."""
     assert port is not None, "who sends keeps it"
     extra = _short(array.dtype, array.shape) if rest is None else None
@@ -125,7 +130,7 @@ def receive_block(block: Block) -> tuple[Array, bytes]:
     extra = block.extra
     if extra[:8] != _BEHIND.ljust(8, b"\0"):
         dtype, shape = _meaning(extra)
-        return np.ndarray(shape, dtype, buffer=block), b""
+        return over(block, shape, dtype), b""
     _, at, size = _LONG.unpack(extra)
     tail = bytes(memoryview(block)[at : at + size])
     (length,) = struct.unpack_from("<I", tail)
@@ -133,7 +138,7 @@ def receive_block(block: Block) -> tuple[Array, bytes]:
     dtype = np.lib.format.descr_to_dtype(_tuples(descr))
     if dtype.hasobject:
         raise refuse(dtype, "it names Python objects")
-    return np.ndarray(tuple(dims), dtype, buffer=block), tail[4 + length :]
+    return over(block, tuple(dims), dtype), tail[4 + length :]
 
 
 def _tuples(descr: Any) -> Any:

@@ -25,7 +25,7 @@ from exo_um.std.codec import Codec, codec_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     import numpy as np
 
@@ -58,7 +58,9 @@ class Channel(Port[T], Generic[T]):
             encode, decode = codec.bind(self)
             super().__init__(memory.address, memory, encode, decode)
 
-    def allocate(self, shape: Any, dtype: Any = "u1", timeout: float | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+    def allocate(
+        self, shape: Any, dtype: Any = "u1", timeout: float | None = None
+    ) -> np.ndarray[Any, np.dtype[Any]]:
         """Return an array in a block of the channel, to be filled and sent without a copy.
 
         Its bytes are whatever they were before. Errors: EMSGSIZE, no block is that large.
@@ -166,7 +168,9 @@ class ChannelMaker(Generic[T]):
     def __init__(self, kind: type[T]) -> None:
         self._codec = codec_of(kind)
 
-    def __call__(self, capacity: int = 4096, *, largest: int = 8 << 20, blocks: int = 16) -> Channel[T]:
+    def __call__(
+        self, capacity: int = 4096, *, largest: int = 8 << 20, blocks: int = 16
+    ) -> Channel[T]:
         """Make a channel.
 
         capacity: messages, a power of two. largest: bytes of the largest message. blocks: how many

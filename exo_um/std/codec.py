@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import struct
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_origin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exo_um.bindings._port import Port
 
 CARRIES = "bytes, str, int, float, bool, numpy arrays, and dataclasses of those"
@@ -25,9 +26,9 @@ class Codec:
     """How messages of one type travel.
 
     description: the type's layout in words; both ends of a channel must have the same.
-    encode(message, timeout): a buffer, or a Block to be sent away. None, with decode: bytes as they
-    are. bind: made once the port is there, for what needs blocks; gives (encode, decode). room: bytes
-    that stand behind an array in its block.
+    encode(message, timeout): a buffer, or a Block to be sent away; None, and decode too: bytes as
+    they are. bind: made once the port is there, for what needs blocks; gives (encode, decode).
+    room: bytes that stand behind an array in its block.
     """
 
     description: str

@@ -1,7 +1,7 @@
 """Dataclasses as bytes: the fixed-size fields packed by struct, then those that have a length.
 
-int is 8 bytes, float 8, bool 1, an IntEnum 8; Annotated[int, "H"] says another code of struct. str and
-bytes stand behind the fixed part. Nested dataclasses and tuples of a fixed length are taken apart.
+int is 8 bytes, float 8, bool 1, an IntEnum 8; Annotated[int, "H"] says another code of struct. str
+and bytes stand behind the fixed part. Nested dataclasses and tuples of a fixed length are taken apart.
 One field may be a numpy array: it goes in a block, without a copy (exo_um/std/array.py).
 """
 
@@ -30,8 +30,8 @@ _KINDS: dict[Any, str] = {str: "s", bytes: "b"}
 class _Plan:
     """What compiling a class has come to so far.
 
-    codes: of the fixed part; a field with a length has its length there. variable: index and kind of
-    those. array: index and type of the array, which is None in the fixed part.
+    codes: of the fixed part; a field with a length has its length there. variable: index and kind
+    of those. array: index and type of the array, of which nothing is in the fixed part.
     """
 
     codes: list[str] = dataclasses.field(default_factory=list)
@@ -107,7 +107,7 @@ def _packer(plan: _Plan, kind: type) -> Callable[[Any], tuple[bytes, Any]]:
     variable = plan.variable
 
     def pack(message: Any) -> tuple[bytes, Any]:
-        values = [get(message)] if single else list(get(message))
+        values: list[Any] = [get(message)] if single else list(get(message))
         tails = []
         for index, code in variable:
             value = values[index]

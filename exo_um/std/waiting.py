@@ -1,12 +1,11 @@
 """Tasks of an event loop that wait for a channel. Imported when the first one has to.
 
-Who waits is woken by the loop's own tasks at once; for others a thread (native/python/watcher.c) waits
-in their place, but only when the loop has been round once and they still wait.
+Who waits is woken by the loop's own tasks at once; for messages of others a thread waits in its place
+(native/python/watcher.c), but only when the loop has been round once and it still waits.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import weakref
@@ -16,6 +15,7 @@ from exo_um.bindings._port import Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from typing import Any
 
     from exo_um.std.channel import Channel
@@ -62,6 +62,7 @@ class Side:
             if not future.done():
                 future.set_result(None)
                 break
+
     def _arm(self) -> None:
         self._planned = False
         if not self.waiting or self.loop.is_closed():
@@ -75,7 +76,7 @@ class Side:
         self._watcher.arm(self._size)
 
     def ready(self) -> None:
-        """The thread has found something; each that waits tries, and waits again in vain."""
+        """Have each that waits try, now that the thread has found something."""
         assert self._watcher is not None
         self._armed = False
         self._size = 0
@@ -106,7 +107,7 @@ class Side:
 
 
 def _forward(side: weakref.ref[Side]) -> None:
-    """The loop must not keep the channel."""
+    """Pass it on without having the loop keep the channel."""
     found = side()
     if found is not None:
         found.ready()

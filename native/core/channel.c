@@ -96,8 +96,8 @@ static bool open_pool(struct exo_channel *channel, uint64_t mapped, uint64_t at,
     struct exo_pool *pool = part(channel, mapped, at, sizeof(*pool));
     if (pool == NULL || load_acquire(&pool->magic) != EXO_POOL_MAGIC)
         return false;
-    *its = (struct exo_port_pool){
-        pool, load_relaxed(&pool->block_size), load_relaxed(&pool->count), 0};
+    *its = (struct exo_port_pool){pool, load_relaxed(&pool->block_size), load_relaxed(&pool->count),
+                                  0};
     if (its->count == 0 || its->count > UINT32_MAX || its->size == 0 ||
         its->size > mapped / its->count ||
         part(channel, mapped, at, exo_pool_size(its->size, its->count)) == NULL)
@@ -167,8 +167,7 @@ int exo_port_send_block(struct exo_port *port, const struct exo_port_block *bloc
                                 .size = block->size,
                                 .index = block->index};
     store_relaxed(&entry->ring_away, -ref.pool_away);
-    store_release(&entry->word,
-                  block_word(EXO_BLOCK_SENT, port->owner, position & UINT32_MAX));
+    store_release(&entry->word, block_word(EXO_BLOCK_SENT, port->owner, position & UINT32_MAX));
     memcpy(slot->payload, &ref, sizeof(ref));
     memcpy((char *)slot->payload + sizeof(ref), extra, size);
     exo_ring_publish(port->ring, slot, position, 0, EXO_RING_BLOCK, (uint32_t)sizeof(ref) + size);

@@ -15,8 +15,9 @@
 #define CLOCK_MONOTONIC_ 1
 #define NS_PER_S 1000000000UL
 #define FOREVER UINT64_MAX
-#define SPINS_MIN 8
-#define SPINS_MAX 4096
+#define SPIN_MIN 1000 /* TSC cycles */
+#define SPIN_MAX 256000
+#define SHORT 512000 /* a sleep, with being woken, that is no better than spinning for so long */
 #define FLAGS_MASK 7U
 
 struct k_timespec {
@@ -65,13 +66,14 @@ void exo_port_join(struct exo_port *port, uint32_t owner)
         count_gone(port->channel->died, before);
     port->owner = owner;
     port->roles = 0;
-    port->spins = SPINS_MAX;
+    port->spin_cycles = SPIN_MAX;
     exo_port_stir(port);
 }
 
 void exo_port_leave(struct exo_port *port)
 {
     uint64_t before = exchange(&port->channel->ends[port->owner], 0);
+    store_relaxed(&port->channel->cpus[port->owner], 0);
     if (before != 0)
         count_gone(port->channel->left, before);
     exo_port_stir(port);
@@ -95,6 +97,7 @@ uint32_t exo_port_bury(struct exo_port *port)
             continue;
         if (count++ == 0)
             exo_roster_repair(port->roster, &mapped);
+        store_relaxed(&port->channel->cpus[i], 0); /* a hint: whoever has the number next says it */
         if (compare_exchange(&port->channel->ends[i], &end, 0))
             count_gone(port->channel->died, end);
     }
@@ -212,9 +215,9 @@ static int sleep_on(struct exo_port *port, const struct exo_ring_bell *bell, uin
         return 0;
     struct k_timespec until = {(int64_t)(wait->deadline_ns / NS_PER_S),
                                (int64_t)(wait->deadline_ns % NS_PER_S)};
-    long result = exo_host_call(__NR_futex_waitv, (long)waits, count, 0,
-                                wait->deadline_ns == FOREVER ? 0 : (long)&until, CLOCK_MONOTONIC_,
-                                0);
+    long result =
+        exo_host_call(__NR_futex_waitv, (long)waits, count, 0,
+                      wait->deadline_ns == FOREVER ? 0 : (long)&until, CLOCK_MONOTONIC_, 0);
     if (result >= (long)others && result < (long)count) /* the host wakes one of those that wait */
         wake_all((uint32_t *)(uintptr_t)waits[result].uaddr);
     return result == -ETIMEDOUT || result == -EINTR ? (int)result : 0;
@@ -237,19 +240,46 @@ static int sleep_once(struct exo_port *port, uint32_t what, const struct exo_por
     return sleep_on(port, bell, word, wait);
 }
 
+/* Linux keeps the CPU's number where rdtscp reads it. */
+static uint16_t cpu_hint(void)
+{
+    uint32_t where;
+    __builtin_ia32_rdtscp(&where);
+    return (uint16_t)((where & 0xfff) + 1);
+}
+
+/* Notes where we wait. Whether somebody may be at work on another CPU meanwhile. */
+static bool is_worth_spinning(struct exo_port *port)
+{
+    uint16_t *cpus = port->channel->cpus, here = cpu_hint();
+    bool others = false;
+    if (load_relaxed(&cpus[port->owner]) != here)
+        store_relaxed(&cpus[port->owner], here);
+    for (uint32_t i = 1; i < EXO_CHANNEL_ENDS; i++) {
+        uint16_t there = load_relaxed(&cpus[i]);
+        if (there != 0 && there != here)
+            return true;
+        others |= there != 0 && i != port->owner;
+    }
+    return !others; /* other threads of this process, or nobody yet */
+}
+
 bool exo_port_spin(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait)
 {
-    uint32_t spins = load_relaxed(&port->spins);
-    for (uint32_t i = 0; i < spins; i++) {
+    uint32_t limit = load_relaxed(&port->spin_cycles);
+    uint64_t began = __builtin_ia32_rdtsc();
+    if (!is_worth_spinning(port))
+        return false;
+    do {
         if (is_ready(port, what, wait)) {
-            if (spins < SPINS_MAX)
-                store_relaxed(&port->spins, spins * 2);
+            if (limit < SPIN_MAX)
+                store_relaxed(&port->spin_cycles, limit * 2);
             return true;
         }
         spin_pause();
-    }
-    if (spins > SPINS_MIN)
-        store_relaxed(&port->spins, spins / 2);
+    } while (__builtin_ia32_rdtsc() - began < limit);
+    if (limit > SPIN_MIN)
+        store_relaxed(&port->spin_cycles, limit / 2);
     return false;
 }
 
@@ -258,7 +288,12 @@ int exo_port_wait(struct exo_port *port, uint32_t what, const struct exo_port_wa
     int error = 0;
     for (uint32_t i = 0; i < wait->yields && !is_ready(port, what, wait); i++)
         exo_host_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
+    if (is_ready(port, what, wait))
+        return 0;
+    uint64_t began = __builtin_ia32_rdtsc();
     while (error == 0 && !is_ready(port, what, wait))
         error = sleep_once(port, what, wait);
+    if (error == 0 && __builtin_ia32_rdtsc() - began < SHORT)
+        store_relaxed(&port->spin_cycles, SPIN_MAX);
     return error;
 }

@@ -116,8 +116,10 @@ static PyObject *block_begins(Block *self, PyObject *object)
 }
 
 static PyMethodDef block_methods[] = {
-    {"begins_with", (PyCFunction)block_begins, METH_O, "Whether a contiguous buffer lies at its start."},
-    {"copied", (PyCFunction)block_copied, METH_O, "Count bytes that were copied into it."}, {0}};
+    {"begins_with", (PyCFunction)block_begins, METH_O,
+     "Whether a contiguous buffer lies at its start."},
+    {"copied", (PyCFunction)block_copied, METH_O, "Count bytes that were copied into it."},
+    {0}};
 
 static PyGetSetDef block_fields[] = {
     {"extra", (getter)block_get_extra, (setter)block_set_extra, "Bytes that go with it.", NULL},

@@ -23,8 +23,7 @@ static void copy(void *to, const void *from, size_t size)
         memcpy(to, from, size);
         return;
     }
-    Py_BEGIN_ALLOW_THREADS
-    memcpy(to, from, size);
+    Py_BEGIN_ALLOW_THREADS memcpy(to, from, size);
     Py_END_ALLOW_THREADS
 }
 
@@ -88,7 +87,8 @@ static bool prepare(Port *self, PyObject *message, Outgoing *out, Limit *limit)
 {
     if (self->encode == NULL)
         return set_object(self, Py_NewRef(message), out, limit);
-    PyObject *timeout = limit->seconds < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(limit->seconds);
+    PyObject *timeout =
+        limit->seconds < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(limit->seconds);
     if (timeout == NULL)
         return false;
     PyObject *arguments[] = {message, timeout};
@@ -101,9 +101,8 @@ static bool push(Port *self, Outgoing *out, Limit *limit)
 {
     int error;
     for (;;) {
-        error = out->has_block
-                    ? exo_port_send_block(self->port, &out->block, out->data, out->size)
-                    : exo_port_send(self->port, out->data, out->size);
+        error = out->has_block ? exo_port_send_block(self->port, &out->block, out->data, out->size)
+                               : exo_port_send(self->port, out->data, out->size);
         if (error != -EAGAIN)
             break;
         if (!port_wait(self, EXO_CHANNEL_ROOM, 0, limit))

@@ -88,14 +88,10 @@ bool port_wait(Port *self, uint32_t what, uint64_t size, Limit *limit)
     for (;;) {
         int error = 0;
         wait.deadline_ns = deadline(limit);
-        Py_BEGIN_ALLOW_THREADS
-        if (!only)
-            ready = exo_port_spin(self->port, what, &wait);
+        Py_BEGIN_ALLOW_THREADS if (!only) ready = exo_port_spin(self->port, what, &wait);
         if (!ready)
             error = exo_port_wait(self->port, what, &wait);
-        Py_END_ALLOW_THREADS
-        if (error == 0)
-            return true;
+        Py_END_ALLOW_THREADS if (error == 0) return true;
         if (error != -EINTR) {
             port_error(error);
             return false;

@@ -13,8 +13,7 @@
 
 /* memory: whoever keeps the struct and what it leads to; let go with the last block. */
 typedef struct {
-    PyObject_HEAD
-    struct exo_port *port;
+    PyObject_HEAD struct exo_port *port;
     PyObject *memory, *encode, *decode;
     PyObject *sent; /* called after a message was sent, or NULL: somebody of this process waits */
     uint32_t forks; /* as many as when the process joined */
@@ -24,8 +23,7 @@ typedef struct {
 } Port;
 
 typedef struct {
-    PyObject_HEAD
-    Port *owner;
+    PyObject_HEAD Port *owner;
     PyObject *extra; /* bytes that go with it, or NULL */
     struct exo_port_block block;
     uint32_t forks;

@@ -17,12 +17,11 @@
 #define STACK_SIZE 65536
 
 typedef struct {
-    PyObject_HEAD
-    struct exo_port *port;
+    PyObject_HEAD struct exo_port *port;
     PyObject *memory; /* keeps it */
     uint32_t forks;
     uint32_t what;
-    uint64_t size; /* T: EXO_CHANNEL_BLOCK: of how many bytes */
+    uint64_t size;          /* T: EXO_CHANNEL_BLOCK: of how many bytes */
     uint32_t armed, served; /* T: how often it was armed, how often told; served is the thread's */
     uint32_t quit;          /* T */
     int error;              /* T: what the last wait came to */
@@ -54,11 +53,10 @@ static void *watch(void *object)
     Watcher *self = object;
     uint32_t order;
     while ((order = next_order(self)) != 0) {
-        struct exo_port_wait wait = {
-            .deadline_ns = UINT64_MAX,
-            .size = __atomic_load_n(&self->size, __ATOMIC_ACQUIRE),
-            .control = &self->armed,
-            .seen = order};
+        struct exo_port_wait wait = {.deadline_ns = UINT64_MAX,
+                                     .size = __atomic_load_n(&self->size, __ATOMIC_ACQUIRE),
+                                     .control = &self->armed,
+                                     .seen = order};
         int error = exo_port_wait(self->port, self->what, &wait);
         if (error == -ECANCELED || error == -EINTR)
             continue;
@@ -142,8 +140,7 @@ static PyObject *watcher_close(Watcher *self, PyObject *unused)
         __atomic_store_n(&self->quit, 1, __ATOMIC_RELEASE);
         __atomic_store_n(&self->armed, (self->armed + 2) | 1, __ATOMIC_RELEASE);
         futex(&self->armed, FUTEX_WAKE, INT_MAX);
-        Py_BEGIN_ALLOW_THREADS
-        pthread_join(self->thread, NULL);
+        Py_BEGIN_ALLOW_THREADS pthread_join(self->thread, NULL);
         Py_END_ALLOW_THREADS
     }
     self->runs = false;
@@ -163,7 +160,8 @@ static void watcher_dealloc(Watcher *self)
 
 static PyMethodDef watcher_methods[] = {
     {"arm", (PyCFunction)watcher_arm, METH_O, "arm(size): have fileno() readable once it is time."},
-    {"taken", (PyCFunction)watcher_taken, METH_NOARGS, "Make it unreadable; raise what went wrong."},
+    {"taken", (PyCFunction)watcher_taken, METH_NOARGS,
+     "Make it unreadable; raise what went wrong."},
     {"fileno", (PyCFunction)watcher_fileno, METH_NOARGS, "The eventfd."},
     {"close", (PyCFunction)watcher_close, METH_NOARGS, "End the thread."},
     {0}};

@@ -36,9 +36,10 @@ struct exo_channel {
     uint32_t reserved;
     uint64_t reserved_0[7];
 
-    struct exo_ring_bell freed;       /* rung when a block is freed */
-    uint32_t left[2], died[2];    /* senders, receivers that have left, that were found dead */
+    struct exo_ring_bell freed;      /* rung when a block is freed */
+    uint32_t left[2], died[2];       /* senders, receivers that have left, that were found dead */
     uint64_t ends[EXO_CHANNEL_ENDS]; /* by number: generation (32), flags; 0 nobody */
+    uint16_t cpus[EXO_CHANNEL_ENDS]; /* by number: 1 + where it last waited, a hint; 0 nowhere */
     char type[EXO_CHANNEL_TYPE];
     uint64_t reserved_1[5];
 };
@@ -60,7 +61,7 @@ struct exo_port {
     uint32_t owner; /* 0: has not joined */
     uint32_t roles; /* as noted in the channel */
     uint32_t pool_count;
-    uint32_t spins; /* how long a wait spins at the moment: less each time that it was in vain */
+    uint32_t spin_cycles; /* how long a wait spins at the moment: as long as it has been worth it */
     struct exo_port_pool {
         struct exo_pool *pool;
         uint64_t size, count; /* bytes of a block, blocks */
@@ -84,7 +85,7 @@ struct exo_port_message {
 struct exo_port_wait {
     uint64_t deadline_ns; /* CLOCK_MONOTONIC, UINT64_MAX never */
     uint64_t size;        /* EXO_CHANNEL_BLOCK: of at least so many bytes */
-    uint32_t *control;    /* a futex of this process: the wait ends when it is not `seen`; or NULL */
+    uint32_t *control; /* a futex of this process: the wait ends when it is not `seen`; or NULL */
     uint32_t seen;
     uint32_t yields;
 };

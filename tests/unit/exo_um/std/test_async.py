@@ -40,8 +40,7 @@ def test_tasks() -> None:
                 await ch.asend(first + i)
 
         async def receive() -> None:
-            async for message in ch:
-                got.append(message)
+            got.extend([message async for message in ch])
 
         receivers = [asyncio.create_task(receive()) for _ in range(3)]
         await asyncio.gather(*(send(n * 1000) for n in range(3)))
