@@ -27,9 +27,8 @@ run: .venv/.installed ## start a busybox shell in exo-um (or what is piped in)
 test: .venv/.installed ## unit, native, guest and system tests; as root also as nobody
 	tools/test.sh
 
-bench: .venv/.installed ## measure native against exo-um; ONLY="startup ring" picks
-	tools/busybox.sh
-	$(PYTHON_VENV) -m benchmarks $(ONLY)
+bench: .venv/.installed ## measure, with the contenders, and draw; ONLY="startup ring" picks
+	tools/bench.sh $(ONLY)
 
 conformance: .venv/.installed ## compare each system call with the host's
 	if [ -f tests/conformance/run.py ]; then $(PYTHON_VENV) tests/conformance/run.py; \

@@ -2,54 +2,32 @@
 
 Each round starts a job's contenders one after the other, natively and under exo-um if it names
 none, in alternating order, so that all meet the same weather. The result is a Markdown table and a
-JSON list; figures are pooled over the rounds. A JOB may be the beginning of several names.
+JSON list; figures are pooled over the rounds. A JOB may be the beginning of several names:
+
+    python -m benchmarks ring             all of the rings
+    python -m benchmarks fork_wait --rounds 9
+    python -m benchmarks alloc --charts docs/charts
 """
 
 import argparse
+import functools
 import importlib
-import json
 import os
 import select
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.job import HERE, Job, UnavailableError, find
+from benchmarks.chart import draw, suite_of
+from benchmarks.job import HERE, Job, UnavailableError, find, native
+from benchmarks.results import HEADER, Result, row, save, sum_up
 
 TIMEOUT_S = 120
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one side of a job came to, in the job's unit."""
-
-    median: float
-    p99: float
-    count: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """One contender's part of a job; ratio is its median by the first one's."""
-
-    job: str
-    contender: str
-    unit: str
-    median: float
-    p99: float
-    ratio: float
-    must: float | None
-    aim: float | None
-
-
-def quantile(samples: Sequence[float], share: float) -> float:
-    """Return the sample below which `share` of the others lie (nearest rank)."""
-    return sorted(samples)[min(len(samples) - 1, int(share * len(samples)))]
 
 
 def wait_for(process: subprocess.Popen[str]) -> None:
@@ -82,11 +60,6 @@ def sample(job: Job, argv: list[str]) -> list[float]:
     return [wall_ms] if job.source == "wall" else [float(line) for line in output.split()]
 
 
-def figures(samples: Sequence[float]) -> Figures:
-    """Sum samples up."""
-    return Figures(quantile(samples, 0.5), quantile(samples, 0.99), len(samples))
-
-
 def sides_of(job: Job, exo_um: str) -> dict[str, list[str]]:
     """Return the command of each contender."""
     if job.contenders is not None:
@@ -97,8 +70,8 @@ def sides_of(job: Job, exo_um: str) -> dict[str, list[str]]:
     return {"native": [*pin, *command], "exo-um": [*pin, exo_um, "run", *command]}
 
 
-def measure(name: str, job: Job, exo_um: str, rounds: int | None) -> list[Result]:
-    """Run all contenders of one job; one that cannot run here is left out, and said so."""
+def run_all(name: str, job: Job, exo_um: str, rounds: int | None) -> dict[str, list[float]]:
+    """Return the samples of all contenders; one that cannot run here is left out, and said so."""
     job.setup()
     sides = sides_of(job, exo_um)
     samples: dict[str, list[float]] = {}
@@ -108,50 +81,21 @@ def measure(name: str, job: Job, exo_um: str, rounds: int | None) -> list[Result
             samples[side] = []
         except UnavailableError as error:
             print(f"{name}, {side}: {error}", file=sys.stderr)
+    if not samples:
+        raise UnavailableError("none of its contenders can run here")
     order = list(samples)
     for _ in range(rounds or job.rounds):
         for side in order:
             samples[side] += sample(job, sides[side])
         order.reverse()
-    figures_of = {side: figures(samples[side]) for side in sides if side in samples}
-    base = next(iter(figures_of.values())).median
-    return [
-        Result(
-            name,
-            side,
-            job.unit,
-            one.median,
-            one.p99,
-            one.median / base,
-            *((job.must, job.aim) if side in job.judged else (None, None)),
-        )
-        for side, one in figures_of.items()
-    ]
+    return samples
 
 
-def verdict(job: Job, result: Result) -> str:
-    """Say whether a result is what it must be, or what it aims at."""
-    if result.must is None:
-        return ""
-    value = result.ratio if job.by == "ratio" else result.median
-    sign = 1 if job.better == "less" else -1
-    if result.aim is not None and sign * value <= sign * result.aim:
-        return f"aim {result.aim:g} reached"
-    reached = sign * value <= sign * result.must
-    return f"must {result.must:g} {'reached' if reached else 'MISSED'}"
-
-
-def row(job: Job, result: Result) -> str:
-    """Return the table row of a result."""
-    return (
-        f"| {job.title} | {result.contender} | {result.unit} | {result.median:,.4g} "
-        f"| {result.p99:,.4g} | {result.ratio:.2f} | {verdict(job, result)} |"
-    )
-
-
-HEADER = """\
-| job | contender | unit | median | p99 | by the first | |
-| --- | --- | --- | ---: | ---: | ---: | --- |"""
+@functools.cache
+def cycles_per_ns() -> float:
+    """Measure the TSC's rate."""
+    printed = subprocess.run([native("tsc")], capture_output=True, text=True, check=True).stdout
+    return statistics.median(map(float, printed.split()))
 
 
 def load() -> dict[str, Job]:
@@ -160,9 +104,13 @@ def load() -> dict[str, Job]:
     return {name: importlib.import_module(f"benchmarks.jobs.{name}").JOB for name in names}
 
 
-def main() -> int:
-    """Run the jobs on the command line, by default all; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="job to run (default: all)")
     parser.add_argument("--list", action="store_true", help="list the jobs")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often to start each side")
@@ -173,34 +121,60 @@ def main() -> int:
         default=HERE / "results.json",
         help="where to write the results (default: %(default)s)",
     )
+    parser.add_argument(
+        "--charts", type=Path, metavar="FOLDER", help="draw each suite that ran whole, PNG and SVG"
+    )
     parser.add_argument("--exo-um", metavar="PATH", help="the exo-um to measure")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def chosen_of(jobs: dict[str, Job], wanted: list[str]) -> list[str]:
+    """Return the names of the jobs that were asked for; exits if there is none of a name."""
+    unknown = [want for want in wanted if not any(name.startswith(want) for name in jobs)]
+    if unknown:
+        sys.exit(f"benchmarks: no such job: {', '.join(unknown)} (--list shows them)")
+    return [name for name in jobs if not wanted or name.startswith(tuple(wanted))]
+
+
+def of_whole_suites(results: list[Result], jobs: dict[str, Job]) -> list[Result]:
+    """Return the results of suites of which nothing is missing: a chart shows no half of one."""
+    missing = {suite_of(name) for name in jobs.keys() - {result.job for result in results}}
+    return [result for result in results if suite_of(result.job) not in missing]
+
+
+def find_exo_um() -> str:
+    """Return the exo-um beside this Python, else that on PATH; exits if there is none."""
+    beside = Path(sys.executable).parent / "exo-um"
+    exo_um = str(beside) if beside.exists() else shutil.which("exo-um")
+    if exo_um is None:
+        sys.exit("benchmarks: exo-um is not installed (make build)")
+    return exo_um
+
+
+def main() -> int:
+    """Run the jobs on the command line, by default all; return the exit status."""
+    options = options_of()
     jobs = load()
     if options.list:
         for name, job in jobs.items():
-            print(f"{name:16} {job.title} [{job.unit}, {job.better} is better]")
+            print(f"{name:18} {job.title} [{job.unit}, {job.better} is better]")
         return 0
-    chosen = [name for name in jobs if not options.jobs or name.startswith(tuple(options.jobs))]
-    unknown = [want for want in options.jobs if not any(name.startswith(want) for name in jobs)]
-    if unknown:
-        parser.error(f"no such job: {', '.join(unknown)} (--list shows them)")
-    beside = Path(sys.executable).parent / "exo-um"
-    exo_um = options.exo_um or (str(beside) if beside.exists() else shutil.which("exo-um"))
-    if exo_um is None:
-        parser.error("exo-um is not installed (make build)")
-
+    exo_um = options.exo_um or find_exo_um()
     results: list[Result] = []
     failures = 0
     print(HEADER, flush=True)
-    for name in chosen:
+    for name in chosen_of(jobs, options.jobs):
         try:
-            for result in measure(name, jobs[name], exo_um, options.rounds):
-                results.append(result)
-                print(row(jobs[name], result), flush=True)
+            samples = run_all(name, jobs[name], exo_um, options.rounds)
+            results += (of_job := sum_up(name, jobs[name], samples, cycles_per_ns()))
+            print("\n".join(map(row, of_job)), flush=True)
         except (UnavailableError, subprocess.SubprocessError, ValueError) as error:
             failures += 1
             print(f"{name}: {error}", file=sys.stderr)
-    options.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    save(results, options.json)
+    if options.charts:
+        for file in draw(of_whole_suites(results, jobs), options.charts):
+            print(file, file=sys.stderr)
     return 1 if failures else 0
 
 

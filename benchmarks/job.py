@@ -21,7 +21,8 @@ class Job:
 
     command: the program to start, natively and with `exo-um run` before it; or
     contenders: the programs to compare, by name. The first is what the others are divided by.
-    judged: the contender that `must` and `aim` are for, by its median or its ratio.
+    judged: the contenders that `must` and `aim` are for, by their median, their ratio to the first,
+        or their ratio to the best of those that are not judged.
     source: "wall" measures the whole process's time; "output" takes the numbers that the program
         prints, one per line and in `unit`.
     rounds: how often each side is started.
@@ -34,7 +35,7 @@ class Job:
     command: Callable[[], list[str]] = list
     contenders: Callable[[], dict[str, list[str]]] | None = None
     judged: tuple[str, ...] = ("exo-um",)
-    by: Literal["median", "ratio"] = "ratio"
+    by: Literal["median", "ratio", "best"] = "ratio"
     must: float | None = None
     aim: float | None = None
     source: Literal["wall", "output"] = "output"

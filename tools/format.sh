@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 .venv/bin/ruff check --quiet --fix-only .
 .venv/bin/ruff format --quiet .
 need clang-format clang-format
-find native tests/native benchmarks/guest -name '*.[ch]' -print0 2>/dev/null |
+find native tests/native benchmarks -name '*.[ch]' -print0 2>/dev/null |
     xargs -0 -r clang-format -i

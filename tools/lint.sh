@@ -25,7 +25,7 @@ check import-linter $bin/lint-imports
 
 need clang-format clang-format
 need clang-tidy clang-tidy
-mapfile -t c_files < <(find native tests/native benchmarks/guest -name '*.[ch]' 2>/dev/null)
+mapfile -t c_files < <(find native tests/native benchmarks -name '*.[ch]' 2>/dev/null)
 check clang-format clang-format --dry-run -Werror "${c_files[@]}"
 
 # The compile commands are gcc's; clang refuses one of its options.

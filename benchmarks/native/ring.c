@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "../guest/clock.h"
-#include "pin.h"
 #include "host/self.c"
+#include "pin.h"
 
 #include <exo/pool.h>
 

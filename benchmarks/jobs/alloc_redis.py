@@ -1,0 +1,27 @@
+"""What a request costs redis-server, by its allocator."""
+
+import sys
+
+from benchmarks.allocators import LIBRARIES, library
+from benchmarks.job import HERE, Job, find
+
+
+def contenders() -> dict[str, list[str]]:
+    """Return the load with each allocator that is installed."""
+    find("redis-server")
+    paths = {name: library(name) for name in LIBRARIES}
+    script = str(HERE / "redis_cost.py")
+    return {name: [sys.executable, script, str(path)] for name, path in paths.items() if path}
+
+
+JOB = Job(
+    title="redis-server's CPU time per SET, LPUSH, HSET, SADD, pipelined",
+    unit="ns",
+    better="less",
+    contenders=contenders,
+    judged=("exo",),
+    by="best",
+    must=1.1,
+    aim=1,
+    rounds=2,
+)
