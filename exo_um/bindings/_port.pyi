@@ -11,6 +11,8 @@ D = TypeVar("D")
 class ChannelClosed(BrokenPipeError): ...  # noqa: N818
 class PeerLost(BrokenPipeError): ...  # noqa: N818
 
+def interrupt(thread: int, exception: type[BaseException], /) -> bool: ...
+
 class Block(Buffer):
     extra: bytes
     @property

@@ -83,6 +83,11 @@ def block_of(array: Array, port: Port[Any]) -> Block | None:
     return base if ours and base.begins_with(array) else None
 
 
+def over(block: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array whose bytes are a block's, and that keeps it."""
+    return np.ndarray(shape, dtype, buffer=block)
+
+
 def allocate(
     port: Port[Any], shape: Any, dtype: Any, timeout: float | None, room: int = 0
 ) -> Array:
@@ -99,6 +104,21 @@ def _behind(array: Array, rest: bytes) -> tuple[bytes, bytes]:
     text = json.dumps([np.lib.format.dtype_to_descr(array.dtype), array.shape]).encode()
     tail = struct.pack("<I", len(text)) + text + rest
     return _LONG.pack(_BEHIND, array.nbytes, len(tail)), tail
+
+
+def describe(array: Array, rest: bytes) -> tuple[bytes, bytes]:
+    """Return what goes beside an array's bytes, and what behind them."""
+    extra = None if rest else _short(array.dtype, array.shape)
+    return (extra, b"") if extra is not None else _behind(array, rest)
+
+
+def rebuild(data: bytes, extra: bytes, tail: bytes) -> Array:
+    """Return the array that describe() has described: a copy of its bytes, writable."""
+    if extra[:8] != _BEHIND.ljust(8, b"\0"):
+        dtype, shape = _meaning(extra)
+    else:
+        dtype, shape, _ = _long_meaning(tail)
+    return over(bytearray(data), shape, dtype)
 
 
 def send_block(
@@ -133,12 +153,17 @@ def receive_block(block: Block) -> tuple[Array, bytes]:
         return over(block, shape, dtype), b""
     _, at, size = _LONG.unpack(extra)
     tail = bytes(memoryview(block)[at : at + size])
+    dtype, shape, rest = _long_meaning(tail)
+    return over(block, shape, dtype), rest
+
+
+def _long_meaning(tail: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bytes]:
     (length,) = struct.unpack_from("<I", tail)
     descr, dims = json.loads(tail[4 : 4 + length])
     dtype = np.lib.format.descr_to_dtype(_tuples(descr))
     if dtype.hasobject:
         raise refuse(dtype, "it names Python objects")
-    return over(block, tuple(dims), dtype), tail[4 + length :]
+    return dtype, tuple(dims), tail[4 + length :]
 
 
 def _tuples(descr: Any) -> Any:

@@ -48,8 +48,9 @@ class Channel(Port[T], Generic[T]):
     (BlockingIOError). They may be called by several threads at once.
     """
 
-    def __init__(self, memory: ChannelMemory, codec: Codec) -> None:
+    def __init__(self, memory: ChannelMemory, codec: Codec, kind: Any) -> None:
         self.memory = memory
+        self.kind = kind
         self._sides: dict[tuple[int, int], Side] = {}
         self._room = codec.room
         encode, decode = codec.encode, codec.decode
@@ -163,9 +164,10 @@ class Channel(Port[T], Generic[T]):
 class ChannelMaker(Generic[T]):
     """`channel[T]`: makes channels of T, or joins those that others have made."""
 
-    __slots__ = ("_codec",)
+    __slots__ = ("_codec", "kind")
 
     def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
         self._codec = codec_of(kind)
 
     def __call__(
@@ -184,7 +186,7 @@ class ChannelMaker(Generic[T]):
         size = -(-max(largest + self._codec.room, PAGE) // PAGE) * PAGE
         pools = [*(pool for pool in SMALL if pool.size < size), Blocks(size, max(1, blocks))]
         memory = ChannelMemory.create(order, pools, self._codec.description)
-        return Channel(memory, self._codec)
+        return Channel(memory, self._codec, self.kind)
 
     def join(self, fd: int) -> Channel[T]:
         """Join the channel whose memory is behind fd, which the channel owns from now on.
@@ -197,7 +199,7 @@ class ChannelMaker(Generic[T]):
             carries = memory.description
             memory.leave()
             raise TypeError(f"this channel carries {carries}, not {self._codec.description}")
-        return Channel(memory, self._codec)
+        return Channel(memory, self._codec, self.kind)
 
     def receive_from(self, sock: socket.socket) -> Channel[T]:
         """Join the channel that another process sends by Channel.send_over()."""

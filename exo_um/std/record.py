@@ -1,7 +1,7 @@
 """Dataclasses as bytes: the fixed-size fields packed by struct, then those that have a length.
 
 int is 8 bytes, float 8, bool 1, an IntEnum 8; Annotated[int, "H"] says another code of struct. str
-and bytes stand behind the fixed part. Nested dataclasses and tuples of a fixed length are taken apart.
+and bytes stand behind the fixed part, nested dataclasses are taken apart.
 One field may be a numpy array: it goes in a block, without a copy (exo_um/std/array.py).
 """
 
@@ -51,8 +51,6 @@ def _add(plan: _Plan, kind: Any, path: str, whole: type) -> Builder:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         plan.flat = False
         return _add_class(plan, kind, path + ".")
-    if get_origin(kind) is tuple and get_args(kind) and Ellipsis not in get_args(kind):
-        raise refuse(whole, f"{path} is a tuple: make it a dataclass")
     plan.paths.append(path)
     if code is not None:
         plan.codes.append(code)

@@ -1,7 +1,7 @@
 """Tasks of an event loop that wait for a channel. Imported when the first one has to.
 
-Who waits is woken by the loop's own tasks at once; for messages of others a thread waits in its place
-(native/python/watcher.c), but only when the loop has been round once and it still waits.
+Who waits is woken by the loop's own tasks at once; for messages of others a thread waits in its
+place (native/python/watcher.c), but only when the loop has been round once and it still waits.
 """
 
 from __future__ import annotations

@@ -75,7 +75,11 @@ static bool is_only_thread(void)
 
 bool port_wait(Port *self, uint32_t what, uint64_t size, Limit *limit)
 {
-    struct exo_port_wait wait = {.deadline_ns = FOREVER, .size = size, .yields = YIELDS};
+    struct exo_port_wait wait = {.deadline_ns = FOREVER,
+                                 .size = size,
+                                 .yields = YIELDS,
+                                 .control = &port_interrupts,
+                                 .seen = __atomic_load_n(&port_interrupts, __ATOMIC_ACQUIRE)};
     bool only = is_only_thread(), ready = false;
     if (limit->seconds == 0) {
         self->full = what;
@@ -92,11 +96,12 @@ bool port_wait(Port *self, uint32_t what, uint64_t size, Limit *limit)
         if (!ready)
             error = exo_port_wait(self->port, what, &wait);
         Py_END_ALLOW_THREADS if (error == 0) return true;
-        if (error != -EINTR) {
+        if (error != -EINTR && error != -ECANCELED) {
             port_error(error);
             return false;
         }
-        if (PyErr_CheckSignals() < 0)
+        wait.seen = __atomic_load_n(&port_interrupts, __ATOMIC_ACQUIRE);
+        if (PyErr_CheckSignals() < 0 || port_was_interrupted())
             return false;
     }
 }

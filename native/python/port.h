@@ -38,6 +38,9 @@ typedef struct {
 
 extern PyTypeObject Port_Type, Block_Type, Watcher_Type;
 extern PyObject *ChannelClosed, *PeerLost;
+extern uint32_t port_interrupts; /* a futex that every wait watches */
+/* Lets an exception arrive that another thread has raised in this one; false: one has. */
+bool port_was_interrupted(void);
 extern uint32_t port_forks; /* of this process, from its first ancestor on */
 
 /* NULL, with the exception that belongs to -error. */
