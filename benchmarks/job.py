@@ -64,6 +64,7 @@ def native(name: str, *sources: str) -> str:
         *files,
         *root.glob("include/exo/*.h"),
         *root.glob("core/*.h"),
+        *root.glob("host/*.h"),
         *HERE.glob("native/*.h"),
     ]
     if not program.exists() or program.stat().st_mtime < max(f.stat().st_mtime for f in watched):
