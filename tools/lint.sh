@@ -14,7 +14,7 @@ check() {
 }
 
 python_rooms=()
-for room in exo_um posix_x drivers benchmarks tools; do
+for room in exo_um posix_x drivers benchmarks examples tools; do
     [ -n "$(find $room -name '*.py' 2>/dev/null | head -1)" ] && python_rooms+=("$room")
 done
 

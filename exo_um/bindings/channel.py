@@ -91,6 +91,16 @@ class ChannelMemory:
         return int(ffi.cast("uintptr_t", self._port))
 
     @property
+    def ring_address(self) -> int:
+        """Where the channel's ring is, for native code: exo_fiber_push(), exo_um.ipc.ring_jit."""
+        return int(ffi.cast("uintptr_t", self._port.ring))
+
+    @property
+    def owner(self) -> int:
+        """This process's number, which rings' and blocks' functions ask for."""
+        return self._number
+
+    @property
     def description(self) -> str:
         """What the channel carries, as its maker said."""
         channel = self._channel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from concurrent.futures import CancelledError
@@ -39,9 +40,7 @@ def rebuild(about: list[Any]) -> BaseException:
     kind = getattr(sys.modules.get(module), path, None)
     error: BaseException = RemoteError(f"{path}: {text}")
     if isinstance(kind, type) and issubclass(kind, Exception) and arguments is not None:
-        try:
+        with contextlib.suppress(TypeError):
             error = kind(*arguments)
-        except TypeError:
-            pass
     error.add_note("In a worker:\n" + where.rstrip())
     return error

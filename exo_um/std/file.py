@@ -1,9 +1,9 @@
 """Files by capability: opened with explicit rights, which can only become fewer.
 
 A Directory is the only way to names below it; nothing leads out (openat2(2), RESOLVE_BENEATH). The
-host's descriptor is opened with no more than the rights ask for, and what it cannot express, such as
-SEEK or SYNC, is checked here. Errors: EACCES, a right is missing (Capsicum says ENOTCAPABLE, which
-Linux has not).
+host's descriptor is opened with no more than the rights ask for, and what it cannot express, such
+as SEEK or SYNC, is checked here. Errors: EACCES, a right is missing (Capsicum says ENOTCAPABLE,
+which Linux has not).
 """
 
 from __future__ import annotations
@@ -176,8 +176,9 @@ class Directory(_Capability):
         return Directory(os.dup(self.need(rights)), rights)
 
     def file(self, path: str, rights: Rights = Rights.READ) -> File:
-        """Open a file below. Errors: EACCES, the directory has not these rights; EXDEV, it is not
-        below; those of openat2(2).
+        """Open a file below.
+
+        Errors: EACCES, the directory has not these rights; EXDEV, it is not below; of openat2(2).
         """
         flags = _flags_of(rights)
         if rights & Rights.CREATE:
@@ -209,7 +210,7 @@ class Directory(_Capability):
 
     def names(self) -> list[str]:
         """Return the names in it, sorted."""
-        return sorted(os.listdir(self.need(Rights.LIST)))
+        return sorted(os.listdir(self.need(Rights.LIST)))  # noqa: PTH208 - by its fd
 
     def _parent(self, path: str, rights: Rights) -> tuple[Directory, str]:
         """Return the directory that a name is in, which may be this one, and the name."""

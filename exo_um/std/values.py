@@ -1,6 +1,6 @@
-"""What goes to a worker and back: plain values, arrays, dataclasses, channels, files. Never pickled.
+"""What goes to a worker and back: plain values, arrays, dataclasses, channels, files.
 
-A value is a tag byte and its contents; descriptors travel beside the bytes, by their place in a list.
+Never pickled. A value is a tag byte and its contents; descriptors travel beside, in order.
 Functions and classes are named by module and qualified name, and looked up, never sent.
 """
 
@@ -16,6 +16,7 @@ from exo_um.std.codec import is_array
 from exo_um.std.file import Directory, File, Rights
 
 MAIN = "__main__"
+MAIN_HERE = "__exo_main__"  # what the parent's main program is called in a worker
 _COUNT = struct.Struct("<I")
 _FLOAT = struct.Struct("<d")
 SINGLE = {None: b"N", True: b"T", False: b"F"}
@@ -30,8 +31,10 @@ def name_of(thing: Any) -> str:
     for part in name.split("."):
         found = getattr(found, part, None)
     if not name or found is not thing:
-        raise TypeError(f"{thing!r} cannot be found by a name in its module, so no worker can have it")
-    return f"{module}:{name}"
+        raise TypeError(
+            f"{thing!r} cannot be found by a name in its module, so no worker can have it"
+        )
+    return f"{MAIN if module == MAIN_HERE else module}:{name}"
 
 
 def find(name: str, main: dict[str, Any] | None = None) -> Any:
@@ -125,7 +128,9 @@ class Writer:
         elif callable(value):
             self._bytes(b"c", name_of(value).encode())
         else:
-            raise TypeError(f"{type(value).__name__} cannot be given to a worker or returned by one")
+            raise TypeError(
+                f"{type(value).__name__} cannot be given to a worker or returned by one"
+            )
 
 
 class Reader:

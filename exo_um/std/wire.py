@@ -1,4 +1,4 @@
-"""Messages between spawn() and its workers: bytes with descriptors, over an AF_UNIX stream socket."""
+"""Messages between spawn() and its workers: bytes and descriptors, over an AF_UNIX stream."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """Receive a message; the descriptors are the caller's. Errors: EOFError, the other end is gone."""
+    """Receive a message; descriptors are the caller's. Errors: EOFError, the other end is gone."""
     space = socket.CMSG_SPACE(_FDS_MAX * 4)
     head, ancillary, _, _ = sock.recvmsg(_HEAD.size, space, socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")

@@ -13,12 +13,13 @@ import runpy
 import socket
 import sys
 import threading
+import types
 from concurrent.futures import CancelledError
 from typing import Any
 
 from exo_um.bindings._port import interrupt
 from exo_um.std import errors, wire
-from exo_um.std.values import Reader, Writer
+from exo_um.std.values import MAIN_HERE, Reader, Writer
 
 START, CANCEL = 1, 2
 
@@ -43,7 +44,10 @@ class Worker:
     def _names_of_main(self) -> dict[str, Any]:
         """Run the parent's main program, under another name than __main__, at the first need."""
         if self._main is None and self._main_path is not None:
-            self._main = runpy.run_path(self._main_path, run_name="__exo_main__")
+            module = types.ModuleType(MAIN_HERE)
+            sys.modules[MAIN_HERE] = module  # annotations are looked up in it
+            vars(module).update(runpy.run_path(self._main_path, run_name=MAIN_HERE))
+            self._main = vars(module)
         return self._main or {}
 
     def run(self) -> None:
@@ -52,11 +56,13 @@ class Worker:
         try:
             self._loop.run_forever()
         finally:
-            for task in self._tasks.values():
-                task.cancel()
-            self._loop.run_until_complete(
-                asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            )
+            self._loop.run_until_complete(self._end_all())
+
+    async def _end_all(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _readable(self) -> None:
         try:
@@ -107,7 +113,9 @@ class Worker:
                     self._threads.pop(number, None)
         except BaseException as raised:  # noqa: BLE001
             error = raised
+        del function, arguments, names
         self._end(number, result, error)
+        del error  # and its frames, which have channels
 
     def _cancel(self, number: int) -> None:
         task = self._tasks.get(number)

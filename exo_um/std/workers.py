@@ -10,16 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from exo_um.std import errors, wire
 from exo_um.std.errors import WorkerDiedError
+from exo_um.std.native import settle
 from exo_um.std.values import MAIN, Reader, Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from typing import Self
 
 P = ParamSpec("P")
@@ -45,6 +45,10 @@ class Task(Generic[R]):
             self._worker.pump(0, self)
         return self._done
 
+    def is_over(self) -> bool:
+        """Whether it is known to have ended; reads nothing."""
+        return self._done
+
     def join(self, timeout: float | None = None) -> R:
         """Wait for its end; return its result, or raise what it raised.
 
@@ -55,7 +59,7 @@ class Task(Generic[R]):
         while not self._done:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             self._worker.pump(left, self)
-            if not self._done and left == 0:
+            if left == 0 and not self.is_over():
                 raise TimeoutError(f"the task has not ended after {timeout} s")
         return self._outcome()
 
@@ -91,7 +95,7 @@ class Task(Generic[R]):
 
         def told() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
+                loop.call_soon_threadsafe(settle, future)
 
         if not self._done:
             self._when_done.append(told)
@@ -148,7 +152,7 @@ class _Worker:
         if not self._reading.acquire(timeout=-1 if timeout is None else timeout):
             return
         try:
-            if wanted is not None and wanted._done:  # noqa: SLF001 - another thread has read it
+            if wanted is not None and wanted.is_over():  # another thread has read it
                 return
             waiting = select.poll()
             waiting.register(self._sock, select.POLLIN)

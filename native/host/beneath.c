@@ -7,6 +7,8 @@
 
 #include "host.h"
 
+#define TRIES 1000 /* something is renamed meanwhile: the host cannot tell, and says EAGAIN */
+
 int exo_host_open_beneath(int directory, const char *path, int flags, uint32_t mode)
 {
     struct open_how how = {
@@ -14,9 +16,8 @@ int exo_host_open_beneath(int directory, const char *path, int flags, uint32_t m
         .mode = flags & O_CREAT ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
-    long fd;
-    do /* EAGAIN: something was renamed meanwhile */
+    long fd = -1;
+    for (int i = 0; i < TRIES && fd < 0 && (i == 0 || errno == EAGAIN); i++)
         fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
-    while (fd < 0 && errno == EAGAIN);
     return fd < 0 ? -errno : (int)fd;
 }

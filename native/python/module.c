@@ -51,8 +51,7 @@ static bool make_nothing(void)
 }
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, .m_name = "exo_um.bindings._port", .m_size = -1,
-    .m_methods = functions,
+    PyModuleDef_HEAD_INIT, .m_name = "exo_um.bindings._port", .m_size = -1, .m_methods = functions,
     .m_doc = "Channels' ends, blocks and watchers; see exo_um.std."};
 
 static bool add_errors(PyObject *to)
@@ -74,9 +73,8 @@ PyMODINIT_FUNC PyInit__port(void)
 {
     PyObject *made = PyModule_Create(&module);
     if (made == NULL || pthread_atfork(NULL, NULL, count_fork) != 0 || !add_errors(made) ||
-        !make_nothing() ||
-        PyModule_AddType(made, &Port_Type) < 0 || PyModule_AddType(made, &Block_Type) < 0 ||
-        PyModule_AddType(made, &Watcher_Type) < 0) {
+        !make_nothing() || PyModule_AddType(made, &Port_Type) < 0 ||
+        PyModule_AddType(made, &Block_Type) < 0 || PyModule_AddType(made, &Watcher_Type) < 0) {
         Py_XDECREF(made);
         return NULL;
     }
