@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("name", help="of the trace")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     parser.add_argument("--guests", action="store_true", help="record exo-um's guests only")
-    parser.add_argument("--limit", type=int, default=5000, metavar="N", help="bursts to be kept")
+    parser.add_argument("--limit", type=int, default=6000, metavar="N", help="bursts to be kept")
     options = parser.parse_args()
     recorder = record(options.command, guests_only=options.guests)
     bursts = 0

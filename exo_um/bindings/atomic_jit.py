@@ -139,6 +139,14 @@ def _rdtscp(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
+def _ordered_cycles(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text = "lfence; rdtsc; lfence; shlq $$32, %rdx; orq %rdx, %rax"
+        return _call_asm(builder, _WORD, text, "={rax},~{rdx},~{memory},~{flags}", [])
+
+    return types.int64(), codegen
+
+
 def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words = _words(context, builder, signature, args)
@@ -197,6 +205,7 @@ else:
     full_fence = intrinsic(_fence)
     spin_pause = intrinsic(_pause)
     rdtscp = intrinsic(_rdtscp)
+    ordered_cycles = intrinsic(_ordered_cycles)  # nothing is moved past it: for short times
     host_call = intrinsic(_host_call)
     call_native = intrinsic(_call_native)
     copy = intrinsic(_copy)

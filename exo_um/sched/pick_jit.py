@@ -171,14 +171,8 @@ def _start(sched: int, number: int, index: int, kind: int) -> int:
 
 
 @jit
-def _pick_slowly(sched: int, number: int, helper: int) -> int:
+def _pick_slowly(sched: int, number: int) -> int:
     cpu = cpu_at(sched, number)
-    if (
-        load_relaxed_u32(cpu + INBOX)
-        | load_relaxed_u32(cpu + BACKLOG)
-        | load_relaxed_u32(cpu + REPAIR)
-    ):
-        receive(sched, number, helper)
     index = _choose(sched, number)
     if index != 0:
         store_relaxed_u32(cpu + QUEUED, load_relaxed_u32(cpu + QUEUED) - 1)
@@ -186,17 +180,25 @@ def _pick_slowly(sched: int, number: int, helper: int) -> int:
         index = _steal(sched, number)
     if index == 0:
         return 0
-    _start(sched, number, index, class_of_next(entity_at(sched, index)))
-    if load_relaxed_u32(cpu + COLD_LIST) != 0 and load_relaxed_u64(sched + IDLE) != 0:
+    return _start(sched, number, index, class_of_next(entity_at(sched, index)))
+
+
+@jit
+def _receive(sched: int, number: int, helper: int) -> None:
+    cpu = cpu_at(sched, number)
+    receive(sched, number, helper)
+    if (
+        load_relaxed_u32(cpu + COLD_LIST) != 0
+        and load_relaxed_u64(sched + IDLE) != 0
+        and can_lose(cpu)
+    ):
         offer(sched, number, _EVERYWHERE)
-    return index
 
 
 @jit
 def pick(sched: int, number: int, helper: int) -> int:
     """Return the entity that is to run now, 0 if nobody is."""
     cpu = cpu_at(sched, number)
-    index = load_relaxed_u32(cpu + LISTS)
     picks = load_relaxed_u64(cpu + PICKS) + 1
     store_relaxed_u64(cpu + PICKS, picks)
     rare = (
@@ -204,8 +206,11 @@ def pick(sched: int, number: int, helper: int) -> int:
         | load_relaxed_u32(cpu + BACKLOG)
         | load_relaxed_u32(cpu + REPAIR)
     )
-    if rare != 0 or picks >= load_relaxed_u64(cpu + DUE) or not is_entity(sched, index):
-        return _pick_slowly(sched, number, helper)
+    if rare != 0:
+        _receive(sched, number, helper)
+    index = load_relaxed_u32(cpu + LISTS)
+    if picks >= load_relaxed_u64(cpu + DUE) or not is_entity(sched, index):
+        return _pick_slowly(sched, number)
     store_relaxed_u32(cpu + LISTS, load_relaxed_u32(entity_at(sched, index) + NEXT))
     store_relaxed_u32(cpu + QUEUED, load_relaxed_u32(cpu + QUEUED) - 1)
     return _start(sched, number, index, HOT)

@@ -73,27 +73,33 @@ static uint32_t start(struct exo_sched *sched, uint32_t number, uint32_t index, 
 static __attribute__((noinline)) uint32_t pick_slowly(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
-    if (load_relaxed(&cpu->inbox) | cpu->backlog | load_relaxed(&cpu->repair))
-        sched_receive(sched, number);
     uint32_t index = choose(sched, number);
     if (index != 0)
         store_relaxed(&cpu->queued, cpu->queued - 1);
     else if ((index = sched_steal(sched, number)) == 0)
         return 0;
-    start(sched, number, index, sched_class(sched_entity(sched, index)));
-    if (load_relaxed(&cpu->cold.head) != 0 && load_relaxed(&sched->idle) != 0)
-        sched_offer(sched, number, ~0UL); /* it waits while this one runs */
-    return index;
+    return start(sched, number, index, sched_class(sched_entity(sched, index)));
+}
+
+/* Others have enqueued here. What is cold waits while who is picked now runs. */
+static __attribute__((noinline)) void receive(struct exo_sched *sched, uint32_t number)
+{
+    struct exo_sched_cpu *cpu = sched_cpu(sched, number);
+    sched_receive(sched, number);
+    if (load_relaxed(&cpu->cold.head) != 0 && load_relaxed(&sched->idle) != 0 &&
+        sched_can_lose(cpu))
+        sched_offer(sched, number, ~0UL);
 }
 
 uint32_t exo_sched_pick(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
     struct exo_sched_list *hot = &cpu->list[EXO_SCHED_HOT];
-    uint32_t index = hot->head;
     uint64_t picks = ++cpu->picks;
-    if (unlikely(load_relaxed(&cpu->inbox) | cpu->backlog | load_relaxed(&cpu->repair)) ||
-        unlikely(picks >= cpu->due) || unlikely(!sched_is_entity(sched, index)))
+    if (unlikely(load_relaxed(&cpu->inbox) | cpu->backlog | load_relaxed(&cpu->repair)))
+        receive(sched, number);
+    uint32_t index = hot->head;
+    if (unlikely(picks >= cpu->due) || unlikely(!sched_is_entity(sched, index)))
         return pick_slowly(sched, number);
     store_relaxed(&hot->head, load_relaxed(&sched_entity(sched, index)->next));
     store_relaxed(&cpu->queued, cpu->queued - 1);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include <exo/ring.h>
+#include <exo/switch.h>
 
 struct exo_workers;
 struct exo_fiber;
@@ -91,5 +92,12 @@ int exo_fiber_push(struct exo_ring *ring, uint32_t owner, uint32_t type, const v
                    uint32_t size, uint64_t timeout_ns);
 int exo_fiber_pop(struct exo_ring *ring, uint32_t owner, struct exo_message *message,
                   uint64_t timeout_ns);
+
+/* context.c: a context on a stack of its own with a guard page, for those who switch themselves, as
+ * exo_context_init() makes it. stack_size: bytes, whole pages. -EINVAL, -ENOMEM. */
+int exo_context_create(struct exo_context **context, uint64_t stack_size, void (*entry)(void *),
+                       void *argument);
+/* Not while it runs. */
+void exo_context_destroy(struct exo_context *context);
 
 #endif
