@@ -131,6 +131,15 @@ class ChannelMemory:
         self._pid = os.getpid()
         _joined.add(self)
 
+    def ticket(self) -> int:
+        """Say that another process is going to join; 0, if too many are."""
+        return int(lib.exo_port_ticket(self._port))
+
+    def end_ticket(self, ticket: int) -> None:
+        """Say that it has joined, or never will; may be done twice."""
+        if self._number:
+            lib.exo_port_ticket_end(self._port, ticket)
+
     def bury(self) -> int:
         """Bring back what dead processes had; how many of them there were."""
         return int(lib.exo_port_bury(self._port))

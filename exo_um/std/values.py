@@ -15,6 +15,10 @@ from exo_um.std.channel import Channel, ChannelMaker
 from exo_um.std.codec import is_array
 from exo_um.std.file import Directory, File, Rights
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from exo_um.bindings.channel import ChannelMemory
+
 MAIN = "__main__"
 MAIN_HERE = "__exo_main__"  # what the parent's main program is called in a worker
 _COUNT = struct.Struct("<I")
@@ -72,9 +76,13 @@ def kind_named(name: str, main: dict[str, Any] | None) -> Any:
 
 
 class Writer:
-    """Turns values into bytes and descriptors; the descriptors stay their objects'."""
+    """Turns values into bytes and descriptors; the descriptors stay their objects'.
+
+    tickets: of the channels, which hold their places until the other process has joined.
+    """
 
     def __init__(self) -> None:
+        self.tickets: list[tuple[ChannelMemory, int]] = []
         self.data = bytearray()
         self.fds: list[int] = []
 
@@ -113,7 +121,9 @@ class Writer:
 
     def _add_object(self, value: Any) -> None:
         if isinstance(value, Channel):
-            self._fd(b"C", value.fileno(), kind_name(value.kind))
+            ticket = value.memory.ticket()
+            self.tickets.append((value.memory, ticket))
+            self._fd(b"C", value.fileno(), kind_name(value.kind), ticket)
         elif isinstance(value, Directory | File):
             self._fd(b"R", value.fileno(), isinstance(value, File), int(value.rights))
         elif is_array(type(value)):
@@ -131,6 +141,13 @@ class Writer:
             raise TypeError(
                 f"{type(value).__name__} cannot be given to a worker or returned by one"
             )
+
+
+def end_tickets(tickets: list[tuple[ChannelMemory, int]]) -> None:
+    """End what has not been ended by joining."""
+    for memory, ticket in tickets:
+        memory.end_ticket(ticket)
+    tickets.clear()
 
 
 class Reader:
@@ -177,7 +194,9 @@ class Reader:
         if tag == b"d":
             return dict(zip(items[::2], items[1::2], strict=True))
         if tag == b"C":
-            return ChannelMaker(kind_named(items[0], self._main)).join(next(self._fds))
+            joined = ChannelMaker(kind_named(items[0], self._main)).join(next(self._fds))
+            joined.memory.end_ticket(items[1])
+            return joined
         if tag == b"R":
             kind = File if items[0] else Directory
             return kind(next(self._fds), Rights(items[1]))

@@ -7,6 +7,7 @@ on. It ends with the socket to its parent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import runpy
@@ -56,6 +57,7 @@ class Worker:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.remove_reader(self._sock)
             self._loop.run_until_complete(self._end_all())
 
     async def _end_all(self) -> None:
@@ -135,11 +137,8 @@ class Worker:
         except (TypeError, ValueError) as unfit:
             writer = Writer()
             writer.add([number, False, errors.describe(unfit)])
-        try:
-            with self._lock:
-                wire.send(self._sock, writer.data, writer.fds)
-        except OSError:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock, contextlib.suppress(OSError):  # the parent is gone: the loop sees it, too
+            wire.send(self._sock, writer.data, writer.fds)
 
 
 def main() -> None:

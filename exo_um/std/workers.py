@@ -15,12 +15,14 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from exo_um.std import errors, wire
 from exo_um.std.errors import WorkerDiedError
 from exo_um.std.native import settle
-from exo_um.std.values import MAIN, Reader, Writer
+from exo_um.std.values import MAIN, Reader, Writer, end_tickets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from typing import Self
+
+    from exo_um.bindings.channel import ChannelMemory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +39,7 @@ class Task(Generic[R]):
         self._error: BaseException | None = None
         self._done = False
         self._when_done: list[Callable[[], object]] = []
+        self.tickets: list[tuple[ChannelMemory, int]] = []
 
     @property
     def done(self) -> bool:
@@ -80,6 +83,7 @@ class Task(Generic[R]):
     def end(self, result: Any, error: BaseException | None) -> None:
         """Note what it came to; for the worker's messages."""
         self._result, self._error, self._done = result, error, True
+        end_tickets(self.tickets)
         for call in self._when_done:
             call()
         self._when_done.clear()
@@ -140,11 +144,17 @@ class _Worker:
     def start(self, function: Any, arguments: tuple[Any, ...], names: dict[str, Any]) -> Task[Any]:
         """Have it run a function. Errors: TypeError, the function or an argument cannot travel."""
         writer = Writer()
-        writer.add((function, arguments, names))
+        try:
+            writer.add((function, arguments, names))
+        except BaseException:
+            end_tickets(writer.tickets)
+            raise
         with self._sending:
             self._number += 1
-            task = self.tasks[self._number] = Task(self._number, self)
-        self.send(START + self._number.to_bytes(8, "little") + writer.data, writer.fds)
+            number = self._number
+            task = self.tasks[number] = Task(number, self)
+        task.tickets = writer.tickets
+        self.send(START + number.to_bytes(8, "little") + writer.data, writer.fds)
         return task
 
     def pump(self, timeout: float | None, wanted: Task[Any] | None = None) -> None:

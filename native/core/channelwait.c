@@ -122,12 +122,45 @@ uint32_t exo_port_others(const struct exo_port *port, uint32_t role)
     return count;
 }
 
+uint64_t exo_port_ticket(struct exo_port *port)
+{
+    struct exo_channel *channel = port->channel;
+    uint32_t count = fetch_add(&channel->ticket_count, 1) + 1;
+    uint64_t ticket = (uint64_t)port->owner << 32 | count;
+    for (int i = 0; i < EXO_CHANNEL_TICKETS; i++) {
+        uint64_t seen = load_acquire(&channel->tickets[i]);
+        bool alive = exo_roster_is_alive(port->roster, (uint32_t)(seen >> 32));
+        if (!alive && compare_exchange(&channel->tickets[i], &seen, ticket))
+            return ticket;
+    }
+    return 0;
+}
+
+void exo_port_ticket_end(struct exo_port *port, uint64_t ticket)
+{
+    for (int i = 0; i < EXO_CHANNEL_TICKETS && ticket != 0; i++) {
+        uint64_t seen = ticket;
+        if (compare_exchange(&port->channel->tickets[i], &seen, 0))
+            exo_port_stir(port);
+    }
+}
+
+static bool is_somebody_coming(const struct exo_port *port)
+{
+    for (int i = 0; i < EXO_CHANNEL_TICKETS; i++) {
+        uint32_t giver = (uint32_t)(load_acquire(&port->channel->tickets[i]) >> 32);
+        if (exo_roster_is_alive(port->roster, giver))
+            return true;
+    }
+    return false;
+}
+
 /* What the wait for `what` comes to, if nobody is left who could end it: 0, somebody may. */
 static int is_left_alone(struct exo_port *port, uint32_t what)
 {
     uint32_t role = what == EXO_CHANNEL_DATA ? EXO_CHANNEL_SENDS : EXO_CHANNEL_RECEIVES;
     int side = what == EXO_CHANNEL_DATA ? 0 : 1;
-    if ((port->roles & role) || exo_port_others(port, role) > 0)
+    if ((port->roles & role) || is_somebody_coming(port) || exo_port_others(port, role) > 0)
         return 0;
     if (load_acquire(&port->channel->died[side]) != 0)
         return -EOWNERDEAD;

@@ -13,6 +13,7 @@
 #define EXO_CHANNEL_MAGIC 0x314e41484358455f /* "_EXCHAN1" */
 #define EXO_CHANNEL_ENDS 64                  /* owners' numbers, 0 is nobody's */
 #define EXO_CHANNEL_POOLS 4
+#define EXO_CHANNEL_TICKETS 16
 #define EXO_CHANNEL_TYPE 1024 /* bytes of the description of what it carries, with NUL */
 #define EXO_CHANNEL_EXTRA 32  /* bytes beside a block in its message, the sender's */
 
@@ -33,12 +34,13 @@ struct exo_channel {
     uint64_t roster_at; /* who takes part */
     uint64_t pools_at[EXO_CHANNEL_POOLS];
     uint32_t pool_count;
-    uint32_t reserved;
+    uint32_t ticket_count; /* given so far */
     uint64_t reserved_0[7];
 
     struct exo_ring_bell freed;      /* rung when a block is freed */
     uint32_t left[2], died[2];       /* senders, receivers that have left, that were found dead */
     uint64_t ends[EXO_CHANNEL_ENDS]; /* by number: generation (32), flags; 0 nobody */
+    uint64_t tickets[EXO_CHANNEL_TICKETS]; /* giver's number (32), a count: somebody is to join */
     uint16_t cpus[EXO_CHANNEL_ENDS]; /* by number: 1 + where it last waited, a hint; 0 nowhere */
     char type[EXO_CHANNEL_TYPE];
     uint64_t reserved_1[5];
@@ -116,6 +118,10 @@ void exo_port_join(struct exo_port *port, uint32_t owner);
 void exo_port_leave(struct exo_port *port);
 /* What this process does from now on. */
 void exo_port_role(struct exo_port *port, uint32_t role);
+/* For who hands the channel on: until the ticket ends, or this process, nobody is told that it is
+ * left alone. Who joins ends it; whoever gave it may do so too. 0: there are too many. */
+uint64_t exo_port_ticket(struct exo_port *port);
+void exo_port_ticket_end(struct exo_port *port, uint64_t ticket);
 /* How many other processes may still do `role`. */
 uint32_t exo_port_others(const struct exo_port *port, uint32_t role);
 /* Whether a try is worth it after a while; holds whatever the caller holds. */
