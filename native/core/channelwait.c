@@ -297,12 +297,10 @@ static bool is_worth_spinning(struct exo_port *port)
     return !others; /* other threads of this process, or nobody yet */
 }
 
-bool exo_port_spin(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait)
+static bool spin(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait)
 {
     uint32_t limit = load_relaxed(&port->spin_cycles);
     uint64_t began = __builtin_ia32_rdtsc();
-    if (!is_worth_spinning(port))
-        return false;
     do {
         if (is_ready(port, what, wait)) {
             if (limit < SPIN_MAX)
@@ -316,14 +314,22 @@ bool exo_port_spin(struct exo_port *port, uint32_t what, const struct exo_port_w
     return false;
 }
 
+bool exo_port_spin(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait)
+{
+    if (is_worth_spinning(port) && spin(port, what, wait))
+        return true;
+    for (uint32_t i = 0; i < wait->yields; i++) {
+        exo_host_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
+        if (is_ready(port, what, wait))
+            return true;
+    }
+    return false;
+}
+
 int exo_port_wait(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait)
 {
-    int error = 0;
-    for (uint32_t i = 0; i < wait->yields && !is_ready(port, what, wait); i++)
-        exo_host_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
-    if (is_ready(port, what, wait))
-        return 0;
     uint64_t began = __builtin_ia32_rdtsc();
+    int error = 0;
     while (error == 0 && !is_ready(port, what, wait))
         error = sleep_once(port, what, wait);
     if (error == 0 && __builtin_ia32_rdtsc() - began < SHORT)

@@ -124,9 +124,9 @@ uint64_t exo_port_ticket(struct exo_port *port);
 void exo_port_ticket_end(struct exo_port *port, uint64_t ticket);
 /* How many other processes may still do `role`. */
 uint32_t exo_port_others(const struct exo_port *port, uint32_t role);
-/* Whether a try is worth it after a while; holds whatever the caller holds. */
+/* Spins, if somebody may be at work on another CPU, then yields: whether a try is worth it. */
 bool exo_port_spin(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait);
-/* Yields, then sleeps until a try is worth it: 0. -ETIMEDOUT, -EINTR; -ECANCELED: the control word; -EPIPE: nobody is
+/* Sleeps until a try is worth it: 0. -ETIMEDOUT, -EINTR; -ECANCELED: the control word; -EPIPE: nobody is
  * left at the other end; -EOWNERDEAD: that too, and one of them was killed. */
 int exo_port_wait(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait);
 /* What dead processes had comes back. Whoever waits does this too. How many had died. */
