@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 
 from exo_um.bindings import check, ffi, lib
-from exo_um.bindings.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from exo_um.bindings.shared import Shared
 
 _forks = 0
 

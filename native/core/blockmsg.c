@@ -37,11 +37,15 @@ int exo_ring_send_block(struct exo_ring *ring, uint32_t owner, uint32_t type, st
     return 0;
 }
 
-/* The block that a slot's payload names; NULL if it makes no sense. */
+/* The block that a slot's payload names; NULL if it makes no sense, or is another's by now. */
 static struct exo_block *find_block(struct exo_ring *ring, const struct exo_ring_slot *slot,
-                                    struct exo_block_ref *ref, struct exo_pool **pool)
+                                    uint64_t position, struct exo_block_ref *ref,
+                                    struct exo_pool **pool)
 {
     memcpy(ref, slot->payload, sizeof(*ref));
+    order_loads(); /* loads are in order on x86: what was read stood there at the position */
+    if (ring_ahead(load_acquire(&slot->header), position) != 0)
+        return NULL;
     *pool = (struct exo_pool *)((char *)ring + ref->pool_away);
     bool good = load_relaxed(&(*pool)->magic) == EXO_POOL_MAGIC && ref->index < (*pool)->count &&
                 ref->size <= (*pool)->block_size;
@@ -63,7 +67,7 @@ int exo_block_receive(struct exo_ring *ring, const struct exo_ring_slot *slot, u
                       uint32_t owner, struct exo_pool **pool, uint32_t *index, uint64_t *size)
 {
     struct exo_block_ref ref;
-    struct exo_block *block = find_block(ring, slot, &ref, pool);
+    struct exo_block *block = find_block(ring, slot, position, &ref, pool);
     uint64_t word = block == NULL ? 0 : sent_to(ring, *pool, block, position);
     if (word == 0 || !compare_exchange(&block->word, &word, block_word(EXO_BLOCK_HELD, owner, 0)))
         return -EBADF;
@@ -76,7 +80,7 @@ void exo_block_drop(struct exo_ring *ring, const struct exo_ring_slot *slot, uin
 {
     struct exo_block_ref ref;
     struct exo_pool *pool;
-    struct exo_block *block = find_block(ring, slot, &ref, &pool);
+    struct exo_block *block = find_block(ring, slot, position, &ref, &pool);
     uint64_t word = block == NULL ? 0 : sent_to(ring, pool, block, position);
     if (word != 0)
         exo_block_leave(block, word);

@@ -4,11 +4,13 @@
  */
 #include <asm-generic/errno-base.h>
 
+#include <exo/ringset.h>
+
 #include "atomic.h"
 #include "items.h"
 #include "ring.h"
 
-enum kind { NOTHING, RING, POOL };
+enum kind { NOTHING, RING, SET, POOL };
 
 static bool is_mapped(const struct exo_mapped *mapped, uint64_t at, uint64_t size)
 {
@@ -26,6 +28,20 @@ static bool is_ring(const struct exo_mapped *mapped, uint64_t at)
     return order <= EXO_RING_ORDER_MAX && is_mapped(mapped, at, exo_ring_size(order));
 }
 
+static bool is_set(const struct exo_mapped *mapped, uint64_t at)
+{
+    const struct exo_ringset *set = (const struct exo_ringset *)(uintptr_t)at;
+    if ((at & 63) || !is_mapped(mapped, at, sizeof(*set)) ||
+        load_acquire(&set->magic) != EXO_RINGSET_MAGIC)
+        return false;
+    uint64_t count = set->count, stride = set->stride;
+    bool good = count > 0 && count <= EXO_RINGSET_MAX && (stride & 63) == 0 &&
+                stride <= mapped->size && is_mapped(mapped, at + sizeof(*set), count * stride);
+    for (uint64_t i = 0; i < count && good; i++)
+        good = is_ring(mapped, at + sizeof(*set) + i * stride);
+    return good;
+}
+
 static bool is_pool(const struct exo_mapped *mapped, uint64_t at)
 {
     const struct exo_pool *pool = (const struct exo_pool *)(uintptr_t)at;
@@ -39,7 +55,39 @@ static bool is_pool(const struct exo_mapped *mapped, uint64_t at)
 
 static enum kind kind_of(const struct exo_mapped *mapped, uint64_t at)
 {
-    return is_ring(mapped, at) ? RING : is_pool(mapped, at) ? POOL : NOTHING;
+    return is_ring(mapped, at)   ? RING
+           : is_set(mapped, at)  ? SET
+           : is_pool(mapped, at) ? POOL
+                                 : NOTHING;
+}
+
+/* Its, as seen from where it keeps them. */
+static void set_owners(struct exo_owners *its, const struct exo_owners *owners)
+{
+    *its = *owners;
+    its->away = owners->away + ((const char *)owners - (const char *)its);
+}
+
+static void set_all_owners(enum kind kind, void *item, const struct exo_owners *owners)
+{
+    struct exo_ringset *set = item;
+    if (kind == RING)
+        set_owners(&((struct exo_ring *)item)->owners, owners);
+    else if (kind == POOL)
+        set_owners(&((struct exo_pool *)item)->owners, owners);
+    for (uint32_t i = 0; kind == SET && i < set->count; i++)
+        set_owners(&exo_ringset_ring(set, i)->owners, owners);
+}
+
+static uint32_t repair(enum kind kind, void *item, uint32_t gone)
+{
+    struct exo_ringset *set = item;
+    uint32_t count = kind == RING   ? exo_ring_repair_of(item, gone)
+                     : kind == POOL ? exo_pool_repair_of(item, gone)
+                                    : 0;
+    for (uint32_t i = 0; kind == SET && i < set->count; i++)
+        count += exo_ring_repair_of(exo_ringset_ring(set, i), gone);
+    return count;
 }
 
 int exo_items_add(struct exo_items *items, const struct exo_mapped *mapped, void *item,
@@ -48,10 +96,7 @@ int exo_items_add(struct exo_items *items, const struct exo_mapped *mapped, void
     enum kind kind = kind_of(mapped, (uint64_t)(uintptr_t)item);
     if (kind == NOTHING)
         return -EBADF;
-    struct exo_owners *its =
-        kind == RING ? &((struct exo_ring *)item)->owners : &((struct exo_pool *)item)->owners;
-    *its = *owners;
-    its->away = owners->away + ((const char *)owners - (const char *)its);
+    set_all_owners(kind, item, owners);
     exo_items_remove(items, item);
     for (int i = 0; i < EXO_ITEM_COUNT; i++) {
         int64_t none = 0;
@@ -69,23 +114,16 @@ void exo_items_remove(struct exo_items *items, const void *item)
     }
 }
 
+/* Blocks after all rings: one that was sent is lost or not by what stands in its slot. */
 uint32_t exo_items_repair(struct exo_items *items, const struct exo_mapped *mapped, uint32_t gone)
 {
     uint32_t count = 0;
-    for (int i = 0; i < EXO_ITEM_COUNT; i++) {
-        int64_t away = load_acquire(&items->away[i]);
+    for (int i = 0; i < 2 * EXO_ITEM_COUNT; i++) {
+        int64_t away = load_acquire(&items->away[i % EXO_ITEM_COUNT]);
         uint64_t at = (uint64_t)(uintptr_t)items + (uint64_t)away;
         enum kind kind = away == 0 ? NOTHING : kind_of(mapped, at);
-        if (kind == RING)
-            count += exo_ring_repair_of((struct exo_ring *)(uintptr_t)at, gone);
-    }
-    /* Blocks after all rings: one that was sent is lost or not by what stands in its slot. */
-    for (int i = 0; i < EXO_ITEM_COUNT; i++) {
-        int64_t away = load_acquire(&items->away[i]);
-        uint64_t at = (uint64_t)(uintptr_t)items + (uint64_t)away;
-        enum kind kind = away == 0 ? NOTHING : kind_of(mapped, at);
-        if (kind == POOL)
-            count += exo_pool_repair_of((struct exo_pool *)(uintptr_t)at, gone);
+        if ((kind == POOL) == (i >= EXO_ITEM_COUNT))
+            count += repair(kind, (void *)(uintptr_t)at, gone);
     }
     return count;
 }
@@ -114,6 +152,5 @@ void exo_kr_unregister(struct exo_kr *kr, const void *item)
 void exo_kr_repair(struct exo_kr *kr, uint32_t slot)
 {
     struct exo_mapped mapped = region_of(kr);
-    if (load_acquire(&kr->has_items))
-        exo_items_repair(&kr->items, &mapped, slot);
+    exo_items_repair(&kr->items, &mapped, slot);
 }

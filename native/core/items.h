@@ -4,7 +4,7 @@
 
 #include <exo/roster.h>
 
-/* -EBADF: neither ring nor pool, or not within what is mapped; -ENOSPC. first: number 0's word. */
+/* -EBADF: neither ring, set of rings nor pool, or not within what is mapped; -ENOSPC. first: number 0's word. */
 int exo_items_add(struct exo_items *items, const struct exo_mapped *mapped, void *item,
                   const struct exo_owners *owners);
 void exo_items_remove(struct exo_items *items, const void *item);

@@ -5,12 +5,12 @@
  * The word's states are a lock's: 0 never taken, a host tid alive, FUTEX_OWNER_DIED dead.
  */
 #include <asm-generic/errno-base.h>
-#include <asm/unistd.h>
 #include <linux/futex.h>
 
 #include "atomic.h"
 #include "items.h"
 #include "mem.h"
+#include "ring.h"
 
 _Static_assert(sizeof(struct exo_roster) == 576 && sizeof(struct exo_lock) == 16, "layout");
 _Static_assert(offsetof(struct exo_lock, generation) == offsetof(struct exo_lock, word) + 4 &&
@@ -91,11 +91,6 @@ uint32_t exo_roster_repair(struct exo_roster *roster, const struct exo_mapped *m
     return exo_items_repair(&roster->items, mapped, 0);
 }
 
-static void wake_all(struct exo_lock *member)
-{
-    exo_host_call(__NR_futex, (long)&member->word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-}
-
 /* The host looks at op_pending, too, so it marks a number whose taker is killed half way. */
 static bool take(struct exo_lock *member, uint64_t seen, struct exo_self *self)
 {
@@ -110,7 +105,7 @@ static bool take(struct exo_lock *member, uint64_t seen, struct exo_self *self)
     }
     store_release(&self->robust.op_pending, 0);
     if (done && (seen & FUTEX_WAITERS))
-        wake_all(member);
+        exo_word_wake(&member->word);
     return done;
 }
 
@@ -141,6 +136,6 @@ void exo_roster_give(struct exo_roster *roster, const struct exo_mapped *mapped,
     struct exo_lock *member = exo_roster_member(roster, number);
     uint32_t word = exchange(&member->word, FUTEX_OWNER_DIED);
     if (word & FUTEX_WAITERS)
-        wake_all(member);
+        exo_word_wake(&member->word);
     exo_roster_repair(roster, mapped);
 }

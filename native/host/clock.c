@@ -70,8 +70,3 @@ void exo_futex_wait(const uint32_t *word, uint32_t seen, uint64_t timeout_ns)
     syscall(SYS_futex, word, FUTEX_WAIT, seen, timeout_ns == EXO_FOREVER ? NULL : &timeout, NULL,
             0);
 }
-
-void exo_futex_wake(const uint32_t *word)
-{
-    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-}

@@ -10,6 +10,7 @@
 #include <exo/sched.h>
 #include <exo/switch.h>
 
+#include "core/ring.h" /* exo_word_wake() */
 #include "core/stackswitch.h"
 #include "stack.h"
 
@@ -123,7 +124,6 @@ uint64_t exo_cycles_of_ns(uint64_t ns);
 uint64_t exo_deadline(uint64_t timeout_ns);
 uint64_t exo_ns_until(uint64_t deadline); /* 0: it is over */
 void exo_futex_wait(const uint32_t *word, uint32_t seen, uint64_t timeout_ns);
-void exo_futex_wake(const uint32_t *word);
 
 /* fiberwait.c: parks until woken; -ETIMEDOUT. */
 int exo_fiber_park_until(uint64_t deadline);

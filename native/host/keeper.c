@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -105,8 +104,8 @@ static void unlink_locked(uint32_t i)
     uint64_t *newer = i + 1 < count ? &members[i + 1]->node : &keeper.robust.list;
     uint64_t older = i > 0 ? node_of(i - 1) : (uint64_t)(uintptr_t)&keeper.robust.list;
     __atomic_store_n(newer, older, __ATOMIC_RELEASE);
-    memmove(&members[i], &members[i + 1], (count - i - 1) * sizeof(members[0]));
-    count--;
+    for (count--; i < count; i++)
+        members[i] = members[i + 1];
 }
 
 int exo_host_leave(struct exo_roster *roster, const struct exo_mapped *mapped, uint32_t number)

@@ -31,6 +31,13 @@ struct shared {
 
 static struct exo_mapped mapped;
 
+/* Forked children start a thread of their own, the keeper. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
 static void shared_init(struct shared *shared, uint32_t kind)
 {
     mapped = (struct exo_mapped){shared, sizeof(*shared)};

@@ -421,8 +421,8 @@ struct exo_kr {
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
-    uint32_t has_items;          /* A: there is something in items */
-    uint64_t entry;              /* A: address of exo_entry, the same in every guest */
+    uint32_t has_items;       /* A: there is something in items */
+    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */

@@ -30,12 +30,12 @@ struct exo_mapped {
     uint64_t size; /* bytes */
 };
 
-/* roster.c. Errors: -EINVAL count, -EBADF neither ring nor pool, or not within what is mapped. */
+/* roster.c. Errors: -EINVAL count, -EBADF neither ring, set of rings nor pool, or not within what is mapped. */
 uint64_t exo_roster_size(uint32_t count); /* bytes */
 int exo_roster_init(struct exo_roster *roster, uint32_t count);
 /* -EBADF: it is none, or larger than what is mapped. */
 int exo_roster_check(const struct exo_roster *roster, const struct exo_mapped *mapped);
-/* A ring or pool whose owners are this roster's from now on. -ENOSPC: EXO_ITEM_COUNT are there. */
+/* A ring, set of rings or pool whose owners are this roster's from now on. -ENOSPC: EXO_ITEM_COUNT are there. */
 int exo_roster_register(struct exo_roster *roster, const struct exo_mapped *mapped, void *item);
 /* To be done before the memory of a ring or pool is used for something else. */
 void exo_roster_unregister(struct exo_roster *roster, const void *item);
