@@ -59,6 +59,13 @@ struct exo_lock {
     uint32_t generation; /* times it was taken over from a dead owner */
 };
 
+/* Rings and pools in which an owner's number can stand: they are repaired before it is given to
+ * another (core/roster.c). */
+#define EXO_ITEM_COUNT 64
+struct exo_items {
+    int64_t away[EXO_ITEM_COUNT]; /* bytes from this struct; 0 nothing. A, atomic */
+};
+
 enum exo_task_state {
     EXO_TASK_FREE = 0,
     EXO_TASK_EMBRYO = 1, /* reserved by the parent, not running yet */
@@ -414,8 +421,8 @@ struct exo_kr {
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
-    uint32_t reserved2;
-    uint64_t entry;              /* A: address of exo_entry, the same in every guest */
+    uint32_t has_items;       /* A: there is something in items */
+    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */
@@ -441,6 +448,7 @@ struct exo_kr {
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
     struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
     struct exo_trace traces[EXO_TASK_COUNT];
+    struct exo_items items; /* in which task slots are the numbers */
 };
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */
