@@ -17,7 +17,8 @@ Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
 SAMPLES, PAIRS = 1000, 1000
 
 
-@njit(nogil=True)  # not cached: the cache does not see that what it calls has changed
+# Not cached: the cache does not see that what is called has changed.
+@njit(nogil=True)  # type: ignore[untyped-decorator]
 def pairs(user: int, size: int, alloc_call: int, free_call: int, samples: Samples) -> int:
     """Allocate and free again and again; cycles per pair into samples, how often it failed."""
     failed = 0
