@@ -7,6 +7,8 @@
 
 #define DIRTY_SHARE 16
 #define DIRTY_MOST ((64UL << 20) / PAGE_SIZE)
+#define DIRTY_BURST ((32UL << 20) / PAGE_SIZE) /* beyond what may stay: goes at once */
+#define PURGE_CYCLES (1UL << 27)               /* else so long after the last time */
 #define HOST_DONTNEED 4
 #define HOST_REMOVE 9
 
@@ -85,6 +87,31 @@ static uint64_t dirty_limit(struct exo_heap *heap, uint64_t freed)
     return used > heap->dirty_limit ? used : heap->dirty_limit;
 }
 
+#if defined(__x86_64__)
+static uint64_t cycles(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+#else
+static uint64_t cycles(void)
+{
+    uint64_t now[2] = {0, 0};
+    exo_host_call(__NR_clock_gettime, 1, (long)now, 0, 0, 0, 0);
+    return now[0] * 1000000000 + now[1];
+}
+#endif
+
+/* Each run that goes back interrupts the CPUs of all threads: seldom, but for a lot. */
+static void purge_at_times(struct exo_heap_user *user, uint64_t limit)
+{
+    struct exo_heap *heap = heap_of(user);
+    uint64_t now = cycles();
+    if (heap->dirty_pages <= limit + DIRTY_BURST && now - heap->purged_at < PURGE_CYCLES)
+        return;
+    exo_run_purge_locked(user, limit / 2);
+    heap->purged_at = now;
+}
+
 void exo_run_free_locked(struct exo_heap_user *user, uint64_t page)
 {
     struct exo_heap *heap = heap_of(user);
@@ -95,7 +122,7 @@ void exo_run_free_locked(struct exo_heap_user *user, uint64_t page)
     store_release(&page_at(user, page)->run, run_of(EXO_RUN_DIRTY | EXO_RUN_LOOSE, pages));
     exo_buddy_add(user, page, pages, EXO_RUN_DIRTY);
     if (heap->dirty_pages > limit && !(user->flags & EXO_HEAP_KEEPS))
-        exo_run_purge_locked(user, limit / 2);
+        purge_at_times(user, limit);
 }
 
 static void shrink(struct exo_heap_user *user, uint64_t page, uint64_t pages)

@@ -114,6 +114,7 @@ struct exo_heap {
     uint32_t dirty_limit;
     uint64_t free_pages, dirty_pages, large_pages;
     uint64_t slab_count, purged_pages;
+    uint64_t purged_at;   /* TSC when pages last went back to the host by themselves */
     uint32_t orders[2];   /* bit i: free[][i] is not empty; clean, dirty */
     uint32_t free[2][32]; /* page of the first run of 2^i pages */
     uint32_t slabs_of[EXO_CLASS_ROOM];
