@@ -4,15 +4,14 @@ import platform
 import sys
 
 from benchmarks.job import HERE, Job, native
+from benchmarks.jobs.ring_ping import CORE
 
-# What exo tasks are made of, beside the program itself.
-CORE = (
-    *("ring", "ringbatch", "ringrepair", "ringwait", "pool", "blockmsg", "lock"),
-    *("sched", "schedlist", "schedpick", "schedpredict", "schedrepair", "schedsteal", "schedwake"),
-)
-HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker")
+# What exo tasks are made of, beside rings and the program itself.
+PARTS = ("", "list", "pick", "predict", "repair", "steal", "wake")
+HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker", "workers")
 FIBERS = [
-    *(f"core/{name}.c" for name in CORE),
+    *CORE,
+    *(f"core/sched{part}.c" for part in PARTS),
     *(f"host/{name}.c" for name in HOST),
     f"arch/{platform.machine()}/switch.S",
 ]

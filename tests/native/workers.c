@@ -347,7 +347,8 @@ struct shared {
 
 static void echo(struct shared *shared, bool sleeps)
 {
-    const struct exo_wait_policy patient = {100, 10, sleeps, 0, UINT64_MAX};
+    const struct exo_wait_policy patient = {
+        .spins = 100, .yields = 10, .sleeps = sleeps, .timeout_ns = UINT64_MAX};
     struct exo_message message;
     while (exo_ring_pop_wait(&shared->there, 0, &message, &patient) == 0)
         CHECK_SAME(exo_ring_push_wait(&shared->back, 0, message.type, message.payload, message.size,
