@@ -4,31 +4,11 @@ import sys
 
 from benchmarks.job import HERE, Job, native
 
-CORE = [
-    f"core/{name}.c"
-    for name in (
-        "sched",
-        "schedlist",
-        "schedpick",
-        "schedpredict",
-        "schedrepair",
-        "schedsteal",
-        "schedwake",
-        "ringrepair",
-        "ringwait",
-        "pool",
-        "blockmsg",
-        "ring",
-        "ringbatch",
-        "lock",
-    )
-]
-
 
 def sides(what: str) -> dict[str, list[str]]:
     """Return the commands."""
     return {
-        "C": [native("sched", *CORE), what],
+        "C": [native("sched"), what],
         "numba": [sys.executable, "-P", str(HERE / "sched_numba.py"), what],
     }
 

@@ -4,14 +4,10 @@ import platform
 import sys
 
 from benchmarks.job import HERE, Job, native
-from benchmarks.jobs.ring_ping import CORE
 
-# What exo tasks are made of, beside rings and the program itself.
-PARTS = ("", "list", "pick", "predict", "repair", "steal", "wake")
+# What exo tasks are made of, beside the core and the program itself.
 HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker", "workers")
 FIBERS = [
-    *CORE,
-    *(f"core/sched{part}.c" for part in PARTS),
     *(f"host/{name}.c" for name in HOST),
     f"arch/{platform.machine()}/switch.S",
 ]
