@@ -4,25 +4,12 @@ import sys
 
 from benchmarks.job import HERE, Job, native
 
+SCHED = ("", "list", "pick", "predict", "repair", "steal", "wake")
+RING = ("", "batch", "bell", "repair", "set", "wait")
 CORE = [
-    f"core/{name}.c"
-    for name in (
-        "sched",
-        "schedlist",
-        "schedpick",
-        "schedpredict",
-        "schedrepair",
-        "schedsteal",
-        "schedwake",
-        "ringbell",
-        "ringrepair",
-        "ringwait",
-        "pool",
-        "blockmsg",
-        "ring",
-        "ringbatch",
-        "lock",
-    )
+    *(f"core/sched{part}.c" for part in SCHED),
+    *(f"core/ring{part}.c" for part in RING),
+    *(f"core/{name}.c" for name in ("pool", "blockmsg", "lock")),
 ]
 
 
