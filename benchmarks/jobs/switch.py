@@ -5,14 +5,9 @@ import sys
 
 from benchmarks.job import HERE, Job, native
 
-# What exo tasks are made of, beside the program itself.
-CORE = (
-    *("ring", "ringbatch", "ringrepair", "ringwait", "pool", "blockmsg", "lock"),
-    *("sched", "schedlist", "schedpick", "schedpredict", "schedrepair", "schedsteal", "schedwake"),
-)
+# What exo tasks are made of, beside the core and the program itself.
 HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker")
 FIBERS = [
-    *(f"core/{name}.c" for name in CORE),
     *(f"host/{name}.c" for name in HOST),
     f"arch/{platform.machine()}/switch.S",
 ]

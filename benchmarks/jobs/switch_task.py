@@ -9,6 +9,7 @@ def contenders() -> dict[str, list[str]]:
     program = native("switch", *FIBERS)
     return {
         "yield": [program, "yield"],
+        "yield, 1,000 tasks": [program, "many"],
         "wake the other and park": [program, "park"],
         "spawn, run, join": [program, "spawn"],
         "sched_yield, 2 threads": [program, "sched_yield"],
@@ -21,7 +22,7 @@ JOB = Job(
     unit="cycles",
     better="less",
     contenders=contenders,
-    judged=("yield", "wake the other and park"),
+    judged=("yield", "yield, 1,000 tasks", "wake the other and park"),
     by="median",
     must=304,
     rounds=3,

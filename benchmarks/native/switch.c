@@ -1,7 +1,8 @@
 /* Cycles from one context to another on one CPU, one way:
- * switch exo|yield|park|spawn|sched_yield|futex. exo: exo_switch() alone; yield: an exo task to the
- * next, with the scheduler; park: one wakes the other and parks; spawn: from the start of an exo task
- * to its end; the last two are the host's threads. A sample is the mean of a batch.
+ * switch exo|yield|many|park|spawn|sched_yield|futex. exo: exo_switch() alone; yield: an exo task to
+ * the next, with the scheduler; many: among 1,000 of them; park: one wakes the other and parks; spawn:
+ * from the start of an exo task to its end; the last two are the host's threads. A sample is the mean
+ * of a batch.
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -73,6 +74,22 @@ static int64_t yield_on(int64_t unused)
 static int64_t take_yields(int64_t unused)
 {
     take(exo_fiber_yield);
+    stop = 1;
+    return unused;
+}
+
+#define MANY 1000
+
+/* All of them have run when this returns. */
+static int64_t take_many(int64_t unused)
+{
+    batch = 4;
+    for (int i = 0; i < MANY - 1; i++)
+        if (exo_workers_spawn(workers, yield_on, 0, -1, NULL) != 0)
+            exit(4);
+    take(exo_fiber_yield);
+    for (int i = 0; i < SAMPLES; i++)
+        samples[i] *= 2.0 / MANY;
     stop = 1;
     return unused;
 }
@@ -212,6 +229,8 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "exo";
     if (strcmp(what, "yield") == 0)
         run_fibers(yield_on, take_yields);
+    else if (strcmp(what, "many") == 0)
+        run_fibers(NULL, take_many);
     else if (strcmp(what, "park") == 0)
         run_fibers(hand_back, take_parks);
     else if (strcmp(what, "spawn") == 0)

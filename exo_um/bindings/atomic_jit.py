@@ -142,14 +142,6 @@ def _rdtscp(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
-def _ordered_cycles(typingctx: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        text = "lfence; rdtsc; lfence; shlq $$32, %rdx; orq %rdx, %rax"
-        return _call_asm(builder, _WORD, text, "={rax},~{rdx},~{memory},~{flags}", [])
-
-    return types.int64(), codegen
-
-
 def _here_rdtscp(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         text, others = "rdtscp; movl %ecx, %ecx", "~{rax},~{rdx},~{memory},~{flags}"
@@ -162,6 +154,14 @@ def _here_rdpid(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         text = ".byte 0xf3, 0x0f, 0xc7, 0xf8"  # rdpid %rax, which not every assembler takes
         return _call_asm(builder, _WORD, text, "={rax},~{memory}", [])
+
+    return types.int64(), codegen
+
+
+def _ordered_cycles(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text = "lfence; rdtsc; lfence; shlq $$32, %rdx; orq %rdx, %rax"
+        return _call_asm(builder, _WORD, text, "={rax},~{rdx},~{memory},~{flags}", [])
 
     return types.int64(), codegen
 
@@ -224,9 +224,9 @@ else:
     full_fence = intrinsic(_fence)
     spin_pause = intrinsic(_pause)
     rdtscp = intrinsic(_rdtscp)
-    ordered_cycles = intrinsic(_ordered_cycles)  # nothing is moved past it: for short times
     here_rdtscp = intrinsic(_here_rdtscp)
     here_rdpid = intrinsic(_here_rdpid)
+    ordered_cycles = intrinsic(_ordered_cycles)  # nothing is moved past it: for short times
     host_call = intrinsic(_host_call)
     call_native = intrinsic(_call_native)
     copy = intrinsic(_copy)

@@ -123,11 +123,6 @@ def rdtscp() -> int:
     return time.monotonic_ns()
 
 
-def ordered_cycles() -> int:
-    """Return nanoseconds, as rdtscp()."""
-    return time.monotonic_ns()
-
-
 def here_rdtscp() -> int:
     """Return the number of the CPU we run on, with the node in bits 12 and up."""
     cpu = ffi.new("uint32_t[2]")
@@ -138,6 +133,11 @@ def here_rdtscp() -> int:
 
 
 here_rdpid = here_rdtscp
+
+
+def ordered_cycles() -> int:
+    """Return nanoseconds, as rdtscp()."""
+    return time.monotonic_ns()
 
 
 def host_call(nr: int, a: int, b: int, c: int, d: int, e: int, f: int) -> int:

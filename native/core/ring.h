@@ -134,7 +134,7 @@ static inline void ring_advance(uint64_t *place, uint64_t position, uint32_t cou
 
 /* ringbell.c: for who has seen, behind a full fence, that the bell is wanted. */
 void exo_bell_ring(struct exo_ring_bell *bell);
-void exo_futex_wake(const uint32_t *word); /* all that sleep there */
+void exo_word_wake(const uint32_t *word); /* all that sleep there */
 
 /* ring.c: up to want slots from *position on; how many, or -errno. header: the first one's, as it was
  * when it was ready. */

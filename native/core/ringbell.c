@@ -10,7 +10,7 @@
 
 #include "ring.h"
 
-void exo_futex_wake(const uint32_t *word)
+void exo_word_wake(const uint32_t *word)
 {
     exo_host_call(__NR_futex, (long)word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
 }
@@ -19,7 +19,7 @@ void exo_bell_ring(struct exo_ring_bell *bell)
 {
     exchange(&bell->wanted, 0);
     fetch_add(&bell->word, 1);
-    exo_futex_wake(&bell->word);
+    exo_word_wake(&bell->word);
 }
 
 static void ring_bell(struct exo_ring *ring, struct exo_ring_bell *bell)

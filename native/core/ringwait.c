@@ -149,7 +149,7 @@ static int sleep_on(const struct side *side, uint32_t word, struct waiter *self)
                       self->policy->timeout_ns == FOREVER ? 0 : (long)&until, CLOCK_MONOTONIC_, 0);
     /* Of those that wait for a dead owner's word the host wakes one, who may not be the last. */
     if (result > 0 && result < count)
-        exo_futex_wake((uint32_t *)(uintptr_t)waits[result].uaddr);
+        exo_word_wake((uint32_t *)(uintptr_t)waits[result].uaddr);
     return result == -ETIMEDOUT || result == -EINTR ? (int)result : 0;
 }
 

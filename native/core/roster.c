@@ -105,7 +105,7 @@ static bool take(struct exo_lock *member, uint64_t seen, struct exo_self *self)
     }
     store_release(&self->robust.op_pending, 0);
     if (done && (seen & FUTEX_WAITERS))
-        exo_futex_wake(&member->word);
+        exo_word_wake(&member->word);
     return done;
 }
 
@@ -136,6 +136,6 @@ void exo_roster_give(struct exo_roster *roster, const struct exo_mapped *mapped,
     struct exo_lock *member = exo_roster_member(roster, number);
     uint32_t word = exchange(&member->word, FUTEX_OWNER_DIED);
     if (word & FUTEX_WAITERS)
-        exo_futex_wake(&member->word);
+        exo_word_wake(&member->word);
     exo_roster_repair(roster, mapped);
 }

@@ -16,8 +16,10 @@ from cffi import FFI
 
 HOST = Path(__file__).resolve().parent
 MODULE = "exo_um.bindings._native"
-# Of include/exo, beside abi.h.
-SHARED = ("core", "ring", "ringset", "pool", "roster", "alloc", "sched", "switch", "fiber")
+SHARED = (  # of include/exo, beside abi.h
+    *("core", "ring", "ringset", "pool", "roster", "channel"),
+    *("alloc", "sched", "switch", "fiber"),
+)
 LINE_MARKER = re.compile(r'# \d+ "(.*)"')
 INTEGER_DEFINE = re.compile(r"#define (EXO_\w+)\s+\S")
 INLINE_FUNCTION = re.compile(r"static inline [^;{]*\{.*?\n\}\n", re.DOTALL)

@@ -115,7 +115,7 @@ static void publish_end(struct exo_fiber *fiber)
 {
     uint64_t one = 1;
     if (exchange(&fiber->done, EXO_FIBER_ENDED) & EXO_FIBER_AWAITED)
-        exo_futex_wake(&fiber->done);
+        exo_word_wake(&fiber->done);
     struct exo_fiber *joiner = load_acquire(&fiber->joiner);
     if (joiner != NULL)
         exo_fiber_wake(joiner);
@@ -132,7 +132,7 @@ void exo_fiber_end(struct exo_fiber *fiber)
     publish_end(fiber);
     exo_fiber_release(fiber);
     if (fetch_add(&workers->alive, -1U) == 1)
-        exo_futex_wake(&workers->alive);
+        exo_word_wake(&workers->alive);
 }
 
 int exo_fiber_done(const struct exo_fiber *fiber, int64_t *result)

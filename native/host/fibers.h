@@ -10,7 +10,7 @@
 #include <exo/sched.h>
 #include <exo/switch.h>
 
-#include "core/ring.h" /* exo_futex_wake() */
+#include "core/ring.h" /* exo_word_wake() */
 #include "core/stackswitch.h"
 #include "stack.h"
 

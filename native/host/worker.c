@@ -112,8 +112,6 @@ static int start(struct exo_worker *worker)
     if (error == 0)
         error = pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
     if (error == 0)
-        error = exo_sched_attach(worker->workers->sched, worker->cpu, worker->cpu + 1);
-    if (error == 0)
         error = pthread_create(&worker->thread, &attributes, work, worker);
     pthread_attr_destroy(&attributes);
     return error > 0 ? -error : error;
@@ -141,11 +139,23 @@ static void stop(struct exo_workers *workers)
         pthread_join(workers->worker[i].thread, NULL);
 }
 
+/* Before there are any entities: whoever takes over a CPU looks through all of them. */
+static int attach_all(struct exo_workers *workers)
+{
+    struct exo_sched *sched = workers->sched;
+    int error = 0;
+    for (uint32_t i = 0; i < workers->count && error == 0; i++)
+        error = exo_sched_attach(sched, i, i + 1);
+    return error != 0 ? error
+                      : exo_sched_set_entities(sched, &workers->fibers[0].entity,
+                                               sizeof(struct exo_fiber), EXO_FIBER_COUNT);
+}
+
 /* Signals are for the threads of whoever made the workers. */
 static int start_all(struct exo_workers *workers)
 {
     sigset_t all, before;
-    int error = 0;
+    int error = attach_all(workers);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (workers->started < workers->count && error == 0) {
@@ -177,9 +187,6 @@ static int set_up(struct exo_workers *workers, const struct exo_workers_options 
     workers->high = 1;
     workers->spin = exo_cycles_of_ns(options->spin_ns == 0 ? EXO_SPIN_NS : options->spin_ns);
     error = exo_sched_init(workers->sched, workers->count);
-    if (error == 0)
-        error = exo_sched_set_entities(workers->sched, &workers->fibers[0].entity,
-                                       sizeof(struct exo_fiber), EXO_FIBER_COUNT);
     exo_sched_set_thresholds(workers->sched, (int64_t)exo_cycles_of_ns(EXO_SCHED_NORMAL_FROM),
                              (int64_t)exo_cycles_of_ns(EXO_SCHED_COLD_FROM));
     for (uint32_t i = 0; i < workers->count; i++) {

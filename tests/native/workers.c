@@ -164,11 +164,14 @@ static int64_t play_second(int64_t pair)
 }
 
 /* Pairs that wake each other: one lost wake, and one hangs. */
-static void test_pairs(uint32_t count, uint64_t spin_ns)
+static void test_pairs(uint32_t count, uint64_t spin_ns, bool cold)
 {
     begin_phase("pairs");
     struct pair pairs[4] = {0};
+    struct exo_workers_stats stats;
     start(count, spin_ns);
+    if (cold) /* all are: so they are stolen */
+        CHECK_SAME(exo_sched_set_thresholds(workers->sched, 1, 1), 0);
     for (uint32_t i = 0; i < COUNT(pairs); i++) {
         pairs[i].fibers[0] = spawn(play_first, &pairs[i]);
         pairs[i].fibers[1] = spawn(play_second, &pairs[i]);
@@ -183,6 +186,8 @@ static void test_pairs(uint32_t count, uint64_t spin_ns)
             join(pairs[i].fibers[side]);
             exo_fiber_release(pairs[i].fibers[side]);
         }
+    exo_workers_stats(workers, &stats);
+    CHECK(stats.parks > 0 && stats.wakes > 0 && stats.switches > stats.parks);
     finish();
 }
 
@@ -468,9 +473,10 @@ int main(void)
     test_ends(1);
     test_ends(3);
     test_detached();
-    test_pairs(1, 0);
-    test_pairs(2, 0);
-    test_pairs(4, 20000);
+    test_pairs(1, 1, false);
+    test_pairs(2, 1, false);
+    test_pairs(4, 20000, false);
+    test_pairs(3, 0, true);
     test_threads();
     test_many();
     test_time(1);
