@@ -225,7 +225,7 @@ static int port_bool(Port *self)
     return 1;
 }
 
-#define FAST(name) (PyCFunction)(void (*)(void)) name, METH_FASTCALL | METH_KEYWORDS
+#define FAST(name) (PyCFunction)(void (*)(void))(name), METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef port_methods[] = {
     {"send", FAST(port_send), "send(message, timeout=None)"},
