@@ -5,7 +5,10 @@
 #include "area.h"
 #include "path.h"
 
-int exo_fd_remove(int fd);
+/* Takes the entry out of the table: *gone is what it was, -EBADF if there was none. Its host fd is to be
+ * closed, then exo_fd_gone() told. */
+long exo_fd_remove(int fd, struct exo_fd *gone);
+void exo_fd_gone(struct exo_fd gone);
 long exo_fd_unshare(void);
 
 #endif
