@@ -11,8 +11,9 @@
 
 static uint8_t *page_at(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t slot)
 {
-    uint32_t index = (uint32_t)(pipe - kr->pipes);
-    return kr->pipe_pages[index] + slot % EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE;
+    uint64_t index = (uint64_t)(pipe - kr->pipes);
+    uint8_t *pages = (uint8_t *)(((uintptr_t)kr->pipe_pages + 4095) & ~(uintptr_t)4095);
+    return pages + index * EXO_PIPE_SIZE + slot % EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE;
 }
 
 /* size bytes between the region and the span, which moves on; -EFAULT, and then it may have moved. */

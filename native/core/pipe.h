@@ -49,6 +49,9 @@ void exo_pipe_drop_locked(struct exo_pipe *pipe, uint32_t size);
 
 /* pipeends.c: entries of fd tables count as users. */
 uint32_t exo_pipe_create(struct exo_kr *kr); /* with an entry for each end to come; 0: no room */
+/* Says so (two of them: the other in the high half) while an end is made, copied or taken away: from before an entry or a count changes until both
+ * have; 0: no more. exo_pipe_create() does the former. */
+void exo_pipe_hold(struct exo_kr *kr, uint32_t index);
 /* One more entry like *entry, which may be going away: false if it has. */
 bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as);
 /* An entry that was a pipe's end is gone, and its host fd closed. */

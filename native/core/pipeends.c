@@ -14,19 +14,30 @@ static uint32_t *count_of(struct exo_kr *kr, struct exo_fd entry)
     return entry.flags & EXO_FD_PIPE_WRITES ? &pipe->writers : &pipe->readers;
 }
 
+void exo_pipe_hold(struct exo_kr *kr, uint32_t index)
+{
+    store_release(&kr->tasks[exo_self()->slot].held_pipe, index);
+}
+
 uint32_t exo_pipe_create(struct exo_kr *kr)
 {
     exo_lock_acquire(&kr->object_lock);
     uint32_t index = kr->free_pipe % EXO_PIPE_COUNT;
+    exo_pipe_hold(kr, index != 0 ? index : kr->pipe_high + 1);
     if (index != 0)
         kr->free_pipe = exo_pipe_at(kr, index)->next_free;
     else if (kr->pipe_high + 1 < EXO_PIPE_COUNT)
         index = ++kr->pipe_high;
     if (index != 0) {
         struct exo_pipe *pipe = exo_pipe_at(kr, index);
-        memset(pipe, 0, sizeof(*pipe));
-        pipe->readers = pipe->writers = 1;
+        /* An old reading of an entry may lead here: what counts is never touched but by a count. */
+        memset(&pipe->mode, 0, sizeof(*pipe) - offsetof(struct exo_pipe, mode));
+        store_release(&pipe->readers, 1);
+        store_release(&pipe->writers, 1);
         store_release(&pipe->mode, (uint32_t)EXO_PIPE_OWN);
+    } else {
+        exo_pipe_hold(kr, 0);
+        store_release(&kr->left_behind, 1); /* or so many pipes are in use, indeed */
     }
     exo_lock_release(&kr->object_lock);
     return index;
@@ -61,7 +72,8 @@ void exo_pipe_unref(struct exo_kr *kr, struct exo_fd gone)
     if (fetch_add(count_of(kr, gone), (uint32_t)-1) != 1)
         return;
     exo_lock_acquire(&kr->object_lock);
-    if (pipe->readers == 0 && pipe->writers == 0 && pipe->mode != EXO_PIPE_FREE) {
+    if (load_relaxed(&pipe->readers) == 0 && load_relaxed(&pipe->writers) == 0 &&
+        pipe->mode != EXO_PIPE_FREE) {
         store_release(&pipe->mode, (uint32_t)EXO_PIPE_FREE);
         pipe->next_free = kr->free_pipe;
         store_release(&kr->free_pipe, (uint32_t)gone.stamp % EXO_PIPE_COUNT);

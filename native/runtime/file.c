@@ -13,6 +13,7 @@
 #define F_SETOWN_EX 15
 #define F_GETOWN_EX 16
 #define F_DUPFD_QUERY 1027
+#define F_SETFL_ 4
 #define FD_CLOEXEC_ 1
 #define SOCK_TYPE_MASK 15
 #define CLOSE_RANGE_UNSHARE_ 2
@@ -92,7 +93,7 @@ static long open_proc(struct exo_path *path, const struct open_how *how, long ki
     if (fd >= 0)
         note_proc((int)fd);
     if (fd >= 0 && unlikely(path->pipe != 0) && !(how->flags & O_PATH_))
-        exo_pipe_leave(path->pipe, exo_fd_host((int)fd), (how->flags & O_ACCMODE_) == O_WRONLY_);
+        exo_pipe_leave(path->pipe, exo_fd_host((int)fd));
     return fd;
 }
 
@@ -158,7 +159,7 @@ SYSCALL(openat2)
 SYSCALL(close)
 {
     struct exo_fd gone;
-    if (exo_fd_entry((int)a) == NULL || exo_fd_remove((int)a, &gone) != 0)
+    if (exo_fd_remove((int)a, &gone) != 0)
         return -EBADF;
     long result = host_wait(__NR_close, gone.host, 0, 0, 0, 0, 0);
     if (result == -EXO_ERESTART)
@@ -172,6 +173,11 @@ long exo_fd_remove(int fd, struct exo_fd *gone)
     struct exo_fd *entry = exo_fd_at(KR, my_table(), fd);
     if (entry == NULL)
         return -EBADF;
+    struct exo_fd was = exo_fd_now(entry);
+    if (was.host < 0)
+        return -EBADF;
+    if (was.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, was.stamp);
     int host = exchange(&entry->host, EXO_FD_HOST_RESERVED); /* one closer only */
     if (host == EXO_FD_HOST_RESERVED)
         return -EBADF;
@@ -183,8 +189,22 @@ long exo_fd_remove(int fd, struct exo_fd *gone)
 
 void exo_fd_gone(struct exo_fd gone)
 {
-    if (unlikely(gone.flags & EXO_FD_PIPE))
-        exo_pipe_unref(KR, gone);
+    if (likely(!(gone.flags & EXO_FD_PIPE)))
+        return;
+    exo_pipe_unref(KR, gone);
+    exo_pipe_hold(KR, 0);
+}
+
+/* Counts a copy of an entry that is to be: false if the entry has gone. */
+static bool count_copy(const struct exo_fd *entry, struct exo_fd copy)
+{
+    if (!(copy.flags & EXO_FD_PIPE))
+        return true;
+    exo_pipe_hold(KR, copy.stamp);
+    if (exo_pipe_ref(KR, entry, copy))
+        return true;
+    exo_pipe_hold(KR, 0);
+    return false;
 }
 
 SYSCALL(close_range)
@@ -237,7 +257,7 @@ static long duplicate(int from, int to, bool cloexec)
         return -EBADF;
     }
     struct exo_fd copy = exo_fd_now(entry);
-    if ((copy.flags & EXO_FD_PIPE) && !exo_pipe_ref(KR, entry, copy)) {
+    if (!count_copy(entry, copy)) {
         exo_fd_untake(to);
         return -EBADF;
     }
@@ -250,6 +270,8 @@ static long duplicate(int from, int to, bool cloexec)
         return host;
     }
     put_copy(to, (int)host, &copy, cloexec);
+    if (copy.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, 0);
     return to;
 }
 
@@ -275,8 +297,10 @@ static long replace(int from, int to, bool cloexec)
         exo_fd_install(KR, my_table(), to, EXO_FD_HOST_RESERVED, 0);
         return duplicate(from, to, cloexec);
     }
-    if ((copy.flags & EXO_FD_PIPE) && !exo_pipe_ref(KR, source, copy))
+    if (!count_copy(source, copy))
         return -EBADF;
+    if (gone.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, gone.stamp | (uint32_t)copy.stamp << 16);
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
     if (error < 0) {
         exo_fd_gone(copy);
@@ -284,6 +308,8 @@ static long replace(int from, int to, bool cloexec)
     }
     put_copy(to, host, &copy, cloexec);
     exo_fd_gone(gone);
+    if (copy.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, 0);
     return to;
 }
 
@@ -395,8 +421,7 @@ static bool pipe_fcntl(struct exo_fd *entry, int command, long argument, long *r
     if (of_table)
         return false;
     while ((*result = exo_pipe_fcntl(entry, command, argument)) == EXO_PIPE_AGAIN) {
-        exo_pipe_to_host(entry);
-        if (!(load_relaxed(&entry->flags) & EXO_FD_PIPE))
+        if (exo_pipe_to_host(entry) || command != F_SETFL_)
             return false;
     }
     return true;

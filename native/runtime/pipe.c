@@ -28,7 +28,7 @@ bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at)
     uint32_t mode = end->pipe->mode;
     exo_lock_release(&end->pipe->lock);
     if (mode == EXO_PIPE_LEAVES)
-        exo_pipe_await_leaver(end->pipe, end->fd.host, end->side == EXO_PIPE_WRITES);
+        exo_pipe_await_leaver(end->pipe, end->fd.host);
     else if (mode == EXO_PIPE_HOST)
         exo_pipe_to_host(at);
     return false;
@@ -177,7 +177,7 @@ long exo_pipe_fcntl(struct exo_fd *at, int command, long argument)
         if (!exo_pipe_enter(&end, at))
             return EXO_PIPE_AGAIN;
         exo_lock_release(&end.pipe->lock);
-        return command == F_GETPIPE_SZ_ ? EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE
+        return command == F_GETPIPE_SZ_ ? EXO_PIPE_SIZE
                                         : HOST_2(__NR_fcntl, end.fd.host, command);
     }
     if (command != F_SETFL_ || (argument & (O_ASYNC_ | O_DIRECT_)))
@@ -211,7 +211,7 @@ static uint32_t adopt(const int *host)
         return 0;
     uint32_t index = host_suits(host[0]) ? exo_pipe_create(KR) : 0;
     if (index == 0)
-        HOST_3(__NR_fcntl, host[0], F_SETPIPE_SZ_, EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE);
+        HOST_3(__NR_fcntl, host[0], F_SETPIPE_SZ_, EXO_PIPE_SIZE);
     return index;
 }
 
@@ -243,6 +243,7 @@ static long make(const int *fds, uint64_t to, long flags)
     if (index != 0 && (flags & O_NONBLOCK_))
         exo_pipe_at(KR, index)->nonblock = 3;
     install(fds, host, flags, index);
+    exo_pipe_hold(KR, 0);
     return 0;
 }
 
@@ -270,9 +271,13 @@ void exo_pipe_close_all(void)
         return;
     for (uint32_t i = 0; i < table->used; i++) {
         struct exo_fd *at = exo_fd_at(KR, offset, (int)i), fd = exo_fd_now(at);
-        if (!(fd.flags & EXO_FD_PIPE) || exchange(&at->host, EXO_FD_HOST_RESERVED) < 0)
+        if (!(fd.flags & EXO_FD_PIPE))
+            continue;
+        exo_pipe_hold(KR, fd.stamp);
+        if (exchange(&at->host, EXO_FD_HOST_RESERVED) < 0)
             continue;
         HOST_1(__NR_close, fd.host);
         exo_pipe_unref(KR, fd);
     }
+    exo_pipe_hold(KR, 0);
 }

@@ -41,10 +41,10 @@ bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side);
 void exo_pipe_wake(const struct exo_end *end);
 
 /* pipeleave.c: from now on the pipe is the host's; host is any end's fd. */
-void exo_pipe_leave(uint32_t index, int host, bool writes);
-/* The same by an entry, which then is as any other. */
-void exo_pipe_to_host(struct exo_fd *at);
+void exo_pipe_leave(uint32_t index, int host);
+/* The same by an entry, which then is as any other; false if it cannot be done. */
+bool exo_pipe_to_host(struct exo_fd *at);
 void exo_pipe_all_to_host(void);
-void exo_pipe_await_leaver(struct exo_pipe *pipe, int host, bool writes);
+void exo_pipe_await_leaver(struct exo_pipe *pipe, int host);
 
 #endif

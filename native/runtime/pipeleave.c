@@ -9,7 +9,7 @@
 #include "translate.h"
 
 #define F_SETPIPE_SZ_ 1031
-#define RWF_NOWAIT_ 8
+#define F_SETFL_ 4
 
 struct leaving {
     struct exo_pipe *pipe;
@@ -17,21 +17,18 @@ struct leaving {
     int host[2]; /* both ends */
 };
 
-/* The other end of the host's pipe; a negative number if the host's /proc is not there. */
-static int other_end(int host, bool writes)
+/* An end of the host's pipe that does not wait; a negative number if the host's /proc is not there. */
+static int open_end(int host, int flags)
 {
     char path[40];
-    char *end = exo_put_number(exo_put_text(path, "/proc/self/fd/"), (uint64_t)host);
-    *end = '\0';
-    return (int)HOST_4(__NR_openat, AT_FDCWD_, path,
-                       (writes ? O_RDONLY_ : O_WRONLY_) | O_NONBLOCK_ | O_CLOEXEC_, 0);
+    exo_put_number(exo_put_text(path, "/proc/self/fd/"), (uint64_t)host);
+    return (int)HOST_4(__NR_openat, AT_FDCWD_, path, flags | O_NONBLOCK_ | O_CLOEXEC_, 0);
 }
 
 static void drain(int host)
 {
     uint8_t bytes[512];
-    const uint64_t vector[2] = {(uint64_t)bytes, sizeof(bytes)};
-    while (HOST_6(__NR_preadv2, host, vector, 1, -1, -1, RWF_NOWAIT_) > 0)
+    while (HOST_3(__NR_read, host, bytes, sizeof(bytes)) > 0)
         ;
 }
 
@@ -52,13 +49,14 @@ static bool wake_sleepers(const struct leaving *by)
     return any;
 }
 
-/* True if all of it is there. */
+/* A host that no longer grants the size, for its user has too many pipes, is waited for. */
 static void pour_locked(const struct leaving *by)
 {
     const uint8_t *from;
     uint32_t size;
     drain(by->host[0]);
-    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE);
+    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, EXO_PIPE_SIZE);
+    HOST_3(__NR_fcntl, by->host[1], F_SETFL_, 0);
     while ((from = exo_pipe_first_locked(KR, by->pipe, &size)) != NULL) {
         long done = size == 0 ? 0 : HOST_3(__NR_write, by->host[1], from, size);
         if (done < 0 && done != -EINTR)
@@ -94,29 +92,41 @@ static bool begin(struct exo_pipe *pipe)
     return ours;
 }
 
-void exo_pipe_await_leaver(struct exo_pipe *pipe, int host, bool writes)
+void exo_pipe_await_leaver(struct exo_pipe *pipe, int host)
 {
     while (load_acquire(&pipe->mode) == EXO_PIPE_LEAVES) {
         if (!exo_alive_test(&KR->tasks[pipe->leaver % EXO_TASK_COUNT]))
-            exo_pipe_leave((uint32_t)(pipe - KR->pipes), host, writes);
+            exo_pipe_leave((uint32_t)(pipe - KR->pipes), host);
         HOST_0(__NR_sched_yield);
     }
 }
 
-void exo_pipe_leave(uint32_t index, int host, bool writes)
+/* Only where the host's /proc is not to be seen it cannot be done. */
+static void stay(struct exo_pipe *pipe)
+{
+    exo_lock_acquire(&pipe->lock);
+    if (pipe->mode == EXO_PIPE_LEAVES)
+        store_release(&pipe->mode, (uint32_t)EXO_PIPE_OWN);
+    exo_lock_release(&pipe->lock);
+}
+
+void exo_pipe_leave(uint32_t index, int host)
 {
     struct exo_pipe *pipe = exo_pipe_at(KR, index);
     struct leaving by = {.pipe = pipe, .index = index};
     if (!begin(pipe)) {
-        exo_pipe_await_leaver(pipe, host, writes);
+        exo_pipe_await_leaver(pipe, host);
         return;
     }
-    int other = other_end(host, writes);
-    by.host[0] = writes ? other : host;
-    by.host[1] = writes ? host : other;
-    bring_over(&by);
-    if (other >= 0)
-        HOST_1(__NR_close, other);
+    by.host[0] = open_end(host, O_RDONLY_);
+    by.host[1] = open_end(host, O_WRONLY_);
+    if (by.host[0] >= 0 && by.host[1] >= 0)
+        bring_over(&by);
+    else
+        stay(pipe);
+    for (int i = 0; i < 2; i++)
+        if (by.host[i] >= 0)
+            HOST_1(__NR_close, by.host[i]);
 }
 
 /* Whether the entry is an end of exo's pipe still: its flags have changed meanwhile. */
@@ -127,7 +137,9 @@ static bool settle(struct exo_fd *at)
         return false;
     struct exo_pipe *pipe = exo_pipe_at(KR, was.stamp);
     if (load_acquire(&pipe->mode) != EXO_PIPE_HOST)
-        exo_pipe_leave(was.stamp, was.host, was.flags & EXO_FD_PIPE_WRITES);
+        exo_pipe_leave(was.stamp, was.host);
+    if (load_acquire(&pipe->mode) != EXO_PIPE_HOST)
+        return false;
     plain.flags &= (uint16_t) ~(EXO_FD_PIPE | EXO_FD_PIPE_WRITES);
     plain.stamp = 0;
     uint64_t old, new;
@@ -139,10 +151,11 @@ static bool settle(struct exo_fd *at)
     return false;
 }
 
-void exo_pipe_to_host(struct exo_fd *at)
+bool exo_pipe_to_host(struct exo_fd *at)
 {
     while (settle(at))
         ;
+    return !(load_acquire(&at->flags) & EXO_FD_PIPE);
 }
 
 void exo_pipe_all_to_host(void)

@@ -338,7 +338,7 @@ SYSCALL(pidfd_getfd)
     struct exo_fd at = entry == NULL ? (struct exo_fd){.host = -1} : exo_fd_now(entry);
     long host = HOST_3(__NR_pidfd_getfd, pidfd, at.host < 0 ? -1 : at.host, c);
     if (host >= 0 && (at.flags & EXO_FD_PIPE))
-        exo_pipe_leave(at.stamp, (int)host, at.flags & EXO_FD_PIPE_WRITES);
+        exo_pipe_leave(at.stamp, (int)host);
     return exo_fd_made(host, true);
 }
 

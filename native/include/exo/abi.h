@@ -51,6 +51,7 @@
 #define EXO_FILTER_UNIT_COUNT 262144
 #define EXO_PIPE_COUNT 4096      /* 0 is none; further pipes are the host's */
 #define EXO_PIPE_SLOT_COUNT 16   /* pages of a pipe, as Linux's default */
+#define EXO_PIPE_SIZE 65536
 #define EXO_FILTER_LENGTH_LIMIT 4096 /* instructions of one filter, as BPF_MAXINSNS */
 
 /* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
@@ -124,7 +125,8 @@ struct exo_task {
     uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
     uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
     uint32_t asleep_on;   /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
-    uint32_t reserved2[11];
+    uint32_t held_pipe;   /* T: index of the pipe that it makes, or an end of which comes or goes; two */
+    uint32_t reserved2[10];
 };
 #define EXO_ASLEEP_WRITES 0x10000
 
@@ -176,16 +178,21 @@ enum exo_pipe_mode {
     EXO_PIPE_LEAVES = 3, /* is going there: wait */
 };
 
+struct exo_pipe_page {
+    uint16_t offset, size; /* of what is to be read */
+};
+
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
  * its being emptied. So the host wakes all when the last one at the other end is killed. */
 struct exo_pipe {
     struct exo_lock lock; /* all of this but the counts, free and next_free */
-    uint32_t mode;        /* enum exo_pipe_mode */
-    uint32_t head, tail;  /* the next page to be filled, the next to be read; less than 2^32 apart */
     uint32_t readers;     /* A, atomic: entries of fd tables, at least */
     uint32_t writers;
+    uint32_t next_free;   /* A, object_lock */
+    uint32_t mode;        /* enum exo_pipe_mode; from here on all is zero at first */
+    uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2];  /* readers, writers that sleep or are about to; or were killed asleep */
     uint32_t woken[2];     /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t nonblock;     /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
@@ -193,12 +200,9 @@ struct exo_pipe {
     uint32_t yields[2];
     uint32_t looks[2]; /* how often */
     uint32_t used[2];      /* slot of who last read, last wrote */
-    uint32_t next_free;    /* A, object_lock */
     uint32_t filled;       /* a writer that slept may have filled the twin */
     uint32_t leaver;       /* slot of who brings it to the host */
-    struct {
-        uint16_t offset, size;
-    } pages[EXO_PIPE_SLOT_COUNT];
+    struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
     uint32_t reserved[6];
 };
 
@@ -484,7 +488,7 @@ struct exo_kr {
     struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
     struct exo_trace traces[EXO_TASK_COUNT];
     struct exo_pipe pipes[EXO_PIPE_COUNT];
-    uint8_t pipe_pages[EXO_PIPE_COUNT][EXO_PIPE_SLOT_COUNT * 4096]; /* at multiples of 4096 */
+    uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
 };
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */
