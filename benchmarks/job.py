@@ -55,24 +55,42 @@ def guest(name: str, *options: str) -> str:
     return str(program)
 
 
+ROOT = HERE.parent / "native"
+OPTIONS = ["-O2", "-Wall", "-DEXO_HOSTED=1", "-D_GNU_SOURCE"] + [
+    f"-I{ROOT / folder}" for folder in ("", "include", "core")
+]
+
+
+def is_older(made: Path, *sources: Path) -> bool:
+    """Whether a file is to be made anew from sources or the headers."""
+    folders = (ROOT / "include" / "exo", ROOT / "core", ROOT / "host", HERE / "native")
+    headers = [header for folder in folders for header in folder.glob("*.h")]
+    newest = max(path.stat().st_mtime for path in (*sources, *headers))
+    return not made.exists() or made.stat().st_mtime < newest
+
+
+def core() -> Path:
+    """Compile the core, if any of it changed, and return its archive."""
+    archive, sources = CACHE / "core.a", sorted(ROOT.glob("core/*.c"))
+    if not is_older(archive, *sources):
+        return archive
+    objects = CACHE / "core"
+    shutil.rmtree(objects, ignore_errors=True)
+    objects.mkdir(parents=True)
+    subprocess.run([find("gcc"), *OPTIONS, "-c", *map(str, sources)], check=True, cwd=objects)
+    archive.unlink(missing_ok=True)
+    subprocess.run([find("ar"), "rcs", archive, *sorted(objects.glob("*.o"))], check=True)
+    return archive
+
+
 def native(name: str, *sources: str) -> str:
-    """Compile native/NAME.c with sources of the core, if any changed; return the program."""
-    root = HERE.parent / "native"
-    files = [HERE / "native" / f"{name}.c", *(root / source for source in sources)]
+    """Compile native/NAME.c with the core and more sources, if any changed; return the program."""
+    files = [HERE / "native" / f"{name}.c", *(ROOT / source for source in sources)]
     program = CACHE / f"native-{name}"
-    watched = [
-        *files,
-        *root.glob("include/exo/*.h"),
-        *root.glob("core/*.h"),
-        *HERE.glob("native/*.h"),
-    ]
-    if not program.exists() or program.stat().st_mtime < max(f.stat().st_mtime for f in watched):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        folders = [f"-I{root / folder}" for folder in ("", "include", "core")]
-        options = ["-O2", "-Wall", "-DEXO_HOSTED=1", "-D_GNU_SOURCE", *folders]
-        subprocess.run(
-            [find("gcc"), *options, "-o", str(program), *map(str, files), "-lrt"], check=True
-        )
+    archive = core()
+    if is_older(program, archive, *files):
+        command = [find("gcc"), *OPTIONS, "-o", str(program), *map(str, files), str(archive)]
+        subprocess.run([*command, "-lrt"], check=True)
     return str(program)
 
 

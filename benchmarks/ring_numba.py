@@ -1,6 +1,6 @@
 """Cycles for a message one way between two processes on two CPUs, through numba.
 
-`python -P benchmarks/ring_numba.py ping|batch|block [BYTES]`: as benchmarks/native/ring.c,
+`python -P benchmarks/ring_numba.py ping|batch|block|one|own [BYTES]`: as benchmarks/native/ring.c,
 with both ends jitted.
 """
 
@@ -20,7 +20,9 @@ from exo_um.bindings.atomic_jit import (
 )
 from exo_um.bindings.shared import Shared
 from exo_um.ipc.block_jit import block_at, block_create
+from exo_um.ipc.ring_jit import count as ring_count
 from exo_um.ipc.ring_jit import pop, pop_many, push, push_many, receive_block, send_block
+from exo_um.ipc.ringset_jit import here, ring_at, set_push
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
 ROUNDS, WARM = 20000, 2000
@@ -28,6 +30,7 @@ BATCH, BATCHES = 16, 4000
 ORDER = lib.EXO_RING_ORDER
 RING_SPACE = -(-lib.exo_ring_size(ORDER) // 4096) * 4096
 BLOCKS, BLOCK_SIZE = 4, 1 << 20
+POOL_SPACE = lib.exo_pool_size(BLOCK_SIZE, BLOCKS)
 
 
 @jit
@@ -95,6 +98,27 @@ def blocks(first: bool, there: int, back: int, pool: int, size: int, samples: Sa
     return ROUNDS
 
 
+@jit
+def at_once(
+    own: bool, there: int, back: int, rings: int, data: int, message: int, samples: Samples
+) -> int:
+    """Push a message and take one out, as the other does, through one ring or each CPU's."""
+    push(back, 0, 1, data, 1)
+    while ring_count(back) < 2:  # both are there
+        spin_pause()
+    for i in range(WARM + ROUNDS):
+        began = rdtscp()
+        for _ in range(BATCH):
+            while (set_push(rings, 0, 1, data, 56) if own else push(there, 0, 1, data, 56)) != 0:
+                spin_pause()
+            ring = ring_at(rings, here(rings)) if own else there
+            while pop(ring, 0, message) != 0:
+                spin_pause()
+        if i >= WARM:
+            samples[i - WARM] = (rdtscp() - began) / BATCH
+    return ROUNDS
+
+
 def run(what: str, size: int, shared: Shared, *, first: bool) -> Samples:
     """Play one side; the samples."""
     there, back = shared.address, shared.address + RING_SPACE
@@ -106,6 +130,10 @@ def run(what: str, size: int, shared: Shared, *, first: bool) -> Samples:
         count = ping(first, there, back, data.ctypes.data, messages.ctypes.data, samples)
     elif what == "batch":
         count = batches(first, there, data.ctypes.data, messages.ctypes.data, samples)
+    elif what in ("one", "own"):
+        rings = pool + POOL_SPACE
+        at = data.ctypes.data
+        count = at_once(what == "own", there, back, rings, at, messages.ctypes.data, samples)
     else:
         count = blocks(first, there, back, pool, size, samples)
     return samples[:count]
@@ -118,7 +146,10 @@ def main() -> int:
     if len(sys.argv) > 3:
         run(what, size, Shared(int(sys.argv[3])), first=False)
         return 0
-    shared = Shared.create(2 * RING_SPACE + lib.exo_pool_size(BLOCK_SIZE, BLOCKS))
+    sets_at = 2 * RING_SPACE + POOL_SPACE
+    shared = Shared.create(sets_at + lib.exo_ringset_size(2, ORDER))
+    rings = shared.pointer("struct exo_ringset *", sets_at)
+    lib.exo_ringset_init(rings, 2, ORDER, lib.EXO_RING_MPMC, 0)
     for at in (0, RING_SPACE):
         lib.exo_ring_init(shared.pointer("struct exo_ring *", at), ORDER, lib.EXO_RING_MPMC, 0)
     pool = shared.pointer("struct exo_pool *", 2 * RING_SPACE)

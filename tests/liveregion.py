@@ -97,7 +97,9 @@ class LiveRegion:
             if pipe.mode == lib.EXO_PIPE_FREE and not ends[i, False] + ends[i, True]:
                 continue
             if counts != (ends[i, False], ends[i, True]) or sum(counts) == 0:
-                found.append(f"pipe {i}: mode {pipe.mode}, {counts}, {ends[i, False]}, {ends[i, True]}")
+                found.append(
+                    f"pipe {i}: mode {pipe.mode}, {counts}, {ends[i, False]}, {ends[i, True]}"
+                )
             if pipe.lock.word & TID_MASK:
                 found.append(f"pipe {i}: locked by {pipe.lock.word & TID_MASK}")
         return found

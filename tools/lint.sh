@@ -35,7 +35,7 @@ tidy() {
     mkdir -p build/lint
     sed 's/-fno-tree-loop-distribute-patterns//' build/dev/compile_commands.json \
         >build/lint/compile_commands.json
-    find native/core native/runtime native/host native/launcher native/watch native/arch -name '*.c' -print0 |
+    find native/core native/runtime native/host native/launcher native/watch native/malloc native/arch -name '*.c' -print0 |
         xargs -0 -n 4 -P 2 clang-tidy -p build/lint --quiet 2> >(grep -v ' generated\.$' >&2)
 }
 check clang-tidy tidy

@@ -4,16 +4,11 @@ import sys
 
 from benchmarks.job import HERE, Job, native
 
-CORE = [
-    f"core/{name}.c"
-    for name in ("ring", "ringbatch", "ringrepair", "ringwait", "pool", "blockmsg", "lock")
-]
-
 
 def sides(what: str, *size: str) -> dict[str, list[str]]:
     """Return the two rings' commands."""
     return {
-        "ring, C": [native("ring", *CORE), what, *size],
+        "ring, C": [native("ring"), what, *size],
         "ring, numba": [sys.executable, "-P", str(HERE / "ring_numba.py"), what, *size],
     }
 

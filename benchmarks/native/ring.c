@@ -1,8 +1,10 @@
-/* Cycles for a message one way, between two processes on two CPUs: ring ping|batch|block [BYTES
- * [KIND [FLAGS]]], of exo/ring.h.
+/* Cycles for a message one way, between two processes on two CPUs: ring
+ * ping|batch|block|one|own [BYTES [KIND [FLAGS]]], of exo/ring.h.
  *
  * ping: one message to and fro, half of it; batch: sixteen behind one fence, per message; block: a
- * block of so many bytes by reference, of which each side touches the first and the last line.
+ * block of so many bytes by reference, of which each side touches the first and the last line. one,
+ * own: both push a message and take one out, at the same time, through one ring, or each through its
+ * CPU's.
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -18,6 +20,7 @@
 #include "pin.h"
 
 #include <exo/pool.h>
+#include <exo/ringset.h>
 
 #define ROUNDS 20000
 #define WARM 2000
@@ -27,6 +30,7 @@
 static double samples[ROUNDS];
 static struct exo_ring *there, *back;
 static struct exo_pool *pool;
+static struct exo_ringset *rings;
 
 static void *shared(uint64_t size)
 {
@@ -103,6 +107,34 @@ static void blocks(bool first, uint64_t size)
     }
 }
 
+static void push_and_pop(bool own, const char *data, struct exo_message *message)
+{
+    struct exo_ring *ring = there;
+    while ((own ? exo_ringset_push(rings, 0, 1, data, EXO_RING_PAYLOAD)
+                : exo_ring_push(there, 0, 1, data, EXO_RING_PAYLOAD)) != 0)
+        __builtin_ia32_pause();
+    if (own)
+        ring = exo_ringset_ring(rings, exo_ringset_here(rings));
+    while (exo_ring_pop(ring, 0, message) != 0)
+        __builtin_ia32_pause();
+}
+
+static void at_once(bool own)
+{
+    char data[EXO_RING_PAYLOAD] = {0};
+    struct exo_message message;
+    exo_ring_push(back, 0, 1, data, 1);
+    while (exo_ring_count(back) < 2) /* both are there */
+        __builtin_ia32_pause();
+    for (int i = 0; i < WARM + ROUNDS; i++) {
+        uint64_t began = cycles();
+        for (int j = 0; j < BATCH; j++)
+            push_and_pop(own, data, &message);
+        if (i >= WARM)
+            samples[i - WARM] = (double)(cycles() - began) / BATCH;
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "ping";
@@ -113,7 +145,9 @@ int main(int argc, char **argv)
     pool = shared(exo_pool_size(1 << 20, 4));
     uint32_t kind = argc > 3 ? (uint32_t)atoi(argv[3]) : EXO_RING_MPMC;
     uint32_t flags = argc > 4 ? (uint32_t)atoi(argv[4]) : 0;
-    if (there == NULL || back == NULL || pool == NULL ||
+    rings = shared(exo_ringset_size(2, EXO_RING_ORDER));
+    if (there == NULL || back == NULL || pool == NULL || rings == NULL ||
+        exo_ringset_init(rings, 2, EXO_RING_ORDER, EXO_RING_MPMC, flags) != 0 ||
         exo_ring_init(there, EXO_RING_ORDER, kind, flags) != 0 ||
         exo_ring_init(back, EXO_RING_ORDER, kind, flags) != 0 ||
         exo_pool_init(pool, 1 << 20, 4) != 0)
@@ -127,6 +161,8 @@ int main(int argc, char **argv)
         ping(first);
     else if (strcmp(what, "batch") == 0)
         count = batches(first);
+    else if (what[0] == 'o')
+        at_once(strcmp(what, "own") == 0);
     else
         blocks(first, size);
     if (!first)

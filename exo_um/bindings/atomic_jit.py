@@ -9,6 +9,9 @@ With NUMBA_DISABLE_JIT=1 the same names are plain Python, without any ordering: 
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 from llvmlite import binding, ir
 from numba import config, njit, types
 from numba.core import cgutils
@@ -139,6 +142,30 @@ def _rdtscp(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
+def _here_rdtscp(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text, others = "rdtscp; movl %ecx, %ecx", "~{rax},~{rdx},~{memory},~{flags}"
+        return _call_asm(builder, _WORD, text, f"={{rcx}},{others}", [])
+
+    return types.int64(), codegen
+
+
+def _here_rdpid(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text = ".byte 0xf3, 0x0f, 0xc7, 0xf8"  # rdpid %rax, which not every assembler takes
+        return _call_asm(builder, _WORD, text, "={rax},~{memory}", [])
+
+    return types.int64(), codegen
+
+
+def _ordered_cycles(typingctx: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        text = "lfence; rdtsc; lfence; shlq $$32, %rdx; orq %rdx, %rax"
+        return _call_asm(builder, _WORD, text, "={rax},~{rdx},~{memory},~{flags}", [])
+
+    return types.int64(), codegen
+
+
 def _host_call(typingctx: Any, nr: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words = _words(context, builder, signature, args)
@@ -197,6 +224,9 @@ else:
     full_fence = intrinsic(_fence)
     spin_pause = intrinsic(_pause)
     rdtscp = intrinsic(_rdtscp)
+    here_rdtscp = intrinsic(_here_rdtscp)
+    here_rdpid = intrinsic(_here_rdpid)
+    ordered_cycles = intrinsic(_ordered_cycles)  # nothing is moved past it: for short times
     host_call = intrinsic(_host_call)
     call_native = intrinsic(_call_native)
     copy = intrinsic(_copy)
@@ -204,6 +234,26 @@ else:
 _compile = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
 
+def _digest_sources() -> str:
+    """Return a digest of all that is compiled into each other: *_jit.py, and the C layouts."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in [*sorted(package.rglob("*_jit.py")), *package.glob("bindings/_native.*.so")]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_SOURCES = _digest_sources()
+
+
 def jit(function: _F) -> _F:
-    """Compile a function of ints at its first call, and keep the code for the next process."""
-    return _compile(function)  # type: ignore[no-any-return]
+    """Compile a function of ints at its first call, and keep the code for the next process.
+
+    numba would keep it until the function's own file changes; functions of other files that it
+    calls, and constants of the C headers, are part of the code as well.
+    """
+    compiled = _compile(function)
+    if not config.DISABLE_JIT:
+        kept = compiled._cache._cache_file  # noqa: SLF001 - there is no other way to say so
+        kept._source_stamp = (kept._source_stamp, _SOURCES)  # noqa: SLF001
+    return compiled  # type: ignore[no-any-return]

@@ -19,13 +19,18 @@ EVERYBODY = 0x7FFFFFFF
 
 
 @jit
+def ring_bell(bell: int) -> None:
+    """Wake who sleeps at the bell at an address: for who has seen that it is wanted."""
+    exchange_u32(bell + BELL_WANTED, 0)
+    fetch_add_u32(bell + BELL_WORD, 1)
+    host_call(SYS_FUTEX, bell + BELL_WORD, FUTEX_WAKE, EVERYBODY, 0, 0, 0)
+
+
+@jit
 def wake(ring: int, bell: int) -> None:
     """Ring the bell at an offset in the ring, if anybody wants it: after publishing."""
     if load_plain_u32(ring + FLAGS) & NEVER_SLEEPS:
         return
     full_fence()
-    if load_relaxed_u32(ring + bell + BELL_WANTED) == 0:
-        return
-    exchange_u32(ring + bell + BELL_WANTED, 0)
-    fetch_add_u32(ring + bell + BELL_WORD, 1)
-    host_call(SYS_FUTEX, ring + bell + BELL_WORD, FUTEX_WAKE, EVERYBODY, 0, 0, 0)
+    if load_relaxed_u32(ring + bell + BELL_WANTED) != 0:
+        ring_bell(ring + bell)

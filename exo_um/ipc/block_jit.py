@@ -10,25 +10,28 @@ import errno
 from exo_um.bindings.atomic_jit import (
     compare_exchange_u16,
     compare_exchange_u64,
+    copy,
+    fetch_add_u64,
     jit,
     load_acquire_u16,
+    load_acquire_u32,
     load_acquire_u64,
     load_relaxed_u16,
-    load_relaxed_u32,
     load_relaxed_u64,
     store_relaxed_u32,
     store_relaxed_u64,
     store_release_u64,
 )
 from exo_um.bindings.layout import constant, offset, size
-from exo_um.ipc.slot_jit import PAYLOAD
+from exo_um.ipc.slot_jit import PAYLOAD, ahead_of
 
-_EAGAIN, _EBADF = errno.EAGAIN, errno.EBADF
+_EAGAIN, _EBADF, _EMSGSIZE = errno.EAGAIN, errno.EBADF, errno.EMSGSIZE
 POOL_SIZE, BLOCK_SIZE = size("exo_pool"), size("exo_block")
 BLOCK_BYTES = offset("exo_pool", "block_size")
 COUNT = offset("exo_pool", "count")
 BLOCKS_AT = offset("exo_pool", "blocks_at")
 NEXT = offset("exo_pool", "next")
+COPIED = offset("exo_pool", "copied")
 MAGIC = offset("exo_pool", "magic")
 POOL_MAGIC = constant("EXO_POOL_MAGIC")
 SHARERS = offset("exo_block", "sharers")
@@ -119,6 +122,26 @@ def block_free(pool: int, index: int, owner: int) -> None:
 
 
 @jit
+def block_write(pool: int, index: int, data: int, length: int) -> int:
+    """Copy bytes at an address into a block, which counts them; 0 or -EMSGSIZE."""
+    if length > load_relaxed_u64(pool + BLOCK_BYTES):
+        return -_EMSGSIZE
+    copy(block_at(pool, index), data, length)
+    fetch_add_u64(pool + COPIED, length)
+    return 0
+
+
+@jit
+def block_read(pool: int, index: int, data: int, length: int) -> int:
+    """Copy a block's first bytes to an address, and count them; 0 or -EMSGSIZE."""
+    if length > load_relaxed_u64(pool + BLOCK_BYTES):
+        return -_EMSGSIZE
+    copy(data, block_at(pool, index), length)
+    fetch_add_u64(pool + COPIED, length)
+    return 0
+
+
+@jit
 def is_held(pool: int, index: int, owner: int) -> bool:
     """Whether owner holds a block, and may send it."""
     return 0 <= index < load_relaxed_u64(pool + COUNT) and load_relaxed_u64(
@@ -144,11 +167,13 @@ def write_ref(ring: int, slot: int, pool: int, index: int, length: int) -> int:
 
 
 @jit
-def read_ref(ring: int, slot: int) -> tuple[int, int, int]:
+def read_ref(ring: int, slot: int, position: int) -> tuple[int, int, int]:
     """Return the pool, index and size that a payload names; pool 0 if they make no sense."""
-    pool = ring + load_relaxed_u64(slot + REF_POOL)
-    length = load_relaxed_u64(slot + REF_SIZE)
-    index = load_relaxed_u32(slot + REF_INDEX)
+    pool = ring + load_acquire_u64(slot + REF_POOL)
+    length = load_acquire_u64(slot + REF_SIZE)
+    index = load_acquire_u32(slot + REF_INDEX)
+    if ahead_of(load_acquire_u64(slot), position) != 0:
+        return 0, index, length  # another's payload by now
     good = (
         load_relaxed_u64(pool + MAGIC) == POOL_MAGIC
         and index < load_relaxed_u64(pool + COUNT)
@@ -174,7 +199,7 @@ def block_receive(ring: int, slot: int, position: int, owner: int) -> tuple[int,
 
     -EBADF in the index's place: it was another receiver's, who has died over it.
     """
-    pool, index, length = read_ref(ring, slot)
+    pool, index, length = read_ref(ring, slot, position)
     if pool == 0:
         return pool, -_EBADF, length
     entry = entry_at(pool, index)
@@ -187,7 +212,7 @@ def block_receive(ring: int, slot: int, position: int, owner: int) -> tuple[int,
 @jit
 def block_drop(ring: int, slot: int, position: int) -> None:
     """Free the block of a message that nobody will get."""
-    pool, index, _ = read_ref(ring, slot)
+    pool, index, _ = read_ref(ring, slot, position)
     if pool == 0:
         return
     entry = entry_at(pool, index)

@@ -40,6 +40,7 @@ MESSAGE_FLAGS = offset("exo_message", "flags")
 MESSAGE_LENGTH = offset("exo_message", "size")
 MESSAGE_PAYLOAD = offset("exo_message", "payload")
 
+BATCH_MAX = constant("EXO_RING_BATCH_MAX")
 SPSC, MPSC, MPMC = constant("EXO_RING_SPSC"), constant("EXO_RING_MPSC"), constant("EXO_RING_MPMC")
 FREE, CLAIMED, READY, TAKEN = (
     constant("EXO_RING_FREE"),
@@ -120,16 +121,28 @@ def ahead_of(header: int, position: int) -> int:
 
 
 @jit
-def taken_header(ready: int, owner: int) -> int:
-    """Return the header of a ready slot that owner is emptying."""
-    return (ready & ~((3 << _STATE_SHIFT) | OWNER_MASK)) | (TAKEN << _STATE_SHIFT) | owner
+def claim_header(position: int, state: int, flags: int, owner: int, count: int) -> int:
+    """Return the header of a claim of count slots; flags: of the first message being taken."""
+    return make_header(position, state, make_message(count - 1, flags, owner & OWNER_MASK))
 
 
 @jit
-def advance(place: int, position: int) -> None:
+def is_claim(header: int) -> bool:
+    """Whether a producer or consumer is at work there."""
+    return state_of(header) in (CLAIMED, TAKEN)
+
+
+@jit
+def span_of(header: int) -> int:
+    """Return how many slots a header speaks for."""
+    return type_of(header) + 1 if is_claim(header) else 1
+
+
+@jit
+def advance(place: int, position: int, count: int) -> None:
     """Move head or tail on from position, unless somebody has."""
     if load_relaxed_u64(place) == position:
-        compare_exchange_u64(place, position, position + 1)
+        compare_exchange_u64(place, position, position + count)
 
 
 @jit

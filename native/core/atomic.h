@@ -17,6 +17,7 @@
 #else
 #define full_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
+#define order_loads() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #define spin_pause() __builtin_ia32_pause()
 
 #endif

@@ -37,11 +37,15 @@ int exo_ring_send_block(struct exo_ring *ring, uint32_t owner, uint32_t type, st
     return 0;
 }
 
-/* The block that a slot's payload names; NULL if it makes no sense. */
+/* The block that a slot's payload names; NULL if it makes no sense, or is another's by now. */
 static struct exo_block *find_block(struct exo_ring *ring, const struct exo_ring_slot *slot,
-                                    struct exo_block_ref *ref, struct exo_pool **pool)
+                                    uint64_t position, struct exo_block_ref *ref,
+                                    struct exo_pool **pool)
 {
     memcpy(ref, slot->payload, sizeof(*ref));
+    order_loads(); /* loads are in order on x86: what was read stood there at the position */
+    if (ring_ahead(load_acquire(&slot->header), position) != 0)
+        return NULL;
     *pool = (struct exo_pool *)((char *)ring + ref->pool_away);
     bool good = load_relaxed(&(*pool)->magic) == EXO_POOL_MAGIC && ref->index < (*pool)->count &&
                 ref->size <= (*pool)->block_size;
@@ -63,7 +67,7 @@ int exo_block_receive(struct exo_ring *ring, const struct exo_ring_slot *slot, u
                       uint32_t owner, struct exo_pool **pool, uint32_t *index, uint64_t *size)
 {
     struct exo_block_ref ref;
-    struct exo_block *block = find_block(ring, slot, &ref, pool);
+    struct exo_block *block = find_block(ring, slot, position, &ref, pool);
     uint64_t word = block == NULL ? 0 : sent_to(ring, *pool, block, position);
     if (word == 0 || !compare_exchange(&block->word, &word, block_word(EXO_BLOCK_HELD, owner, 0)))
         return -EBADF;
@@ -76,7 +80,7 @@ void exo_block_drop(struct exo_ring *ring, const struct exo_ring_slot *slot, uin
 {
     struct exo_block_ref ref;
     struct exo_pool *pool;
-    struct exo_block *block = find_block(ring, slot, &ref, &pool);
+    struct exo_block *block = find_block(ring, slot, position, &ref, &pool);
     uint64_t word = block == NULL ? 0 : sent_to(ring, pool, block, position);
     if (word != 0)
         exo_block_leave(block, word);
@@ -116,28 +120,38 @@ static bool is_on_the_way(struct exo_pool *pool, const struct exo_block *block, 
            ref.pool_away == (char *)pool - (char *)ring;
 }
 
-static bool repair_block(struct exo_pool *pool, uint64_t index)
+/* gone: an owner that is not there any more whatever its word says, 0 nobody. */
+static bool is_gone(const struct exo_pool *pool, uint32_t owner, uint32_t gone)
+{
+    return (gone != 0 && owner == gone) || exo_owner_is_dead(&pool->owners, owner);
+}
+
+static bool repair_block(struct exo_pool *pool, uint64_t index, uint32_t gone)
 {
     struct exo_block *block = pool_block(pool, index);
     bool repaired = false;
     for (int i = 0; i < EXO_POOL_SHARERS; i++) {
         uint16_t sharer = load_relaxed(&block->sharers[i]);
-        if (sharer != 0 && exo_owner_is_dead(&pool->owners, sharer))
+        if (sharer != 0 && is_gone(pool, sharer, gone))
             repaired |= compare_exchange(&block->sharers[i], &sharer, 0);
     }
     uint64_t word = load_acquire(&block->word);
-    if (block_state(word) == EXO_BLOCK_FREE ||
-        !exo_owner_is_dead(&pool->owners, block_owner(word)) ||
+    if (block_state(word) == EXO_BLOCK_FREE || !is_gone(pool, block_owner(word), gone) ||
         (block_state(word) == EXO_BLOCK_SENT && is_on_the_way(pool, block, word, index)))
         return repaired;
     exo_block_leave(block, word);
     return true;
 }
 
-uint32_t exo_pool_repair(struct exo_pool *pool)
+uint32_t exo_pool_repair_of(struct exo_pool *pool, uint32_t gone)
 {
     uint32_t count = 0;
     for (uint64_t i = 0; i < pool->count; i++)
-        count += repair_block(pool, i);
+        count += repair_block(pool, i, gone);
     return count;
+}
+
+uint32_t exo_pool_repair(struct exo_pool *pool)
+{
+    return exo_pool_repair_of(pool, 0);
 }

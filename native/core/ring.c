@@ -27,146 +27,143 @@ int exo_ring_init(struct exo_ring *ring, uint32_t order, uint32_t kind, uint32_t
     return 0;
 }
 
-/* Of a lone producer, which need not claim. One before it may have died between publishing and
- * saying so in head. */
-static struct exo_ring_slot *claim_alone(struct exo_ring *ring, uint64_t *position, int *error)
-{
-    for (uint64_t at = load_relaxed(&ring->head);; store_relaxed(&ring->head, ++at)) {
-        struct exo_ring_slot *slot = ring_slot(ring, at);
-        uint64_t header = load_acquire(&slot->header);
-        int32_t ahead = ring_ahead(header, at);
-        *position = at;
-        if (ahead == 0 && ring_state(header) == EXO_RING_FREE)
-            return slot;
-        if (ahead < 0)
-            break;
-    }
-    *error = -EAGAIN;
-    return NULL;
-}
-
-static bool likely_open(const struct exo_ring *ring)
+static bool is_open(const struct exo_ring *ring)
 {
     return __builtin_expect(load_relaxed(&ring->closed) == 0, 1);
+}
+
+/* Moves head or tail over what a header speaks for. A lone side's is its own; it lags where one
+ * before it died between publishing or releasing and saying so. */
+static inline uint64_t pass(uint64_t *place, uint64_t at, uint64_t header, int32_t ahead,
+                            bool alone)
+{
+    uint32_t count = ahead > 0 ? 1 : ring_span(header);
+    if (alone)
+        store_relaxed(place, at + count);
+    else
+        ring_advance(place, at, count);
+    return at + count;
+}
+
+/* The first slot from place on in the state that one side of the ring is looking for, FREE or READY;
+ * what is ahead of that is somebody's already, and place may not say so yet. False if there is none:
+ * *header is what is in the way. */
+static inline __attribute__((always_inline)) bool seek(struct exo_ring *ring, uint64_t *place,
+                                                       uint64_t wanted, bool alone,
+                                                       uint64_t *position, uint64_t *header)
+{
+    uint64_t at = load_relaxed(place);
+    for (;;) {
+        uint64_t now = load_acquire(&ring_slot(ring, at)->header), newer;
+        int32_t ahead = ring_ahead(now, at);
+        *position = at;
+        *header = now;
+        if (ahead == 0 && ring_state(now) == wanted)
+            return true;
+        if (!alone && (newer = load_relaxed(place)) > at)
+            at = newer;
+        else if (ahead > 0 || (ahead == 0 && ring_state(now) > wanted))
+            at = pass(place, at, now, ahead, alone);
+        else if (!exo_ring_repair_claim(ring, now))
+            return false;
+    }
+}
+
+/* How many slots from position on are in a state, want at most; the first one is. */
+static inline uint32_t count_run(struct exo_ring *ring, uint64_t position, uint64_t state,
+                                 uint32_t want)
+{
+    uint32_t count = 1;
+    for (; count < want; count++) {
+        uint64_t header = load_acquire(&ring_slot(ring, position + count)->header);
+        if (ring_ahead(header, position + count) != 0 || ring_state(header) != state)
+            break;
+    }
+    return count;
+}
+
+static uint32_t bound(const struct exo_ring *ring, uint32_t want)
+{
+    uint64_t room = ring_capacity(ring);
+    uint32_t most = room < EXO_RING_BATCH_MAX ? (uint32_t)room : EXO_RING_BATCH_MAX;
+    return want < most ? want : most;
+}
+
+int exo_ring_claim_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uint64_t *position)
+{
+    bool alone = ring->kind == EXO_RING_SPSC;
+    uint32_t count;
+    uint64_t header;
+    if (!is_open(ring))
+        return -EPIPE;
+    want = bound(ring, want);
+    do {
+        if (!seek(ring, &ring->head, EXO_RING_FREE, alone, position, &header))
+            return -EAGAIN;
+        count = count_run(ring, *position, EXO_RING_FREE, want);
+    } while (!alone && !compare_exchange(&ring_slot(ring, *position)->header, &header,
+                                         ring_claim(*position, EXO_RING_CLAIMED, 0, owner, count)));
+    if (alone)
+        return (int)count;
+    ring_advance(&ring->head, *position, count);
+    if (is_open(ring))
+        return (int)count;
+    ring_publish(ring, *position, count, ring_message(0, EXO_RING_LOST, 0)); /* closed before */
+    exo_ring_wake_data(ring);
+    return -EPIPE;
 }
 
 struct exo_ring_slot *exo_ring_claim(struct exo_ring *ring, uint32_t owner, uint64_t *position,
                                      int *error)
 {
-    if (!likely_open(ring)) {
-        *error = -EPIPE;
-        return NULL;
-    }
-    if (ring->kind == EXO_RING_SPSC)
-        return claim_alone(ring, position, error);
-    uint64_t at = load_relaxed(&ring->head);
-    for (;;) {
-        struct exo_ring_slot *slot = ring_slot(ring, at);
-        uint64_t header = load_acquire(&slot->header);
-        int32_t ahead = ring_ahead(header, at);
-        if (ahead == 0 && ring_state(header) == EXO_RING_FREE) {
-            if (!compare_exchange(&slot->header, &header, ring_header(at, EXO_RING_CLAIMED, owner)))
-                continue;
-            ring_advance(&ring->head, at);
-            *position = at;
-            if (likely_open(ring))
-                return slot;
-            exo_ring_publish(ring, slot, at, 0, EXO_RING_LOST, 0); /* closed before the claim */
-            *error = -EPIPE;
-            return NULL;
-        }
-        if (ahead == 0) { /* claimed by another, who may not have got to say so */
-            ring_advance(&ring->head, at++);
-            continue;
-        }
-        uint64_t now = load_relaxed(&ring->head);
-        if (now > at)
-            at = now;
-        else if (ahead > 0) /* filled and emptied since */
-            ring_advance(&ring->head, at++);
-        else if (!exo_ring_repair_slot(ring, slot, header)) {
-            *error = -EAGAIN;
-            return NULL;
-        }
-    }
+    int count = exo_ring_claim_many(ring, owner, 1, position);
+    if (count > 0)
+        return ring_slot(ring, *position);
+    *error = count;
+    return NULL;
 }
 
 void exo_ring_publish(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t position,
                       uint32_t type, uint32_t flags, uint32_t size)
 {
-    store_release(&slot->header,
-                  ring_header(position, EXO_RING_READY, ring_message(type, flags, size)));
-    if (ring->kind == EXO_RING_SPSC)
-        store_relaxed(&ring->head, position + 1);
+    (void)slot;
+    ring_publish(ring, position, 1, ring_message(type, flags, size));
     exo_ring_wake_data(ring);
 }
 
-/* Nothing to be taken: closed, as it was before the look at the header, says that nothing comes. */
-static struct exo_ring_slot *nothing(bool closed, uint64_t header, int *error)
+int exo_ring_take_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uint64_t *position,
+                       uint64_t *header)
 {
-    *error = closed && ring_state(header) == EXO_RING_FREE ? -EPIPE : -EAGAIN;
-    return NULL;
-}
-
-/* Of a lone consumer. */
-static struct exo_ring_slot *take_alone(struct exo_ring *ring, uint64_t *position, uint64_t *header,
-                                        int *error)
-{
-    uint64_t at = load_relaxed(&ring->tail);
-    for (;;) {
-        struct exo_ring_slot *slot = ring_slot(ring, at);
+    bool alone = ring->kind != EXO_RING_MPMC;
+    uint32_t count;
+    uint64_t seen;
+    want = bound(ring, want);
+    do {
+        /* Before the look at the slot: nothing is there, and nothing can come any more. */
         bool closed = load_acquire(&ring->closed);
-        *header = load_acquire(&slot->header);
-        *position = at;
-        int32_t ahead = ring_ahead(*header, at);
-        if (ahead == 0 && ring_state(*header) == EXO_RING_READY)
-            return slot;
-        if (ahead > 0) /* released by one that died before it said so in tail */
-            store_relaxed(&ring->tail, ++at);
-        else if (!exo_ring_repair_slot(ring, slot, *header))
-            return nothing(closed, *header, error);
-    }
-}
-
-static struct exo_ring_slot *take(struct exo_ring *ring, uint32_t owner, uint64_t *position,
-                                  uint64_t *header, int *error)
-{
-    uint64_t at = load_relaxed(&ring->tail);
-    for (;;) {
-        struct exo_ring_slot *slot = ring_slot(ring, at);
-        bool closed = load_acquire(&ring->closed);
-        uint64_t now = load_acquire(&slot->header);
-        int32_t ahead = ring_ahead(now, at);
-        if (ahead == 0 && ring_state(now) == EXO_RING_READY) {
-            *header = now;
-            if (!compare_exchange(&slot->header, &now, ring_taken(now, owner)))
-                continue;
-            ring_advance(&ring->tail, at);
-            *position = at;
-            return slot;
-        }
-        if (ahead == 0 && ring_state(now) == EXO_RING_TAKEN) {
-            ring_advance(&ring->tail, at++);
-            continue;
-        }
-        uint64_t tail = load_relaxed(&ring->tail);
-        if (tail > at)
-            at = tail;
-        else if (ahead > 0) /* emptied, by one that has not got to say so */
-            ring_advance(&ring->tail, at++);
-        else if (!exo_ring_repair_slot(ring, slot, now))
-            return nothing(closed, now, error);
-    }
+        if (!seek(ring, &ring->tail, EXO_RING_READY, alone, position, header))
+            return closed && ring_state(*header) == EXO_RING_FREE ? -EPIPE : -EAGAIN;
+        count = count_run(ring, *position, EXO_RING_READY, want);
+        seen = *header;
+    } while (!alone && !compare_exchange(&ring_slot(ring, *position)->header, &seen,
+                                         ring_claim(*position, EXO_RING_TAKEN, ring_flags(*header),
+                                                    owner, count)));
+    if (!alone)
+        ring_advance(&ring->tail, *position, count);
+    return (int)count;
 }
 
 struct exo_ring_slot *exo_ring_take(struct exo_ring *ring, uint32_t owner, uint64_t *position,
                                     uint64_t *header, int *error)
 {
     for (;;) {
-        struct exo_ring_slot *slot = ring->kind == EXO_RING_MPMC
-                                         ? take(ring, owner, position, header, error)
-                                         : take_alone(ring, position, header, error);
-        if (slot == NULL || !(ring_flags(*header) & EXO_RING_LOST))
+        int count = exo_ring_take_many(ring, owner, 1, position, header);
+        if (count < 0) {
+            *error = count;
+            return NULL;
+        }
+        struct exo_ring_slot *slot = ring_slot(ring, *position);
+        if (!(ring_flags(*header) & EXO_RING_LOST))
             return slot;
         exo_ring_release(ring, slot, *position);
     }
@@ -174,7 +171,8 @@ struct exo_ring_slot *exo_ring_take(struct exo_ring *ring, uint32_t owner, uint6
 
 void exo_ring_release(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t position)
 {
-    ring_empty(ring, slot, position);
+    (void)slot;
+    ring_empty_many(ring, position, 1);
     exo_ring_wake_room(ring);
 }
 
@@ -188,7 +186,7 @@ int exo_ring_push(struct exo_ring *ring, uint32_t owner, uint32_t type, const vo
     struct exo_ring_slot *slot = exo_ring_claim(ring, owner, &position, &error);
     if (slot == NULL)
         return error;
-    memcpy(slot->payload, data, size);
+    ring_fill(slot, data, size);
     exo_ring_publish(ring, slot, position, type, 0, size);
     return 0;
 }

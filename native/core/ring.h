@@ -56,11 +56,32 @@ static inline uint64_t ring_message(uint32_t type, uint32_t flags, uint32_t size
     return (uint64_t)flags << EXO_RING_FLAGS_SHIFT | (uint64_t)type << EXO_RING_TYPE_SHIFT | size;
 }
 
-/* While taken, flags and type stay in the header: whoever repairs it must know of a block. */
-static inline uint64_t ring_taken(uint64_t ready, uint32_t owner)
+/* A claim of count slots from position on. flags: of the first message where it is being taken, as
+ * whoever repairs it must know of a block. */
+static inline uint64_t ring_claim(uint64_t position, uint64_t state, uint32_t flags, uint32_t owner,
+                                  uint32_t count)
 {
-    return (ready & ~(STATE_MASK << EXO_RING_STATE_SHIFT | OWNER_MASK)) |
-           (uint64_t)EXO_RING_TAKEN << EXO_RING_STATE_SHIFT | owner;
+    return ring_header(position, state, ring_message(count - 1, flags, owner & OWNER_MASK));
+}
+
+static inline bool ring_is_claim(uint64_t header)
+{
+    return ring_state(header) == EXO_RING_CLAIMED || ring_state(header) == EXO_RING_TAKEN;
+}
+
+/* How many slots a header speaks for. */
+static inline uint32_t ring_span(uint64_t header)
+{
+    return ring_is_claim(header) ? ring_type(header) + 1 : 1;
+}
+
+/* All of a full payload at once: its size is known to the compiler. */
+static inline void ring_fill(struct exo_ring_slot *slot, const void *data, uint32_t size)
+{
+    if (__builtin_expect(size == EXO_RING_PAYLOAD, 1))
+        memcpy(slot->payload, data, EXO_RING_PAYLOAD);
+    else
+        memcpy(slot->payload, data, size);
 }
 
 static inline void ring_read(struct exo_message *to, const struct exo_ring_slot *slot,
@@ -70,23 +91,63 @@ static inline void ring_read(struct exo_message *to, const struct exo_ring_slot 
     to->type = (uint8_t)ring_type(header);
     to->flags = (uint8_t)ring_flags(header);
     to->size = (uint16_t)size;
-    memcpy(to->payload, slot->payload, size <= EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
+    if (__builtin_expect(size == EXO_RING_PAYLOAD, 1))
+        memcpy(to->payload, slot->payload, EXO_RING_PAYLOAD);
+    else
+        memcpy(to->payload, slot->payload, size < EXO_RING_PAYLOAD ? size : EXO_RING_PAYLOAD);
 }
 
-/* Gives a slot back, and wakes nobody yet. */
-static inline void ring_empty(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t position)
+/* From the last to the first: a consumer that sees the first one ready sees all of them, and does not
+ * follow one slot behind, taking each line away while it is being written. */
+static inline void ring_publish(struct exo_ring *ring, uint64_t position, uint32_t count,
+                                uint64_t message)
 {
-    store_release(&slot->header, ring_header(position + ring_capacity(ring), EXO_RING_FREE, 0));
-    if (ring->kind != EXO_RING_MPMC)
-        store_relaxed(&ring->tail, position + 1);
+    for (uint32_t i = count; i-- > 0;)
+        store_release(&ring_slot(ring, position + i)->header,
+                      ring_header(position + i, EXO_RING_READY, message));
+    if (ring->kind == EXO_RING_SPSC)
+        store_relaxed(&ring->head, position + count);
 }
 
-static inline void ring_advance(uint64_t *place, uint64_t position)
+static inline void ring_empty(struct exo_ring *ring, uint64_t position)
+{
+    store_release(&ring_slot(ring, position)->header,
+                  ring_header(position + ring_capacity(ring), EXO_RING_FREE, 0));
+}
+
+/* Gives slots back, the first one last, and wakes nobody yet. */
+static inline void ring_empty_many(struct exo_ring *ring, uint64_t position, uint32_t count)
+{
+    for (uint32_t i = count; i-- > 0;)
+        ring_empty(ring, position + i);
+    if (ring->kind != EXO_RING_MPMC)
+        store_relaxed(&ring->tail, position + count);
+}
+
+static inline void ring_advance(uint64_t *place, uint64_t position, uint32_t count)
 {
     uint64_t seen = position;
     if (load_relaxed(place) == position)
-        __atomic_compare_exchange_n(place, &seen, position + 1, 0, __ATOMIC_RELAXED,
+        __atomic_compare_exchange_n(place, &seen, position + count, 0, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED);
 }
+
+/* ringbell.c: for who has seen, behind a full fence, that the bell is wanted. */
+void exo_bell_ring(struct exo_ring_bell *bell);
+void exo_word_wake(const uint32_t *word); /* all that sleep there */
+
+/* ring.c: up to want slots from *position on; how many, or -errno. header: the first one's, as it was
+ * when it was ready. */
+int exo_ring_claim_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uint64_t *position);
+int exo_ring_take_many(struct exo_ring *ring, uint32_t owner, uint32_t want, uint64_t *position,
+                       uint64_t *header);
+
+/* ringbatch.c: wakes nobody. */
+long exo_ring_push_many_quiet(struct exo_ring *ring, uint32_t owner, uint32_t type,
+                              const void *data, uint32_t size, uint32_t count);
+
+/* ringbatch.c: wakes nobody. */
+long exo_ring_push_many_quiet(struct exo_ring *ring, uint32_t owner, uint32_t type,
+                              const void *data, uint32_t size, uint32_t count);
 
 #endif

@@ -1,7 +1,4 @@
-/* Fusion rings: waiting. Who is going to sleep notes the bell's word, says that the bell is wanted,
- * and looks for the last time; who has published looks whether the bell is wanted. Each has a full
- * fence between its two steps, so one sees the other. A sleeper that is killed costs one bell for
- * nobody.
+/* Fusion rings: waiting, as a policy says. ringbell.c has the other half.
  *
  * What is in the way may be the claim of an owner, and its death rings no bell: who sleeps then waits
  * for the owner's word, too (futex_waitv(2)), which the host marks.
@@ -12,6 +9,7 @@
 #include <linux/futex.h>
 
 #include <exo/core.h>
+#include <exo/ringset.h>
 
 #include "ring.h"
 
@@ -27,28 +25,6 @@ struct waiter {
     const struct exo_wait_policy *policy;
     uint64_t tries, deadline_ns; /* deadline: 0 until it is needed */
 };
-
-static void ring_bell(struct exo_ring *ring, struct exo_ring_bell *bell)
-{
-    if (ring->flags & EXO_RING_NEVER_SLEEPS)
-        return;
-    full_fence();
-    if (load_relaxed(&bell->wanted) == 0)
-        return;
-    exchange(&bell->wanted, 0);
-    fetch_add(&bell->word, 1);
-    exo_host_call(__NR_futex, (long)&bell->word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-}
-
-void exo_ring_wake_data(struct exo_ring *ring)
-{
-    ring_bell(ring, &ring->data);
-}
-
-void exo_ring_wake_room(struct exo_ring *ring)
-{
-    ring_bell(ring, &ring->room);
-}
 
 static uint64_t now_ns(void)
 {
@@ -98,16 +74,72 @@ static bool watch(struct exo_ring *ring, uint32_t owner, struct futex_waitv *wai
     return true;
 }
 
-/* 0: look again; -ETIMEDOUT, -EINTR. */
-static int sleep_on(struct exo_ring *ring, struct exo_ring_bell *bell, uint32_t word,
-                    uint64_t position, struct waiter *self)
+/* Whether a push, a pop is worth a try. They set head and tail right where those lag behind. */
+static bool may_push(struct exo_ring *ring)
 {
-    struct futex_waitv waits[3] = {
-        {.val = word, .uaddr = (uint64_t)(uintptr_t)&bell->word, .flags = FUTEX_32}};
-    uint32_t owners[2] = {claimer(ring, position), self->policy->peer}, count = 1;
-    for (int i = 0; i < 2; i++)
-        if (word_of(ring, owners[i]) != NULL && !watch(ring, owners[i], &waits[count++]))
+    uint64_t at = load_relaxed(&ring->head);
+    uint64_t header = load_acquire(&ring_slot(ring, at)->header);
+    return ring_ahead(header, at) >= 0 || load_relaxed(&ring->closed) ||
+           exo_ring_repair_claim(ring, header);
+}
+
+static bool may_pop(struct exo_ring *ring)
+{
+    uint64_t at = load_relaxed(&ring->tail);
+    uint64_t header = load_acquire(&ring_slot(ring, at)->header), state = ring_state(header);
+    return ring_ahead(header, at) > 0 || state == EXO_RING_READY || state == EXO_RING_TAKEN ||
+           (state == EXO_RING_FREE && load_relaxed(&ring->closed)) ||
+           exo_ring_repair_claim(ring, header);
+}
+
+/* One side of rings that lie stride bytes apart. */
+struct side {
+    struct exo_ring *first;
+    uint64_t count, stride;
+    bool (*ready)(struct exo_ring *ring);
+    struct exo_ring_bell *bell;
+    size_t place; /* offset of head, of tail */
+};
+
+static struct exo_ring *ring_of(const struct side *side, uint64_t i)
+{
+    return (struct exo_ring *)(void *)((char *)side->first + i * side->stride);
+}
+
+static bool is_any_ready(const struct side *side)
+{
+    for (uint64_t i = 0; i < side->count; i++)
+        if (side->ready(ring_of(side, i)))
+            return true;
+    return false;
+}
+
+/* What ends a sleep besides the bell: the death of the peer, and of owners whose claims are in the
+ * way. How many words in all; 0 if one is dead already. */
+static uint32_t watch_owners(const struct side *side, uint32_t peer, struct futex_waitv *waits)
+{
+    uint32_t count = 1;
+    if (word_of(side->first, peer) != NULL && !watch(side->first, peer, &waits[count++]))
+        return 0;
+    for (uint64_t i = 0; i < side->count; i++) {
+        struct exo_ring *ring = ring_of(side, i);
+        uint64_t place = load_relaxed((uint64_t *)(void *)((char *)ring + side->place));
+        uint32_t owner = claimer(ring, place);
+        if (word_of(ring, owner) != NULL && !watch(ring, owner, &waits[count++]))
             return 0;
+    }
+    return count;
+}
+
+/* 0: look again; -ETIMEDOUT, -EINTR. */
+static int sleep_on(const struct side *side, uint32_t word, struct waiter *self)
+{
+    struct futex_waitv waits[EXO_RINGSET_MAX + 2];
+    waits[0] = (struct futex_waitv){
+        .val = word, .uaddr = (uint64_t)(uintptr_t)&side->bell->word, .flags = FUTEX_32};
+    uint32_t count = watch_owners(side, self->policy->peer, waits);
+    if (count == 0)
+        return 0;
     if (is_over(self))
         return -ETIMEDOUT;
     struct k_timespec until = {(int64_t)(self->deadline_ns / NS_PER_S),
@@ -115,63 +147,40 @@ static int sleep_on(struct exo_ring *ring, struct exo_ring_bell *bell, uint32_t 
     long result =
         exo_host_call(__NR_futex_waitv, (long)waits, count, 0,
                       self->policy->timeout_ns == FOREVER ? 0 : (long)&until, CLOCK_MONOTONIC_, 0);
+    /* Of those that wait for a dead owner's word the host wakes one, who may not be the last. */
+    if (result > 0 && result < count)
+        exo_word_wake((uint32_t *)(uintptr_t)waits[result].uaddr);
     return result == -ETIMEDOUT || result == -EINTR ? (int)result : 0;
 }
 
-/* Whether a push, a pop is worth a try. They set head and tail right where those lag behind. */
-static bool may_push(struct exo_ring *ring)
+/* Dead, or its number is another's by now. */
+static bool is_peer_gone(struct exo_ring *ring, const struct exo_wait_policy *policy)
 {
-    uint64_t at = load_relaxed(&ring->head);
-    struct exo_ring_slot *slot = ring_slot(ring, at);
-    uint64_t header = load_acquire(&slot->header);
-    return ring_ahead(header, at) >= 0 || load_relaxed(&ring->closed) ||
-           exo_ring_repair_slot(ring, slot, header);
+    uint32_t *word = word_of(ring, policy->peer);
+    return word != NULL && (exo_owner_is_dead(&ring->owners, policy->peer) ||
+                            (policy->generation != 0 &&
+                             load_acquire(word + 1) != policy->generation)); /* struct exo_lock's */
 }
 
-static bool may_pop(struct exo_ring *ring)
-{
-    uint64_t at = load_relaxed(&ring->tail);
-    struct exo_ring_slot *slot = ring_slot(ring, at);
-    uint64_t header = load_acquire(&slot->header), state = ring_state(header);
-    return ring_ahead(header, at) > 0 || state == EXO_RING_READY || state == EXO_RING_TAKEN ||
-           (state == EXO_RING_FREE && load_relaxed(&ring->closed)) ||
-           exo_ring_repair_slot(ring, slot, header);
-}
-
-/* One side of a ring. */
-struct side {
-    bool (*ready)(struct exo_ring *ring);
-    struct exo_ring_bell *bell;
-    const uint64_t *place;
-};
-
-/* The host has woken one of those that wait for a peer: that one wakes the others. */
-static int tell_of_death(struct exo_ring *ring, uint32_t peer)
-{
-    exo_host_call(__NR_futex, (long)word_of(ring, peer), FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-    return -EPIPE;
-}
-
-static int sleep_once(struct exo_ring *ring, const struct side *side, struct waiter *self)
+static int sleep_once(const struct side *side, struct waiter *self)
 {
     uint32_t word = load_acquire(&side->bell->word);
     store_relaxed(&side->bell->wanted, 1);
     full_fence();
-    return side->ready(ring) ? 0
-                             : sleep_on(ring, side->bell, word, load_relaxed(side->place), self);
+    return is_any_ready(side) ? 0 : sleep_on(side, word, self);
 }
 
-static int wait_for(struct exo_ring *ring, const struct side *side, struct waiter *self)
+static int wait_for(const struct side *side, struct waiter *self)
 {
     const struct exo_wait_policy *policy = self->policy;
     int error = 0;
-    for (; !side->ready(ring) && error == 0; self->tries++) {
+    for (; !is_any_ready(side) && error == 0; self->tries++) {
         if (self->tries < policy->spins)
             spin_pause();
-        else if (exo_owner_is_dead(&ring->owners, policy->peer))
-            error = tell_of_death(ring, policy->peer);
+        else if (is_peer_gone(side->first, policy))
+            error = -EPIPE;
         else if (self->tries - policy->spins >= policy->yields && policy->sleeps)
-            error = sleep_once(ring, side, self);
+            error = sleep_once(side, self);
         else if (is_over(self))
             error = -ETIMEDOUT;
         else
@@ -180,28 +189,38 @@ static int wait_for(struct exo_ring *ring, const struct side *side, struct waite
     return error;
 }
 
+static struct side producers_of(struct exo_ring *ring)
+{
+    return (struct side){ring, 1, 0, may_push, &ring->room, offsetof(struct exo_ring, head)};
+}
+
+static struct side consumers_of(struct exo_ring *ring)
+{
+    return (struct side){ring, 1, 0, may_pop, &ring->data, offsetof(struct exo_ring, tail)};
+}
+
 int exo_ring_wait_room(struct exo_ring *ring, const struct exo_wait_policy *policy)
 {
-    struct side side = {may_push, &ring->room, &ring->head};
+    struct side side = producers_of(ring);
     struct waiter self = {.policy = policy};
-    return wait_for(ring, &side, &self);
+    return wait_for(&side, &self);
 }
 
 int exo_ring_wait_data(struct exo_ring *ring, const struct exo_wait_policy *policy)
 {
-    struct side side = {may_pop, &ring->data, &ring->tail};
+    struct side side = consumers_of(ring);
     struct waiter self = {.policy = policy};
-    return wait_for(ring, &side, &self);
+    return wait_for(&side, &self);
 }
 
 int exo_ring_push_wait(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
                        uint32_t size, const struct exo_wait_policy *policy)
 {
-    struct side side = {may_push, &ring->room, &ring->head};
+    struct side side = producers_of(ring);
     struct waiter self = {.policy = policy};
     int error;
     while ((error = exo_ring_push(ring, owner, type, data, size)) == -EAGAIN)
-        if ((error = wait_for(ring, &side, &self)) != 0)
+        if ((error = wait_for(&side, &self)) != 0)
             break;
     return error;
 }
@@ -209,11 +228,25 @@ int exo_ring_push_wait(struct exo_ring *ring, uint32_t owner, uint32_t type, con
 int exo_ring_pop_wait(struct exo_ring *ring, uint32_t owner, struct exo_message *message,
                       const struct exo_wait_policy *policy)
 {
-    struct side side = {may_pop, &ring->data, &ring->tail};
+    struct side side = consumers_of(ring);
     struct waiter self = {.policy = policy};
     int error;
     while ((error = exo_ring_pop(ring, owner, message)) == -EAGAIN)
-        if ((error = wait_for(ring, &side, &self)) != 0)
+        if ((error = wait_for(&side, &self)) != 0)
+            break;
+    return error;
+}
+
+int exo_ringset_pop_wait(struct exo_ringset *set, uint32_t owner, struct exo_message *message,
+                         const struct exo_wait_policy *policy)
+{
+    struct side side = {
+        exo_ringset_ring(set, 0),       set->count, set->stride, may_pop, &set->data,
+        offsetof(struct exo_ring, tail)};
+    struct waiter self = {.policy = policy};
+    int error;
+    while ((error = exo_ringset_pop(set, owner, message)) == -EAGAIN)
+        if ((error = wait_for(&side, &self)) != 0)
             break;
     return error;
 }

@@ -6,10 +6,10 @@
  * had. A task's fd_table, and the count of a table's users, change under task_lock only; cut short,
  * the count is too high, never too low, and host/collect.c corrects it.
  */
+#include "tables.h"
 #include "atomic.h"
 #include "mem.h"
 #include "pipe.h"
-#include "tables.h"
 
 _Static_assert(EXO_KR_MAPPED_SIZE < UINT32_MAX, "held_table and held_array");
 

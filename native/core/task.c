@@ -2,10 +2,11 @@
  *
  * Rules: slots are taken and freed under task_lock; finding needs no lock and may race with a task's
  * death, exactly as kill(2) may. The dense array ids is written last on birth and cleared first on
- * death. A slot is taken by its state, written when all that the reaper needs to know stands there;
- * task_low is raised after that and lowered before the reverse.
+ * death. What a task has left in rings and pools is repaired before its slot is free, since the slot
+ * is its number there. A slot is taken by its state, written when all that the reaper needs to know
+ * stands there; task_low is raised after that and lowered before the reverse.
  */
-#include <exo/core.h>
+#include <exo/roster.h>
 
 #include "atomic.h"
 #include "mem.h"
@@ -108,6 +109,8 @@ static void free_locked(struct exo_kr *kr, uint32_t slot)
     if (exchange(&kr->frames[slot].state, EXO_FRAME_IDLE) != EXO_FRAME_IDLE ||
         task->held_table != 0 || task->held_array != 0 || task->held_pipe != 0)
         store_release(&kr->left_behind, 1);
+    if (load_acquire(&kr->has_items)) /* looked at here: what exo_kr_repair() needs is far away */
+        exo_kr_repair(kr, slot);
     if (slot < kr->task_low)
         store_release(&kr->task_low, slot);
     store_release(&task->state, EXO_TASK_FREE);

@@ -16,6 +16,10 @@ from cffi import FFI
 
 HOST = Path(__file__).resolve().parent
 MODULE = "exo_um.bindings._native"
+SHARED = (  # of include/exo, beside abi.h
+    *("core", "ring", "ringset", "pool", "roster"),
+    *("alloc", "sched", "switch", "fiber"),
+)
 LINE_MARKER = re.compile(r'# \d+ "(.*)"')
 INTEGER_DEFINE = re.compile(r"#define (EXO_\w+)\s+\S")
 INLINE_FUNCTION = re.compile(r"static inline [^;{]*\{.*?\n\}\n", re.DOTALL)
@@ -62,11 +66,12 @@ def main() -> None:
     parser.add_argument("--abi", type=Path, default=HOST.parent / "include" / "exo" / "abi.h")
     options = parser.parse_args()
     abi = options.abi.resolve()
-    shared = [abi.with_name(f"{name}.h") for name in ("core", "ring", "pool")]
+    shared = [abi.with_name(f"{name}.h") for name in SHARED]
     headers = [abi, *shared, HOST / "host.h"]
     ffi = FFI()
     ffi.cdef(declarations(abi.parent.parent, headers))
-    ffi.set_source(MODULE, "#include <exo/core.h>\n#include <exo/pool.h>\n#include <host.h>\n")
+    names = [f"exo/{name}.h" for name in SHARED] + ["host.h"]
+    ffi.set_source(MODULE, "".join(f"#include <{name}>\n" for name in names))
     ffi.emit_c_code(str(options.out))
     options.out.touch()  # cffi leaves an unchanged file alone, make would come back for ever
 

@@ -86,7 +86,8 @@ void exo_host_collect_pipes(struct exo_kr *kr)
     struct ends *looks = calloc((size_t)3 * EXO_PIPE_COUNT, sizeof *looks);
     bool *held = calloc(EXO_PIPE_COUNT, sizeof *held);
     if (looks != NULL && held != NULL) {
-        struct ends *before = looks, *after = looks + EXO_PIPE_COUNT, *said = after + EXO_PIPE_COUNT;
+        struct ends *before = looks, *after = looks + EXO_PIPE_COUNT,
+                    *said = after + EXO_PIPE_COUNT;
         for (uint32_t i = 0; i < EXO_PIPE_COUNT; i++)
             said[i] = (struct ends){kr->pipes[i].readers, kr->pipes[i].writers};
         count_tables(kr, before);

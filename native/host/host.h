@@ -29,6 +29,13 @@ int exo_host_shared_create(uint64_t size);
 int64_t exo_host_shared_map(int fd, void **at);
 int exo_host_shared_unmap(void *at, uint64_t size);
 
+/* keeper.c: a number of a roster for this process, until it leaves or dies. Errors: -EAGAIN all are
+ * taken, -EMFILE too many for one process; -ENOENT not ours. Leave before the roster is unmapped. */
+struct exo_roster;
+struct exo_mapped;
+int exo_host_join(struct exo_roster *roster, const struct exo_mapped *mapped);
+int exo_host_leave(struct exo_roster *roster, const struct exo_mapped *mapped, uint32_t number);
+
 /* signals.c */
 struct exo_signals {
     uint64_t ignored; /* bit n - 1: our caller ignored signal n, so the guest starts with that */

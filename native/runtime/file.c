@@ -478,9 +478,8 @@ static long make_pair(long a, long b, long c, uint64_t to, bool cloexec)
         return fds[1];
     }
     /* Linux tells the numbers before it makes the sockets. */
-    long error = guest_write(to, fds, sizeof(fds)) != 0
-                     ? -EFAULT
-                     : HOST_4(__NR_socketpair, a, b, c, host);
+    long error =
+        guest_write(to, fds, sizeof(fds)) != 0 ? -EFAULT : HOST_4(__NR_socketpair, a, b, c, host);
     for (int i = 0; i < 2; i++) {
         if (error != 0)
             exo_fd_untake(fds[i]);

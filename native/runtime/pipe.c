@@ -177,8 +177,7 @@ long exo_pipe_fcntl(struct exo_fd *at, int command, long argument)
         if (!exo_pipe_enter(&end, at))
             return EXO_PIPE_AGAIN;
         exo_lock_release(&end.pipe->lock);
-        return command == F_GETPIPE_SZ_ ? EXO_PIPE_SIZE
-                                        : HOST_2(__NR_fcntl, end.fd.host, command);
+        return command == F_GETPIPE_SZ_ ? EXO_PIPE_SIZE : HOST_2(__NR_fcntl, end.fd.host, command);
     }
     if (command != F_SETFL_ || (argument & (O_ASYNC_ | O_DIRECT_)))
         return EXO_PIPE_AGAIN;

@@ -71,8 +71,7 @@ static bool look_by(const struct exo_pipe *pipe, int side, uint32_t *worth, uint
 bool exo_pipe_look(struct exo_pipe *pipe, int side)
 {
     store_relaxed(&pipe->looks[side], pipe->looks[side] + 1);
-    return (KR->cpu_count > 1 &&
-            look_by(pipe, side, &pipe->spins[side], SPIN_LIMIT, false)) ||
+    return (KR->cpu_count > 1 && look_by(pipe, side, &pipe->spins[side], SPIN_LIMIT, false)) ||
            look_by(pipe, side, &pipe->yields[side], YIELD_LIMIT, true);
 }
 

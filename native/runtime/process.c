@@ -1,6 +1,6 @@
 /* Who a task is and whom it may signal: getpid(2), kill(2), setpgid(2), setsid(2) and kin. */
-#include "pipe.h"
 #include "process.h"
+#include "pipe.h"
 #include "robust.h"
 #include "trace.h"
 #include "translate.h"

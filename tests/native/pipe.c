@@ -115,7 +115,8 @@ static void *make_ends(void *unused)
 {
     for (int i = 0; i < ROUNDS / 4; i++) {
         uint32_t index = exo_pipe_create(region);
-        struct exo_fd entry = {.host = 5, .flags = EXO_FD_OPEN | EXO_FD_PIPE, .stamp = (uint16_t)index};
+        struct exo_fd entry = {
+            .host = 5, .flags = EXO_FD_OPEN | EXO_FD_PIPE, .stamp = (uint16_t)index};
         struct exo_fd writes = entry;
         writes.flags |= EXO_FD_PIPE_WRITES;
         CHECK(index != 0 && exo_pipe_at(region, index)->mode == EXO_PIPE_OWN);

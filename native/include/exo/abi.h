@@ -49,8 +49,8 @@
 #define EXO_FILTER_COUNT 16384   /* seccomp filters that guests have installed */
 #define EXO_FILTER_UNIT 8        /* instructions per unit of the pool */
 #define EXO_FILTER_UNIT_COUNT 262144
-#define EXO_PIPE_COUNT 4096      /* 0 is none; further pipes are the host's */
-#define EXO_PIPE_SLOT_COUNT 16   /* pages of a pipe, as Linux's default */
+#define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
+#define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
 #define EXO_FILTER_LENGTH_LIMIT 4096 /* instructions of one filter, as BPF_MAXINSNS */
 
@@ -60,6 +60,13 @@ struct exo_lock {
     uint64_t node;       /* struct robust_list of the owner, in the owner's addresses */
     uint32_t word;       /* host tid | FUTEX_WAITERS | FUTEX_OWNER_DIED */
     uint32_t generation; /* times it was taken over from a dead owner */
+};
+
+/* Rings and pools in which an owner's number can stand: they are repaired before it is given to
+ * another (core/roster.c). */
+#define EXO_ITEM_COUNT 64
+struct exo_items {
+    int64_t away[EXO_ITEM_COUNT]; /* bytes from this struct; 0 nothing. A, atomic */
 };
 
 enum exo_task_state {
@@ -125,7 +132,8 @@ struct exo_task {
     uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
     uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
     uint32_t asleep_on;   /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
-    uint32_t held_pipe;   /* T: index of the pipe that it makes, or an end of which comes or goes; two */
+    uint32_t
+        held_pipe; /* T: index of the pipe that it makes, or an end of which comes or goes; two */
     uint32_t reserved2[10];
 };
 #define EXO_ASLEEP_WRITES 0x10000
@@ -173,8 +181,8 @@ struct exo_fd_table {
 
 enum exo_pipe_mode {
     EXO_PIPE_FREE = 0,
-    EXO_PIPE_OWN = 1,     /* what is in it is here */
-    EXO_PIPE_HOST = 2,    /* what is in it is in the twin, for good */
+    EXO_PIPE_OWN = 1,    /* what is in it is here */
+    EXO_PIPE_HOST = 2,   /* what is in it is in the twin, for good */
     EXO_PIPE_LEAVES = 3, /* is going there: wait */
 };
 
@@ -193,15 +201,15 @@ struct exo_pipe {
     uint32_t next_free;   /* A, object_lock */
     uint32_t mode;        /* enum exo_pipe_mode; from here on all is zero at first */
     uint32_t head, tail;  /* the next page to be filled, the next to be read */
-    uint32_t sleeping[2];  /* readers, writers that sleep or are about to; or were killed asleep */
-    uint32_t woken[2];     /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
-    uint32_t nonblock;     /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
-    uint32_t spins[2];     /* how long to look before sleeping, by what it has brought lately */
+    uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
+    uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
+    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
+    uint32_t spins[2]; /* how long to look before sleeping, by what it has brought lately */
     uint32_t yields[2];
     uint32_t looks[2]; /* how often */
-    uint32_t used[2];      /* slot of who last read, last wrote */
-    uint32_t filled;       /* a writer that slept may have filled the twin */
-    uint32_t leaver;       /* slot of who brings it to the host */
+    uint32_t used[2];  /* slot of who last read, last wrote */
+    uint32_t filled;   /* a writer that slept may have filled the twin */
+    uint32_t leaver;   /* slot of who brings it to the host */
     struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
     uint32_t reserved[6];
 };
@@ -457,10 +465,10 @@ struct exo_kr {
     uint32_t tids_wrapped;    /* A, task_lock: numbers may be in use already */
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
+    uint32_t has_items;       /* A: there is something in items */
     uint32_t free_pipe;       /* A, object_lock: first of the chain, 0 none */
     uint32_t pipe_high;       /* A, object_lock: pipes from here on were never used */
-    uint32_t reserved2;
-    uint64_t entry;              /* A: address of exo_entry, the same in every guest */
+    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */
@@ -487,6 +495,7 @@ struct exo_kr {
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
     struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
     struct exo_trace traces[EXO_TASK_COUNT];
+    struct exo_items items; /* in which task slots are the numbers */
     struct exo_pipe pipes[EXO_PIPE_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
 };

@@ -61,6 +61,8 @@ int exo_block_write(struct exo_pool *pool, uint32_t index, const void *data, uin
 int exo_block_read(struct exo_pool *pool, uint32_t index, void *data, uint64_t size);
 /* Blocks that dead owners held or had on the way come back; how many. */
 uint32_t exo_pool_repair(struct exo_pool *pool);
+/* And those of an owner that is gone whatever its word says, 0 nobody. */
+uint32_t exo_pool_repair_of(struct exo_pool *pool, uint32_t gone);
 uint64_t exo_pool_free_count(const struct exo_pool *pool);
 
 /* blockmsg.c: messages that carry a block. Sending gives it away; who receives it holds it. */

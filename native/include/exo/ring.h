@@ -2,8 +2,9 @@
  *
  * Each slot's header word says for which position it is, and in what state; there is no other truth.
  * A slot is claimed by compare-exchange of that word, with the claimer's number in it, so whoever
- * finds a claim of a dead owner can undo it: no kill at any instruction wedges a ring. head and tail
- * only say where to look first. After D. Vyukov's bounded MPMC queue, which numbers slots in the
+ * finds a claim of a dead owner can undo it: no kill at any instruction wedges a ring. A claim may be
+ * for several slots, of which the first is published or released last: it is the only way to them.
+ * head and tail only say where to look first. After D. Vyukov's bounded MPMC queue, which numbers slots in the
  * same way but cannot lose a thread between its two steps.
  *
  * The same algorithm in Python is exo_um/ipc/ring_jit.py, on the same memory.
@@ -19,6 +20,7 @@
 #define EXO_RING_PAYLOAD 56
 #define EXO_RING_ORDER 12 /* 4096 slots, where nothing else is asked for */
 #define EXO_RING_ORDER_MAX 20
+#define EXO_RING_BATCH_MAX 64 /* slots under one claim; the header has room for 256 */
 
 /* Who may push and pop at the same time. */
 #define EXO_RING_SPSC 0
@@ -98,6 +100,8 @@ struct exo_wait_policy {
     uint32_t sleeps; /* 0: goes on with sched_yield */
     uint32_t peer;   /* owner whose death ends the wait with -EPIPE, 0: nobody's */
     uint64_t timeout_ns;
+    uint32_t generation; /* of the peer in its roster: another's being alive is not its; 0: any */
+    uint32_t reserved;
 };
 
 /* ring.c. Errors: -EAGAIN no room or nothing there, -EPIPE closed, -EMSGSIZE. */
@@ -132,7 +136,9 @@ long exo_ring_pop_many(struct exo_ring *ring, uint32_t owner, struct exo_message
 
 /* ringrepair.c: undoes the claims of owners that are dead; how many. Whoever meets one does it, too. */
 uint32_t exo_ring_repair(struct exo_ring *ring);
-bool exo_ring_repair_slot(struct exo_ring *ring, struct exo_ring_slot *slot, uint64_t header);
+/* And those of an owner that is gone whatever its word says, 0 nobody. */
+uint32_t exo_ring_repair_of(struct exo_ring *ring, uint32_t gone);
+bool exo_ring_repair_claim(struct exo_ring *ring, uint64_t header); /* if its owner is dead */
 
 /* ringwait.c: push and pop that wait. -ETIMEDOUT; -EINTR: a signal; -EPIPE also: the peer died. */
 int exo_ring_push_wait(struct exo_ring *ring, uint32_t owner, uint32_t type, const void *data,
@@ -142,7 +148,7 @@ int exo_ring_pop_wait(struct exo_ring *ring, uint32_t owner, struct exo_message 
 /* Until a push, a pop is worth a try; 0 or an error as above. */
 int exo_ring_wait_room(struct exo_ring *ring, const struct exo_wait_policy *policy);
 int exo_ring_wait_data(struct exo_ring *ring, const struct exo_wait_policy *policy);
-/* For whoever has published or released: wakes a sleeper, if there is one. */
+/* ringbell.c: for whoever has published or released: wakes a sleeper, if there is one. */
 void exo_ring_wake_data(struct exo_ring *ring);
 void exo_ring_wake_room(struct exo_ring *ring);
 

@@ -92,6 +92,12 @@ def test_batches(kind: Kind) -> None:
         assert popped == pushed
         assert (messages[:popped, 8:16].copy().view(np.uint64)[:, 0] == numbers[:popped]).all()
     assert ring_jit.pop_many(ring.address, 0, messages.ctypes.data, 40) == -errno.EAGAIN
+    assert ring_jit.push_many(ring.address, 0, 3, numbers.ctypes.data, 57, 1) == -errno.EMSGSIZE
+    assert ring_jit.push_many(ring.address, 0, 3, numbers.ctypes.data, 8, 2) == 2
+    ring.close()
+    assert ring_jit.push_many(ring.address, 0, 3, numbers.ctypes.data, 8, 2) == -errno.EPIPE
+    assert ring_jit.pop_many(ring.address, 0, messages.ctypes.data, 40) == 2
+    assert ring_jit.pop_many(ring.address, 0, messages.ctypes.data, 40) == -errno.EPIPE
 
 
 def test_waits() -> None:
@@ -144,6 +150,26 @@ def test_blocks() -> None:
         block_jit.block_free(pool, index, 3)
         assert lib.exo_pool_free_count(native_pool) == 4
     assert native_pool.copied == 0
+    shared.close()
+
+
+def test_copies() -> None:
+    """Numba and C copy into and out of the same block, and the counter knows of both."""
+    shared = Shared.create(lib.exo_pool_size(4096, 2))
+    pool, native_pool = pool_of(shared, 0, 2), shared.pointer("struct exo_pool *", 0)
+    data, back = np.arange(4096, dtype=np.uint8), np.zeros(4097, np.uint8)
+    assert block_jit.block_create(pool, 1) == 0
+    assert block_jit.block_write(pool, 0, data.ctypes.data, 4096) == 0
+    assert lib.exo_block_read(native_pool, 0, ffi.cast("void *", back.ctypes.data), 4096) == 0
+    assert (back[:4096] == data).all()
+    assert native_pool.copied == 8192
+    assert lib.exo_block_write(native_pool, 0, ffi.from_buffer(data[::-1].copy()), 100) == 0
+    assert block_jit.block_read(pool, 0, back.ctypes.data, 100) == 0
+    assert (back[:100] == data[::-1][:100]).all()
+    assert native_pool.copied == 8392
+    assert block_jit.block_read(pool, 0, back.ctypes.data, 4097) == -errno.EMSGSIZE
+    assert block_jit.block_write(pool, 0, back.ctypes.data, 4097) == -errno.EMSGSIZE
+    assert native_pool.copied == 8392
     shared.close()
 
 
