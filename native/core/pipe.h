@@ -54,7 +54,7 @@ uint32_t exo_pipe_create(struct exo_kr *kr); /* with an entry for each end to co
 void exo_pipe_hold(struct exo_kr *kr, uint32_t index);
 /* One more entry like *entry, which may be going away: false if it has. */
 bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as);
-/* An entry that was a pipe's end is gone, and its host fd closed. */
+/* An entry that was a pipe's end is gone, and its host fd about to be closed. */
 void exo_pipe_unref(struct exo_kr *kr, struct exo_fd gone);
 /* The same for who holds a lock: should it be the last, the kernel process frees the pipe. */
 void exo_pipe_uncount(struct exo_kr *kr, struct exo_fd gone);

@@ -1,8 +1,9 @@
 /* Making pipes, and who has their ends: entries of fd tables, and nothing else.
  *
- * Rules: an entry is counted before it stands in a table, and no longer counted when it is gone and
- * its host fd is closed, so a count is never too small, whoever is killed; a pipe of which nobody
- * has an end is free. What was killed in between is found by the kernel process (host/collect.c).
+ * Rules: an entry is counted before it stands in a table, and no longer counted when it is gone, so a
+ * count is never too small, whoever is killed; a pipe of which nobody has an end is free. Its host fd
+ * is closed after that: who learns from the host that nobody is left finds the counts so.
+ * What was killed in between is found by the kernel process (host/collectpipes.c).
  */
 #include "atomic.h"
 #include "mem.h"

@@ -161,11 +161,9 @@ SYSCALL(close)
     struct exo_fd gone;
     if (exo_fd_remove((int)a, &gone) != 0)
         return -EBADF;
-    long result = host_wait(__NR_close, gone.host, 0, 0, 0, 0, 0);
-    if (result == -EXO_ERESTART)
-        result = HOST_1(__NR_close, gone.host);
     exo_fd_gone(gone);
-    return result;
+    long result = host_wait(__NR_close, gone.host, 0, 0, 0, 0, 0);
+    return result == -EXO_ERESTART ? HOST_1(__NR_close, gone.host) : result;
 }
 
 long exo_fd_remove(int fd, struct exo_fd *gone)
@@ -226,8 +224,8 @@ SYSCALL(close_range)
         if (flags & CLOSE_RANGE_CLOEXEC_)
             entry->flags |= EXO_FD_CLOEXEC;
         else if (exo_fd_remove((int)fd, &gone) == 0) {
-            HOST_1(__NR_close, gone.host);
             exo_fd_gone(gone);
+            HOST_1(__NR_close, gone.host);
         }
     }
     return 0;

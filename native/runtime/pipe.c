@@ -275,8 +275,8 @@ void exo_pipe_close_all(void)
         exo_pipe_hold(KR, fd.stamp);
         if (exchange(&at->host, EXO_FD_HOST_RESERVED) < 0)
             continue;
-        HOST_1(__NR_close, fd.host);
         exo_pipe_unref(KR, fd);
+        HOST_1(__NR_close, fd.host);
     }
     exo_pipe_hold(KR, 0);
 }

@@ -37,6 +37,9 @@ bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at);
 /* pipewait.c. wait: 0 worth another try, or an error; the pipe's lock is held before, not after. */
 long exo_pipe_wait_locked(const struct exo_end *end, bool *ended);
 bool exo_pipe_look(struct exo_pipe *pipe, int side);
+/* For who polls: says that it sleeps and prepares the twin; false if there is something to do. And back. */
+bool exo_pipe_settle(struct exo_fd *at);
+void exo_pipe_rise(struct exo_pipe *pipe, int side);
 bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side);
 void exo_pipe_wake(const struct exo_end *end);
 

@@ -75,12 +75,14 @@ bool exo_pipe_look(struct exo_pipe *pipe, int side)
            look_by(pipe, side, &pipe->yields[side], YIELD_LIMIT, true);
 }
 
-/* How many sleep there in truth. */
-static uint32_t sleepers(uint32_t index, int side)
+/* How many sleep there in truth, or may, for what pollers look at nobody knows. */
+static uint32_t sleepers(uint32_t index, int side, uint32_t polls)
 {
     uint32_t count = 0, what = index | (side == EXO_PIPE_WRITES ? EXO_ASLEEP_WRITES : 0);
-    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++)
-        count += load_acquire(&KR->tasks[i].asleep_on) == what && exo_alive_test(&KR->tasks[i]);
+    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
+        uint32_t on = load_acquire(&KR->tasks[i].asleep_on);
+        count += (on == what || (on & polls)) && exo_alive_test(&KR->tasks[i]);
+    }
     return count;
 }
 
@@ -92,7 +94,8 @@ bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side)
     if (before != 0) {
         if (now - before < WAKE_AGAIN)
             return false;
-        pipe->sleeping[side] = sleepers((uint32_t)(pipe - KR->pipes), side);
+        pipe->sleeping[side] =
+            sleepers((uint32_t)(pipe - KR->pipes), side, EXO_ASLEEP_POLLS);
     }
     pipe->woken[side] = pipe->sleeping[side] != 0 ? now : 0;
     return pipe->sleeping[side] != 0;
@@ -120,6 +123,14 @@ void exo_pipe_wake(const struct exo_end *end)
         empty_twin(end->fd.host);
 }
 
+/* With nothing in the pipe, a byte in the twin is for nobody: who it was to wake sleeps on. */
+static void empty_twin_locked(const struct exo_end *end)
+{
+    store_release(&end->pipe->filled, 0);
+    end->pipe->woken[EXO_PIPE_READS] = 0;
+    empty_twin(end->fd.host);
+}
+
 /* About to sleep: what would keep others from waking, or us from sleeping. */
 static void prepare_twin_locked(const struct exo_end *end)
 {
@@ -128,9 +139,47 @@ static void prepare_twin_locked(const struct exo_end *end)
         put_byte(end->fd.host);
         store_release(&pipe->filled, 1);
     } else if (pipe->filled || pipe->sleeping[EXO_PIPE_WRITES] != 0) {
-        store_release(&pipe->filled, 0);
-        empty_twin(end->fd.host);
+        empty_twin_locked(end);
     }
+}
+
+/* A writer's sleep takes the room that a poller waits to see, so those two are the host's. */
+static bool is_mixed_locked(struct exo_pipe *pipe, int side, bool polls)
+{
+    uint32_t all = pipe->sleeping[side];
+    if (side != EXO_PIPE_WRITES || all == 0)
+        return false;
+    uint32_t writers = sleepers((uint32_t)(pipe - KR->pipes), side, 0);
+    return polls ? writers != 0 : all > writers;
+}
+
+bool exo_pipe_settle(struct exo_fd *at)
+{
+    struct exo_end end;
+    if (!exo_pipe_enter(&end, at))
+        return false;
+    struct exo_pipe *pipe = end.pipe;
+    bool mixed = is_mixed_locked(pipe, end.side, true), ready = is_ready(pipe, end.side);
+    if (!ready && !mixed) {
+        if (end.side == EXO_PIPE_WRITES)
+            put_byte(end.fd.host);
+        else
+            empty_twin_locked(&end);
+        pipe->sleeping[end.side]++;
+    }
+    exo_lock_release(&pipe->lock);
+    if (mixed)
+        exo_pipe_to_host(at);
+    return !ready && !mixed;
+}
+
+void exo_pipe_rise(struct exo_pipe *pipe, int side)
+{
+    exo_lock_acquire(&pipe->lock);
+    pipe->woken[side] = 0;
+    if (pipe->sleeping[side] != 0)
+        pipe->sleeping[side]--;
+    exo_lock_release(&pipe->lock);
 }
 
 static long sleep_on(const struct exo_end *end)
@@ -148,8 +197,11 @@ long exo_pipe_wait_locked(const struct exo_end *end, bool *ended)
     if (exo_pipe_look(pipe, end->side))
         return 0;
     exo_lock_acquire(&pipe->lock);
-    if (is_ready(pipe, end->side)) {
+    bool mixed = is_mixed_locked(pipe, end->side, false);
+    if (mixed || is_ready(pipe, end->side)) {
         exo_lock_release(&pipe->lock);
+        if (mixed)
+            exo_pipe_to_host(end->at);
         return 0;
     }
     uint32_t writes = end->side == EXO_PIPE_WRITES ? EXO_ASLEEP_WRITES : 0;

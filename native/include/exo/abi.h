@@ -137,6 +137,7 @@ struct exo_task {
     uint32_t reserved2[10];
 };
 #define EXO_ASLEEP_WRITES 0x10000
+#define EXO_ASLEEP_POLLS 0x20000 /* instead: it polls several, and takes nothing from twins */
 
 /* A slot's numbers once more: dense, to be scanned. */
 struct exo_ids {
