@@ -49,6 +49,7 @@ class Boot:
         "name",
         "patch",
         "path",
+        "placement",
         "platform",
         "stats",
         "verbose",
@@ -62,6 +63,7 @@ class Boot:
         self.loader = LOADER
         self.name: str | None = None
         self.patch = True
+        self.placement = "none"
         self.platform = "inproc"
         self.stats = False
         self.verbose = False
@@ -87,6 +89,7 @@ class Machine:
         become_subreaper()
         self.instance = Instance(Region(), boot.verbose)
         self.region = self.instance.region
+        self.places = boot.placement != "none"
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
         self.watch = Watch(WATCH, self.region)
@@ -214,6 +217,10 @@ class Machine:
         """Serve until the first guest has died; return its status as a shell would have it."""
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
+        if self.places:
+            from exo_um.kernel.placement import INTERVAL_NS, Placement
+
+            server.every(INTERVAL_NS, Placement(self.instance.tasks).look)
         server.run(self._on_signals, self._on_control, IDLE_NS)
         self.reaper.kill_all()
         self.watch.stop()

@@ -14,7 +14,7 @@ check() {
 }
 
 python_rooms=()
-for room in exo_um posix_x drivers benchmarks tools; do
+for room in exo_um posix_x drivers benchmarks examples tools; do
     [ -n "$(find $room -name '*.py' 2>/dev/null | head -1)" ] && python_rooms+=("$room")
 done
 
@@ -35,7 +35,7 @@ tidy() {
     mkdir -p build/lint
     sed 's/-fno-tree-loop-distribute-patterns//' build/dev/compile_commands.json \
         >build/lint/compile_commands.json
-    find native/core native/runtime native/host native/launcher native/watch native/malloc native/arch -name '*.c' -print0 |
+    find native/core native/runtime native/host native/python native/launcher native/watch native/malloc native/arch -name '*.c' -print0 |
         xargs -0 -n 4 -P 2 clang-tidy -p build/lint --quiet 2> >(grep -v ' generated\.$' >&2)
 }
 check clang-tidy tidy

@@ -6,7 +6,7 @@ import sys
 from benchmarks.job import HERE, Job, native
 
 # What exo tasks are made of, beside the core and the program itself.
-HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker")
+HOST = ("clock", "fiber", "fiberwait", "look", "stack", "timer", "worker", "workers")
 FIBERS = [
     *(f"host/{name}.c" for name in HOST),
     f"arch/{platform.machine()}/switch.S",

@@ -28,7 +28,11 @@ class Shared:
 
     @classmethod
     def create(cls, size: int) -> Shared:
-        """Make size bytes of zeros. Pages that nobody touches cost nothing."""
+        """Make size bytes of zeros. Pages that nobody touches cost nothing.
+
+        From 2 MiB on they are huge where the host lets programs ask for that (shmem_enabled is
+        `advise` in /sys/kernel/mm/transparent_hugepage): then mapping them costs next to nothing.
+        """
         return cls(check(lib.exo_host_shared_create(size)))
 
     @property

@@ -25,6 +25,8 @@ instance, with the program's exit status.
   --stats FILE       count system calls; write the counts to FILE as JSON at the end
   --platform WHERE   inproc: calls are intercepted by the guest's process itself (default);
                      ptrace: by another process, with PTRACE_SYSEMU; slow, patches nothing
+  --placement HOW    none (default); advice: threads that keep waking each other are tried on one
+                     CPU, and stay there if they get on faster
   --intercept HOW    how calls are caught before their sites are patched:
                      dispatch (Syscall User Dispatch, default) or seccomp
   --no-patch         leave every system-call site unpatched: slow, for comparison
@@ -41,7 +43,8 @@ Examples:
 """
 INTERCEPTS = ("dispatch", "seccomp")
 PLATFORMS = ("inproc", "ptrace")
-WITH_VALUE = ("--env", "--cwd", "--name", "--platform", "--stats", "--intercept")
+PLACEMENTS = ("none", "advice")
+WITH_VALUE = ("--env", "--cwd", "--name", "--platform", "--placement", "--stats", "--intercept")
 DEFAULT_PATH = b"/bin:/usr/bin"  # execvp(3)'s, when the environment has no PATH
 
 
@@ -60,6 +63,7 @@ class Options:
         "intercept",
         "name",
         "patch",
+        "placement",
         "platform",
         "stats",
         "verbose",
@@ -73,6 +77,7 @@ class Options:
         self.intercept = INTERCEPTS[0]
         self.name: str | None = None
         self.patch = True
+        self.placement = PLACEMENTS[0]
         self.platform = PLATFORMS[0]
         self.stats: str | None = None
         self.verbose = False
@@ -92,6 +97,10 @@ class Options:
             if value not in PLATFORMS:
                 raise UsageError(f"--platform {value}: not one of {', '.join(PLATFORMS)}")
             self.platform = value
+        elif name == "--placement":
+            if value not in PLACEMENTS:
+                raise UsageError(f"--placement {value}: not one of {', '.join(PLACEMENTS)}")
+            self.placement = value
         elif name == "--cwd":
             self.cwd = value
         elif name == "--name":
@@ -203,7 +212,7 @@ def run(options: Options, started_ns: int) -> int:
 
     boot = Boot(path, [os.fsencode(word) for word in options.argv], env)
     boot.intercept, boot.patch, boot.name = options.intercept, options.patch, options.name
-    boot.platform = options.platform
+    boot.platform, boot.placement = options.platform, options.placement
     boot.stats, boot.verbose = options.stats is not None, options.verbose
     imported_ns = time.monotonic_ns()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from exo_um.bindings import lib
 from exo_um.kernel.call import Call, HostCall, NewFd, Pass
@@ -39,12 +40,29 @@ class Server:
         self._spin_ns = SPIN_NS if spin else 0
         self._waiting: dict[int, tuple[Call, Steps]] = {}
         self._handovers: list[tuple[Call, NewFd]] = []
+        self._tick: Callable[[], None] | None = None
+        self._tick_ns = self._next_tick_ns = 0
 
     def load(self) -> Handlers:
         """Import the handlers, at the first call or when there is time."""
         if self._handlers is None:
             self._handlers = self._load_handlers()
         return self._handlers
+
+    def every(self, interval_ns: int, tick: Callable[[], None]) -> None:
+        """Have tick called every so often while run() serves."""
+        self._tick, self._tick_ns = tick, interval_ns
+
+    def _tick_if_due(self, timeout_ns: int) -> int:
+        """Call tick if it is time; return the timeout, made shorter if need be."""
+        if self._tick is None:
+            return timeout_ns
+        left_ns = self._next_tick_ns - time.monotonic_ns()
+        if left_ns <= 0:
+            self._tick()
+            left_ns = self._tick_ns
+            self._next_tick_ns = time.monotonic_ns() + left_ns
+        return left_ns if timeout_ns < 0 else min(timeout_ns, left_ns)
 
     def run(
         self, on_signals: Callable[[], bool], on_control: Callable[[], None], idle_ns: int
@@ -59,7 +77,7 @@ class Server:
         while True:
             wake = self._port.wait(
                 self._spin_ns if served else 0,
-                HANDOVER_TIMEOUT_NS if self._handovers else timeout_ns,
+                self._tick_if_due(HANDOVER_TIMEOUT_NS if self._handovers else timeout_ns),
                 bool(self._handovers),
             )
             slots = self._port.take()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from exo_um.bindings.atomic_jit import (
     compare_exchange_u32,
-    exchange_u32,
-    fetch_add_u32,
     full_fence,
     host_call,
     jit,
@@ -20,8 +18,8 @@ from exo_um.bindings.atomic_jit import (
     store_release_u32,
     store_release_u64,
 )
-from exo_um.ipc.bell_jit import EVERYBODY, FUTEX_WAKE, SYS_FUTEX
-from exo_um.ipc.slot_jit import BELL_WANTED, BELL_WORD, is_dead
+from exo_um.ipc.bell_jit import ring_bell
+from exo_um.ipc.slot_jit import BELL_WANTED, is_dead
 from exo_um.sched.entity_jit import (
     AFFINITY,
     AGE_COLD,
@@ -130,11 +128,8 @@ def ring(sched: int, number: int) -> None:
     """Wake the owner of a CPU, if it sleeps."""
     bell = cpu_at(sched, number) + BELL
     full_fence()
-    if load_relaxed_u32(bell + BELL_WANTED) == 0:
-        return
-    exchange_u32(bell + BELL_WANTED, 0)
-    fetch_add_u32(bell + BELL_WORD, 1)
-    host_call(SYS_FUTEX, bell + BELL_WORD, FUTEX_WAKE, EVERYBODY, 0, 0, 0)
+    if load_relaxed_u32(bell + BELL_WANTED) != 0:
+        ring_bell(bell)
 
 
 @jit

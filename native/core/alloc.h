@@ -122,6 +122,22 @@ static inline bool cache_push(const struct exo_heap_user *user, struct exo_cache
     return true;
 }
 
+/* Puts what jitted code has kept beside the lists into one. Killed in between, it is in both. */
+static inline void cache_settle(const struct exo_heap_user *user, struct exo_cache *cache)
+{
+    uint32_t class_ = load_relaxed(&cache->back_class) % EXO_CLASS_ROOM;
+    uint64_t last = cache->last, head = cache->list[class_];
+    if (class_ == 0)
+        return;
+    if (last != head && last != 0 && last < user->size && head < user->size &&
+        class_in(user, last / CHUNK_SIZE) == class_) {
+        object_at(user, last)->next = head;
+        object_at(user, last)->depth = object_at(user, head)->depth + 1;
+        store_release(&cache->list[class_], last);
+    }
+    store_release(&cache->back_class, 0);
+}
+
 /* allocslab.c */
 /* Waits for it, and repairs what a dead owner has left; without the heap's lock. */
 void exo_slab_claim(struct exo_heap_user *user, uint32_t chunk);

@@ -76,8 +76,12 @@ static uint64_t small_alloc(struct exo_heap_user *user, uint32_t class_)
         cache->hits++;
         return offset;
     }
-    cache->misses++;
     store_release(&cache->list[class_], 0);
+    cache_settle(user, cache);
+    offset = cache_pop(user, cache, class_);
+    if (offset != 0)
+        return offset;
+    cache->misses++;
     return exo_slab_refill(user, class_) ? cache_pop(user, cache, class_) : 0;
 }
 

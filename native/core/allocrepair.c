@@ -41,10 +41,12 @@ static uint64_t return_list(struct exo_heap_user *user, uint64_t *list, uint32_t
 
 static uint64_t return_lists(struct exo_heap_user *user, uint32_t owner)
 {
+    struct exo_cache *cache = cache_at(user, owner);
     uint64_t count = 0;
+    cache_settle(user, cache);
     for (uint32_t class_ = 1; class_ < EXO_CLASS_COUNT; class_++)
-        if (cache_at(user, owner)->list[class_] != 0)
-            count += return_list(user, &cache_at(user, owner)->list[class_], class_);
+        if (cache->list[class_] != 0)
+            count += return_list(user, &cache->list[class_], class_);
     return count;
 }
 
@@ -135,6 +137,8 @@ static void add_cache(struct exo_heap_user *user, uint32_t owner, struct exo_hea
     stats->frees += load_relaxed(&cache->frees);
     stats->spills += load_relaxed(&cache->spills);
     stats->larges += load_relaxed(&cache->larges);
+    uint32_t back = load_relaxed(&cache->back_class);
+    stats->cached += back < EXO_CLASS_COUNT ? class_size(back) : 0;
     for (uint32_t class_ = 1; class_ < EXO_CLASS_COUNT; class_++) {
         uint64_t first = load_relaxed(&cache->list[class_]);
         if (first != 0 && first < user->size) /* its owner may be writing to it: about */

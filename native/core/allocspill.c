@@ -47,6 +47,7 @@ void exo_slab_retire(struct exo_heap_user *user, uint32_t chunk)
 void exo_slab_spill(struct exo_heap_user *user, struct exo_cache *cache, uint32_t class_,
                     uint32_t count)
 {
+    cache_settle(user, cache);
     uint64_t at = load_relaxed(&cache->list[class_]);
     while (count > 0 && at != 0) {
         uint32_t chunk = (uint32_t)(at / CHUNK_SIZE);

@@ -5,6 +5,7 @@
  */
 #include <asm-generic/errno-base.h>
 
+#include "ring.h"
 #include "schedule.h"
 
 /* Each entity of a chain that is on its way into this CPU's lists has arrived. */
@@ -148,7 +149,8 @@ uint32_t exo_sched_repair(struct exo_sched *sched, uint32_t owner)
             count += before != 0;
         } else {
             store_release(&cpu->repair, 1);
-            exo_sched_ring(sched, i);
+            full_fence();
+            exo_bell_ring(&cpu->bell); /* wanted or not: the dead may have been about to ring it */
         }
     }
     return count;

@@ -11,6 +11,7 @@
 
 #include <exo/core.h>
 
+#include "ring.h"
 #include "schedule.h"
 
 #define NS_PER_S 1000000000UL
@@ -152,11 +153,8 @@ void exo_sched_ring(struct exo_sched *sched, uint32_t number)
 {
     struct exo_ring_bell *bell = &sched_cpu(sched, number)->bell;
     full_fence();
-    if (load_relaxed(&bell->wanted) == 0)
-        return;
-    exchange(&bell->wanted, 0);
-    fetch_add(&bell->word, 1);
-    exo_host_call(__NR_futex, (long)&bell->word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+    if (load_relaxed(&bell->wanted) != 0)
+        exo_bell_ring(bell);
 }
 
 int exo_sched_wait(struct exo_sched *sched, uint32_t number, uint64_t timeout_ns)

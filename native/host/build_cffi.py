@@ -17,7 +17,7 @@ from cffi import FFI
 HOST = Path(__file__).resolve().parent
 MODULE = "exo_um.bindings._native"
 SHARED = (  # of include/exo, beside abi.h
-    *("core", "ring", "ringset", "pool", "roster"),
+    *("core", "ring", "ringset", "pool", "roster", "channel"),
     *("alloc", "sched", "switch", "fiber"),
 )
 LINE_MARKER = re.compile(r'# \d+ "(.*)"')

@@ -108,6 +108,8 @@ static inline struct exo_sched_cpu *exo_sched_cpu_at(struct exo_sched *sched, ui
 
 /* worker.c: the worker that this thread is, NULL. Never keep it over a switch. */
 struct exo_worker *exo_worker_self(void);
+/* A worker's thread, until its workers are stopping. */
+void *exo_worker_run(void *worker);
 /* Goes on with the worker's own stack; comes back when the fiber is picked again. */
 void exo_fiber_leave(struct exo_fiber *fiber, enum exo_fiber_wish wish);
 

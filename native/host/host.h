@@ -29,6 +29,9 @@ int exo_host_shared_create(uint64_t size);
 int64_t exo_host_shared_map(int fd, void **at);
 int exo_host_shared_unmap(void *at, uint64_t size);
 
+/* beneath.c: openat2(2) that never leaves a directory. */
+int exo_host_open_beneath(int directory, const char *path, int flags, uint32_t mode);
+
 /* keeper.c: a number of a roster for this process, until it leaves or dies. Errors: -EAGAIN all are
  * taken, -EMFILE too many for one process; -ENOENT not ours. Leave before the roster is unmapped. */
 struct exo_roster;

@@ -7,6 +7,8 @@
 
 #include "host.h"
 
+#define HUGE_SIZE 0x200000
+
 int exo_host_shared_create(uint64_t size)
 {
     int fd = memfd_create("exo-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -31,6 +33,9 @@ int64_t exo_host_shared_map(int fd, void **at)
         mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
+    /* Where the host lets shared memory ask for them: a page table entry for 2 MiB. */
+    if (file.st_size >= HUGE_SIZE)
+        madvise(map, (size_t)file.st_size, MADV_HUGEPAGE);
     *at = map;
     return file.st_size;
 }

@@ -4,11 +4,12 @@
  * cuts the slab in two mappings per stack: so there are some 32,000 stacks at most, and then
  * exo_stack_take() fails; there is never a stack without a guard.
  *
- * Stacks that come back keep their memory for the next user, up to WARM of them; the others' goes
- * back to the host.
+ * Stacks that come back keep their memory for the next user, up to WARM of them; then the memory of
+ * the oldest DROPPED goes back to the host.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-enum { WARM = 1024 };
+enum { WARM = 1024, DROPPED = 512 };
 #define SLAB_FIRST (2UL << 20) /* bytes */
 #define SLAB_LAST (64UL << 20)
 
@@ -127,23 +128,47 @@ void *exo_stack_take(struct exo_stack_pool *pool)
     return stack;
 }
 
-/* Guards survive MADV_DONTNEED, both kinds of them. */
-static void drop_memory(struct exo_stack_pool *pool, void *stack)
+static int by_address(const void *a, const void *b)
 {
-    madvise((char *)stack + pool->page_size, pool->stack_size - pool->page_size, MADV_DONTNEED);
+    const char *first = *(char *const *)a, *second = *(char *const *)b;
+    return (first > second) - (first < second);
+}
+
+/* Neighbours at once, since each madvise() interrupts the other CPUs. Guards survive it, both kinds
+ * of them. */
+static void drop_memory(struct exo_stack_pool *pool, void **stacks)
+{
+    qsort(stacks, DROPPED, sizeof(*stacks), by_address);
+    for (uint32_t i = 0, end; i < DROPPED; i = end) {
+        char *first = stacks[i];
+        for (end = i + 1; end < DROPPED && stacks[end] == first + (end - i) * pool->stack_size;)
+            end++;
+        madvise(first, (end - i) * pool->stack_size, MADV_DONTNEED);
+    }
+}
+
+/* The oldest of the warm ones, to be made cold. */
+static void take_oldest(struct exo_stack_pool *pool, void **stacks)
+{
+    memcpy(stacks, pool->warm, DROPPED * sizeof(*stacks));
+    pool->warm_count -= DROPPED;
+    memmove(pool->warm, pool->warm + DROPPED, pool->warm_count * sizeof(*stacks));
 }
 
 void exo_stack_give(struct exo_stack_pool *pool, void *stack)
 {
+    void *dropped[DROPPED];
     pthread_mutex_lock(&pool->lock);
-    bool warm = pool->warm_count < WARM;
-    if (warm)
-        pool->warm[pool->warm_count++] = stack;
+    bool full = pool->warm_count == WARM;
+    if (full)
+        take_oldest(pool, dropped);
+    pool->warm[pool->warm_count++] = stack;
     pthread_mutex_unlock(&pool->lock);
-    if (warm)
+    if (!full)
         return;
-    drop_memory(pool, stack);
+    drop_memory(pool, dropped);
     pthread_mutex_lock(&pool->lock);
-    pool->cold[pool->cold_count++] = stack;
+    memcpy(pool->cold + pool->cold_count, dropped, sizeof(dropped));
+    pool->cold_count += DROPPED;
     pthread_mutex_unlock(&pool->lock);
 }

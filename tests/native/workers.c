@@ -347,7 +347,8 @@ struct shared {
 
 static void echo(struct shared *shared, bool sleeps)
 {
-    const struct exo_wait_policy patient = {100, 10, sleeps, 0, UINT64_MAX};
+    const struct exo_wait_policy patient = {
+        .spins = 100, .yields = 10, .sleeps = sleeps, .timeout_ns = UINT64_MAX};
     struct exo_message message;
     while (exo_ring_pop_wait(&shared->there, 0, &message, &patient) == 0)
         CHECK_SAME(exo_ring_push_wait(&shared->back, 0, message.type, message.payload, message.size,
@@ -411,7 +412,7 @@ static void change_words(struct shared *shared, uint32_t count)
     exo_futex_wait(&shared->start, 0, EXO_FOREVER);
     for (uint32_t i = 0; i < count; i++) {
         set(&shared->words[i], 8);
-        exo_futex_wake(&shared->words[i]);
+        exo_word_wake(&shared->words[i]);
     }
     _exit(0);
 }
@@ -434,7 +435,7 @@ static void test_words(uint32_t count)
     while (get(&arrived) < count)
         sched_yield();
     set(&shared->start, 1);
-    exo_futex_wake(&shared->start);
+    exo_word_wake(&shared->start);
     for (uint32_t i = 0; i < count; i++)
         CHECK_SAME(join(fibers[i]), 8);
     CHECK_SAME(reap(pid), 0);

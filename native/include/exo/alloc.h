@@ -55,7 +55,12 @@ struct exo_cache {
     uint64_t fresh;         /* misses that needed a new slab */
     uint64_t frees, spills; /* spills: frees for which the list was too long */
     uint64_t larges;        /* allocations from the third level at once */
-    uint64_t reserved;
+    /* Jitted code, which is without calls, keeps the object that it has allocated last beside the
+     * lists, whose words would be a chain of stores and loads. */
+    uint64_t last;       /* offset */
+    uint32_t last_class; /* of it */
+    uint32_t back_class; /* the same when it is free, else 0 */
+    uint64_t reserved[7];
     uint16_t limit[EXO_CLASS_ROOM]; /* the longest list; 0: nothing is cached */
     uint64_t list[EXO_CLASS_ROOM];  /* offset of the first object */
 };

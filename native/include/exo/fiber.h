@@ -48,7 +48,7 @@ struct exo_workers_stats {
     uint64_t stacks, stack_bytes; /* made so far; address space, not memory */
 };
 
-/* worker.c. -EINVAL: options; -ENOMEM, -EAGAIN: as pthread_create(3). */
+/* workers.c. -EINVAL: options; -ENOMEM, -EAGAIN: as pthread_create(3). */
 int exo_workers_create(struct exo_workers **workers, const struct exo_workers_options *options);
 /* Waits until all fibers have ended, then ends the workers; handles are invalid from then on.
  * -EDEADLK: called by one of the fibers. */

@@ -187,7 +187,8 @@ void exo_sched_detach(struct exo_sched *sched, uint32_t cpu);
 #define EXO_SCHED_LOOK 1
 int exo_sched_help(struct exo_sched *sched, uint64_t cpu, uint64_t owner, uint64_t what);
 /* After a death, by anybody: attached CPUs of dead owners are detached; the others' owners are told
- * to look for what was on its way. How many CPUs. */
+ * to look for what was on its way. How many CPUs. A dead one's number may be given to another
+ * when every attached CPU's repair is 0 again. */
 uint32_t exo_sched_repair(struct exo_sched *sched, uint32_t owner);
 
 #endif

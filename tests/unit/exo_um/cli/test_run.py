@@ -38,6 +38,7 @@ def test_defaults() -> None:
         (["--env", "=b", "true"], "NAME=VALUE"),
         (["--env"], "needs a value"),
         (["--intercept=magic", "true"], "not one of dispatch, seccomp"),
+        (["--placement", "best", "true"], "not one of none, advice"),
         (["--patch", "true"], "no such option"),
         (["--verbose=1", "true"], "no such option"),
     ],

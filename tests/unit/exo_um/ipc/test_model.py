@@ -14,7 +14,7 @@ COMPILE = ["gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=4000", "-o", 
 
 @pytest.mark.parametrize(
     ("producers", "consumers", "messages", "more"),
-    [(2, 1, 1, ""), (1, 2, 3, ""), (2, 2, 2, ""), (2, 1, 2, "-DUNHARMED")],
+    [(2, 1, 1, ""), (1, 2, 3, ""), (2, 2, 1, ""), (2, 1, 2, "-DUNHARMED")],
 )
 def test_protocol(
     tmp_path: Path,
