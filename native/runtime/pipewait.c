@@ -94,8 +94,7 @@ bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side)
     if (before != 0) {
         if (now - before < WAKE_AGAIN)
             return false;
-        pipe->sleeping[side] =
-            sleepers((uint32_t)(pipe - KR->pipes), side, EXO_ASLEEP_POLLS);
+        pipe->sleeping[side] = sleepers((uint32_t)(pipe - KR->pipes), side, EXO_ASLEEP_POLLS);
     }
     pipe->woken[side] = pipe->sleeping[side] != 0 ? now : 0;
     return pipe->sleeping[side] != 0;

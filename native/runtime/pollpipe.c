@@ -44,8 +44,7 @@ static int16_t state_of(struct exo_fd *at)
     if (fd.flags & EXO_FD_PIPE_WRITES)
         return (int16_t)((head - tail < EXO_PIPE_SLOT_COUNT ? OUT : 0) |
                          (load_relaxed(&pipe->readers) == 0 ? POLLERR_ : 0));
-    return (int16_t)((head != tail ? IN : 0) |
-                     (load_relaxed(&pipe->writers) == 0 ? POLLHUP_ : 0));
+    return (int16_t)((head != tail ? IN : 0) | (load_relaxed(&pipe->writers) == 0 ? POLLHUP_ : 0));
 }
 
 /* The same with what the host knows of the other end; a count may come to know it a moment later. */
@@ -166,8 +165,8 @@ long exo_poll_mixed(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t cou
     uint8_t own[EXO_POLL_COUNT];
     if (count <= EXO_POLL_COUNT)
         return wait_mixed(polls, hosts, own, count, timeout, mask);
-    long scratch = HOST_6(__NR_mmap, 0, count, PROT_READ_ | PROT_WRITE_,
-                          MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
+    long scratch =
+        HOST_6(__NR_mmap, 0, count, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
     if (scratch < 0)
         return scratch;
     long ready = wait_mixed(polls, hosts, (uint8_t *)scratch, count, timeout, mask);
