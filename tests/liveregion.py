@@ -80,7 +80,29 @@ class LiveRegion:
             found.append("left_behind is set")
         if waiting := self.channel_bytes():
             found.append(f"channel: a message of {waiting} bytes")
-        return found + self._heap_problems()
+        return found + self._pipe_problems() + self._heap_problems()
+
+    def _pipe_problems(self) -> list[str]:
+        ends: Counter[tuple[int, bool]] = Counter()
+        for offset in {self.kr.tasks[i].fd_table for i in self.slots()} - {0}:
+            table = self._table(offset)
+            entries = ffi.cast("struct exo_fd *", self._bytes + table.entries)
+            for entry in entries[0 : table.used]:
+                if entry.host >= 0 and entry.flags & lib.EXO_FD_PIPE:
+                    ends[entry.stamp, bool(entry.flags & lib.EXO_FD_PIPE_WRITES)] += 1
+        found = []
+        for i in range(1, self.kr.pipe_high + 1):
+            pipe = self.kr.pipes[i]
+            counts = pipe.readers, pipe.writers
+            if pipe.mode == lib.EXO_PIPE_FREE and not ends[i, False] + ends[i, True]:
+                continue
+            if counts != (ends[i, False], ends[i, True]) or sum(counts) == 0:
+                found.append(
+                    f"pipe {i}: mode {pipe.mode}, {counts}, {ends[i, False]}, {ends[i, True]}"
+                )
+            if pipe.lock.word & TID_MASK:
+                found.append(f"pipe {i}: locked by {pipe.lock.word & TID_MASK}")
+        return found
 
     def _describe(self, slot: int) -> str:
         task = self.kr.tasks[slot]
@@ -91,7 +113,7 @@ class LiveRegion:
         )
 
     def _lock_owners(self) -> Iterator[tuple[str, int]]:
-        for name in ("task_lock", "table_lock", "image_lock"):
+        for name in ("task_lock", "table_lock", "image_lock", "object_lock"):
             yield name, getattr(self.kr, name).word & TID_MASK
         for slot in self.slots():
             if offset := self.kr.tasks[slot].fd_table:

@@ -120,15 +120,20 @@ int exo_fd_ensure(struct exo_kr *kr, uint64_t offset, int fd, uint64_t limit)
     return table_grow(kr, table, (uint32_t)fd);
 }
 
-void exo_fd_install(struct exo_kr *kr, uint64_t offset, int fd, int host, uint16_t flags)
+void exo_fd_put(struct exo_kr *kr, uint64_t offset, int fd, struct exo_fd entry)
 {
     struct exo_fd_table *table = exo_table_at(kr, offset);
     exo_lock_acquire(&table->lock);
     struct exo_fd *entries = exo_kr_at(kr, table->entries);
     if ((uint32_t)fd >= table->used)
         store_release(&table->used, (uint32_t)fd + 1);
-    entry_set(&entries[fd], (struct exo_fd){.host = host, .flags = flags});
+    entry_set(&entries[fd], entry);
     exo_lock_release(&table->lock);
+}
+
+void exo_fd_install(struct exo_kr *kr, uint64_t offset, int fd, int host, uint16_t flags)
+{
+    exo_fd_put(kr, offset, fd, (struct exo_fd){.host = host, .flags = flags});
 }
 
 void exo_fd_unreserve(struct exo_kr *kr, uint64_t offset, int fd)

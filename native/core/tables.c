@@ -9,6 +9,7 @@
 #include "tables.h"
 #include "atomic.h"
 #include "mem.h"
+#include "pipe.h"
 
 _Static_assert(EXO_KR_MAPPED_SIZE < UINT32_MAX, "held_table and held_array");
 
@@ -126,17 +127,38 @@ uint64_t exo_fd_table_create(struct exo_kr *kr)
     return table_create(kr, 0);
 }
 
+/* An entry for another table; it may be closed meanwhile. */
+static struct exo_fd copy_of(struct exo_kr *kr, const struct exo_fd *from)
+{
+    uint64_t whole = load_acquire((const uint64_t *)from);
+    struct exo_fd entry;
+    memcpy(&entry, &whole, sizeof(entry));
+    if (entry.host < 0 || ((entry.flags & EXO_FD_PIPE) && !exo_pipe_ref(kr, from, entry)))
+        return (struct exo_fd){.host = EXO_FD_HOST_FREE};
+    return entry;
+}
+
+/* What is there from an earlier try goes. */
+static void copy_entry(struct exo_kr *kr, struct exo_fd *to, const struct exo_fd *from)
+{
+    if (to->host >= 0 && (to->flags & EXO_FD_PIPE)) {
+        if (memcmp(to, from, sizeof(*to)) == 0)
+            return;
+        exo_pipe_uncount(kr, *to);
+    }
+    *to = copy_of(kr, from);
+}
+
 /* Both have the same size; to is nobody else's. */
 static void copy_entries(struct exo_kr *kr, struct exo_fd_table *to,
                          const struct exo_fd_table *from)
 {
+    static const struct exo_fd none = {.host = EXO_FD_HOST_FREE};
     const struct exo_fd *source = exo_kr_at(kr, from->entries);
     struct exo_fd *target = exo_kr_at(kr, to->entries);
     uint32_t used = from->used > to->used ? from->used : to->used;
     for (uint32_t i = 0; i < used; i++)
-        target[i] = i < from->used && source[i].host >= 0
-                        ? source[i]
-                        : (struct exo_fd){.host = EXO_FD_HOST_FREE};
+        copy_entry(kr, &target[i], i < from->used ? &source[i] : &none);
     to->used = from->used;
     to->first_free = 0;
 }
@@ -180,10 +202,24 @@ void exo_fd_table_copy_end(struct exo_kr *kr, uint64_t from, struct exo_self *ow
     exo_lock_release_for(&exo_table_at(kr, from)->lock, owner);
 }
 
+/* Nobody has the table's fds any more. */
+static void drop_objects(struct exo_kr *kr, struct exo_fd_table *table)
+{
+    struct exo_fd *entries = exo_kr_at(kr, table->entries);
+    for (uint32_t i = 0; i < table->used && i < table->count; i++) {
+        struct exo_fd entry = entries[i];
+        if (entry.host < 0 || !(entry.flags & EXO_FD_PIPE))
+            continue;
+        entries[i].host = EXO_FD_HOST_FREE; /* whoever goes on after us finds it done */
+        exo_pipe_unref(kr, entry);
+    }
+}
+
 void exo_table_recycle(struct exo_kr *kr, uint64_t offset)
 {
     struct exo_fd_table *table = exo_table_at(kr, offset);
     exo_table_repair_locked(table);
+    drop_objects(kr, table);
     exo_array_free(kr, table->entries, table->class_);
     for (uint32_t i = 0; i < table->class_; i++)
         if (table->outgrown[i] != 0)

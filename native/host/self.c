@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,4 +33,10 @@ long exo_host_call(long nr, long a, long b, long c, long d, long e, long f)
 {
     long result = syscall(nr, a, b, c, d, e, f);
     return result == -1 ? -errno : result;
+}
+
+long exo_guest_copy(void *to, const void *from, uint64_t size)
+{
+    memcpy(to, from, size);
+    return 0;
 }

@@ -50,6 +50,11 @@ long exo_host_call(long nr, long a, long b, long c, long d, long e, long f)
     return host_call(nr, a, b, c, d, e, f);
 }
 
+long exo_guest_copy(void *to, const void *from, uint64_t size)
+{
+    return exo_copy(to, from, size);
+}
+
 /* Private memory, so it need not survive its owner, but for a vfork child that is killed holding it:
  * the word is the owner's host tid. May be held around a core lock. */
 void exo_mm_lock(void)

@@ -3,6 +3,7 @@
  * EXO_FD_DIRECTORY in abi.h for directories that exo makes.
  */
 #include "path.h"
+#include "pipe.h"
 #include "proctext.h"
 #include "translate.h"
 
@@ -44,7 +45,7 @@ static long fix_stat(uint64_t stat)
 
 SYSCALL(fstat)
 {
-    int host = exo_fd_host((int)a);
+    int host = exo_fd_twin((int)a);
     if (host < 0)
         return -EBADF;
     if (unlikely(has_flag((int)a, EXO_FD_TEXT)))
@@ -217,7 +218,7 @@ SYSCALL(getdents)
 
 SYSCALL(lseek)
 {
-    int host = exo_fd_host((int)a);
+    int host = exo_fd_twin((int)a);
     if (host >= 0 && c > SEEK_CUR_ && has_flag((int)a, EXO_FD_TEXT))
         return -EINVAL; /* the text has no end before it is made */
     return host < 0 ? -EBADF : host_wait(__NR_lseek, host, b, c, 0, 0, 0);
@@ -262,6 +263,7 @@ SYSCALL(chroot)
     long kind = exo_path_resolve(&path, AT_FDCWD_, (uint64_t)a);
     if (kind < 0)
         return kind;
+    exo_pipe_all_to_host(); /* which takes the host's /proc */
     long error = host_wait(__NR_chroot, kind > EXO_PATH_PLAIN ? (long)path.host : a, 0, 0, 0, 0, 0);
     if (error == 0)
         fetch_or(&area()->leader->flags, EXO_TASK_CHROOTED);

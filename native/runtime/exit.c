@@ -1,5 +1,6 @@
 /* The end of a thread or process: exit(2), exit_group(2). */
 #include "futex.h"
+#include "pipe.h"
 #include "robust.h"
 #include "trace.h"
 
@@ -28,6 +29,7 @@ static noreturn void end_group(uint32_t code)
         exo_mask_block_all();
     exo_robust_release_all();
     area()->leader->exit_code = (code & 0xff) << 8;
+    exo_pipe_close_all();
     leave_unreaped(area());
     HOST_1(__NR_exit_group, code);
     __builtin_trap();

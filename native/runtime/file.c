@@ -1,6 +1,7 @@
 /* Opening, closing and duplicating: the calls that change the fd table. */
 #include "file.h"
 #include "legacy.h"
+#include "pipe.h"
 #include "signal.h"
 #include "translate.h"
 
@@ -12,9 +13,9 @@
 #define F_SETOWN_EX 15
 #define F_GETOWN_EX 16
 #define F_DUPFD_QUERY 1027
+#define F_SETFL_ 4
 #define FD_CLOEXEC_ 1
 #define SOCK_TYPE_MASK 15
-#define O_NONBLOCK_ 04000
 #define CLOSE_RANGE_UNSHARE_ 2
 #define CLOSE_RANGE_CLOEXEC_ 4
 
@@ -91,6 +92,8 @@ static long open_proc(struct exo_path *path, const struct open_how *how, long ki
                                      : open_host(AT_FDCWD_, path->host, how, false);
     if (fd >= 0)
         note_proc((int)fd);
+    if (fd >= 0 && unlikely(path->pipe != 0) && !(how->flags & O_PATH_))
+        exo_pipe_leave(path->pipe, exo_fd_host((int)fd));
     return fd;
 }
 
@@ -155,25 +158,51 @@ SYSCALL(openat2)
 
 SYSCALL(close)
 {
-    struct exo_fd *entry = exo_fd_entry((int)a);
-    int host = entry == NULL ? -1 : exo_fd_remove((int)a);
-    if (host < 0)
+    struct exo_fd gone;
+    if (exo_fd_remove((int)a, &gone) != 0)
         return -EBADF;
-    long result = host_wait(__NR_close, host, 0, 0, 0, 0, 0);
-    return result == -EXO_ERESTART ? HOST_1(__NR_close, host) : result;
+    exo_fd_gone(gone);
+    long result = host_wait(__NR_close, gone.host, 0, 0, 0, 0, 0);
+    return result == -EXO_ERESTART ? HOST_1(__NR_close, gone.host) : result;
 }
 
-/* Takes the entry out of the table; the host fd that was behind it, or -EBADF. */
-int exo_fd_remove(int fd)
+long exo_fd_remove(int fd, struct exo_fd *gone)
 {
     struct exo_fd *entry = exo_fd_at(KR, my_table(), fd);
     if (entry == NULL)
         return -EBADF;
+    struct exo_fd was = exo_fd_now(entry);
+    if (was.host < 0)
+        return -EBADF;
+    if (was.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, was.stamp);
     int host = exchange(&entry->host, EXO_FD_HOST_RESERVED); /* one closer only */
     if (host == EXO_FD_HOST_RESERVED)
         return -EBADF;
+    *gone = exo_fd_now(entry);
+    gone->host = host;
     exo_fd_untake(fd);
-    return host >= 0 ? host : -EBADF;
+    return host >= 0 ? 0 : -EBADF;
+}
+
+void exo_fd_gone(struct exo_fd gone)
+{
+    if (likely(!(gone.flags & EXO_FD_PIPE)))
+        return;
+    exo_pipe_unref(KR, gone);
+    exo_pipe_hold(KR, 0);
+}
+
+/* Counts a copy of an entry that is to be: false if the entry has gone. */
+static bool count_copy(const struct exo_fd *entry, struct exo_fd copy)
+{
+    if (!(copy.flags & EXO_FD_PIPE))
+        return true;
+    exo_pipe_hold(KR, copy.stamp);
+    if (exo_pipe_ref(KR, entry, copy))
+        return true;
+    exo_pipe_hold(KR, 0);
+    return false;
 }
 
 SYSCALL(close_range)
@@ -191,10 +220,13 @@ SYSCALL(close_range)
         struct exo_fd *entry = exo_fd_entry((int)fd);
         if (entry == NULL)
             continue;
+        struct exo_fd gone;
         if (flags & CLOSE_RANGE_CLOEXEC_)
             entry->flags |= EXO_FD_CLOEXEC;
-        else
-            HOST_1(__NR_close, exo_fd_remove((int)fd));
+        else if (exo_fd_remove((int)fd, &gone) == 0) {
+            exo_fd_gone(gone);
+            HOST_1(__NR_close, gone.host);
+        }
     }
     return 0;
 }
@@ -206,6 +238,14 @@ static uint16_t copied_flags(const struct exo_fd *from, bool cloexec)
     return cloexec ? flags | own : flags;
 }
 
+static void put_copy(int to, int host, const struct exo_fd *from, bool cloexec)
+{
+    struct exo_fd entry = {.host = host, .flags = copied_flags(from, cloexec)};
+    if (from->flags & EXO_FD_PIPE)
+        entry.stamp = from->stamp;
+    exo_fd_put(KR, my_table(), to, entry);
+}
+
 /* Copies a file descriptor to number `to`, whose entry the caller has taken. */
 static long duplicate(int from, int to, bool cloexec)
 {
@@ -214,15 +254,22 @@ static long duplicate(int from, int to, bool cloexec)
         exo_fd_untake(to);
         return -EBADF;
     }
-    struct exo_fd copy = *entry;
+    struct exo_fd copy = exo_fd_now(entry);
+    if (!count_copy(entry, copy)) {
+        exo_fd_untake(to);
+        return -EBADF;
+    }
     long host = HOST_3(__NR_fcntl, copy.host, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, to);
     if (host == -EINVAL || host == -EMFILE) /* the number is past the host's limit: any will do */
         host = HOST_3(__NR_fcntl, copy.host, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
     if (host < 0) {
         exo_fd_untake(to);
+        exo_fd_gone(copy);
         return host;
     }
-    exo_fd_install(KR, my_table(), to, (int)host, copied_flags(&copy, cloexec));
+    put_copy(to, (int)host, &copy, cloexec);
+    if (copy.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, 0);
     return to;
 }
 
@@ -238,18 +285,29 @@ SYSCALL(dup)
 static long replace(int from, int to, bool cloexec)
 {
     struct exo_fd *source = exo_fd_entry(from), *target = exo_fd_at(KR, my_table(), to);
-    struct exo_fd copy = *source;
-    int host = load_relaxed(&target->host);
+    if (source == NULL)
+        return -EBADF;
+    struct exo_fd copy = exo_fd_now(source), gone = exo_fd_now(target);
+    int host = gone.host;
     if (host == EXO_FD_HOST_RESERVED)
         return -EBUSY;
     if (host < 0) {
         exo_fd_install(KR, my_table(), to, EXO_FD_HOST_RESERVED, 0);
         return duplicate(from, to, cloexec);
     }
+    if (!count_copy(source, copy))
+        return -EBADF;
+    if (gone.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, gone.stamp | (uint32_t)copy.stamp << 16);
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
-    if (error < 0)
+    if (error < 0) {
+        exo_fd_gone(copy);
         return error;
-    exo_fd_install(KR, my_table(), to, host, copied_flags(&copy, cloexec));
+    }
+    put_copy(to, host, &copy, cloexec);
+    exo_fd_gone(gone);
+    if (copy.flags & EXO_FD_PIPE)
+        exo_pipe_hold(KR, 0);
     return to;
 }
 
@@ -353,11 +411,28 @@ static long get_lock(int host, int command, uint64_t argument)
     return guest_put(argument + 24, &pid);
 }
 
+/* Of a pipe's end: the commands of exo's own; false for others, and then it is the host's. */
+static bool pipe_fcntl(struct exo_fd *entry, int command, long argument, long *result)
+{
+    bool of_table = command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD ||
+                    command == F_SETFD || command == F_DUPFD_QUERY;
+    if (of_table)
+        return false;
+    while ((*result = exo_pipe_fcntl(entry, command, argument)) == EXO_PIPE_AGAIN) {
+        if (exo_pipe_to_host(entry) || command != F_SETFL_)
+            return false;
+    }
+    return true;
+}
+
 SYSCALL(fcntl)
 {
+    long result;
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return -EBADF;
+    if (unlikely(entry->flags & EXO_FD_PIPE) && pipe_fcntl(entry, (int)b, c, &result))
+        return result;
     switch ((int)b) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC: {
@@ -378,7 +453,7 @@ SYSCALL(fcntl)
     case F_GETOWN_EX:
         return fcntl_owner(entry->host, (int)b, c);
     case F_DUPFD_QUERY: {
-        int other = exo_fd_host((int)c);
+        int other = exo_fd_twin((int)c);
         return other < 0 ? -EBADF : HOST_3(__NR_fcntl, entry->host, F_DUPFD_QUERY, other);
     }
     case F_GETLK:
@@ -389,10 +464,9 @@ SYSCALL(fcntl)
     }
 }
 
-static long make_pair(long nr, long a, long b, long c, uint64_t to, bool cloexec)
+static long make_pair(long a, long b, long c, uint64_t to, bool cloexec)
 {
     int host[2], fds[2];
-    long args[4] = {a, b, c, 0};
     fds[0] = exo_fd_take(0);
     if (fds[0] < 0)
         return fds[0];
@@ -401,17 +475,9 @@ static long make_pair(long nr, long a, long b, long c, uint64_t to, bool cloexec
         exo_fd_untake(fds[0]);
         return fds[1];
     }
-    args[nr == __NR_socketpair ? 3 : 0] = (long)host;
-    /* Linux tells a socketpair's numbers before it makes the sockets. */
-    bool early = nr == __NR_socketpair;
-    long error = early && guest_write(to, fds, sizeof(fds)) != 0
-                     ? -EFAULT
-                     : HOST_4(nr, args[0], args[1], args[2], args[3]);
-    if (error == 0 && !early && guest_write(to, fds, sizeof(fds)) != 0) {
-        HOST_1(__NR_close, host[0]);
-        HOST_1(__NR_close, host[1]);
-        error = -EFAULT;
-    }
+    /* Linux tells the numbers before it makes the sockets. */
+    long error =
+        guest_write(to, fds, sizeof(fds)) != 0 ? -EFAULT : HOST_4(__NR_socketpair, a, b, c, host);
     for (int i = 0; i < 2; i++) {
         if (error != 0)
             exo_fd_untake(fds[i]);
@@ -421,21 +487,11 @@ static long make_pair(long nr, long a, long b, long c, uint64_t to, bool cloexec
     return error;
 }
 
-SYSCALL(pipe)
-{
-    return make_pair(__NR_pipe2, 0, 0, 0, (uint64_t)a, false);
-}
-
-SYSCALL(pipe2)
-{
-    return make_pair(__NR_pipe2, 0, b, 0, (uint64_t)a, b & O_CLOEXEC_);
-}
-
 SYSCALL(socketpair)
 {
     if ((int)b & ~(SOCK_TYPE_MASK | O_CLOEXEC_ | O_NONBLOCK_))
         return -EINVAL;
-    return make_pair(__NR_socketpair, a, b, c, (uint64_t)d, b & O_CLOEXEC_);
+    return make_pair(a, b, c, (uint64_t)d, b & O_CLOEXEC_);
 }
 
 static long signal_fd(long a, long b, long c, long d)

@@ -5,7 +5,10 @@
 #include "area.h"
 #include "path.h"
 
-int exo_fd_remove(int fd);
+/* Takes the entry out of the table: *gone is what it was, -EBADF if there was none. exo_fd_gone() is to be
+ * told, then its host fd closed. */
+long exo_fd_remove(int fd, struct exo_fd *gone);
+void exo_fd_gone(struct exo_fd gone);
 long exo_fd_unshare(void);
 
 #endif

@@ -1,4 +1,5 @@
 /* ioctl(2): the host's, but for commands whose argument or result is an fd, a pid or a group. */
+#include "pipe.h"
 #include "translate.h"
 #include "userfault.h"
 
@@ -7,6 +8,8 @@
 #define TIOCGSID_ 0x5429
 #define TIOCGPTPEER_ 0x5441
 #define FIONCLEX_ 0x5450
+#define TCGETS_ 0x5401
+#define FIONREAD_ 0x541b
 #define FIOCLEX_ 0x5451
 #define FIOSETOWN_ 0x8901
 #define SIOCSPGRP_ 0x8902
@@ -74,12 +77,28 @@ static long set_cloexec(struct exo_fd *entry, bool on)
     return 0;
 }
 
+static long pipe_waiting(struct exo_fd *entry, uint64_t to)
+{
+    long size;
+    while ((size = exo_pipe_waiting(entry)) == EXO_PIPE_AGAIN)
+        if (!(load_relaxed(&entry->flags) & EXO_FD_PIPE))
+            return host_wait(__NR_ioctl, entry->host, FIONREAD_, (long)to, 0, 0, 0);
+    int32_t count = (int32_t)size;
+    return guest_put(to, &count);
+}
+
 SYSCALL(ioctl)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
     uint32_t command = (uint32_t)b;
     if (entry == NULL)
         return -EBADF;
+    if (unlikely(entry->flags & EXO_FD_PIPE)) {
+        if (command == FIONREAD_)
+            return pipe_waiting(entry, (uint64_t)c);
+        if (command != FIOCLEX_ && command != FIONCLEX_ && command != TCGETS_)
+            exo_pipe_to_host(entry);
+    }
     switch (command) {
     case TIOCGPGRP_:
     case TIOCGSID_:

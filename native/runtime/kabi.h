@@ -148,6 +148,12 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define F_DUPFD_CLOEXEC 1030
 #define MADV_DONTDUMP_ 16
 #define O_PATH_ 010000000
+#define O_RDONLY_ 0
+#define O_WRONLY_ 1
+#define O_ACCMODE_ 3
+#define O_NONBLOCK_ 04000
+#define O_ASYNC_ 020000
+#define O_DIRECT_ 040000
 #define O_DIRECTORY_ 0200000
 
 #define PROT_READ_ 1

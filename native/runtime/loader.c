@@ -12,6 +12,7 @@
 #include "exec.h"
 #include "intercept.h"
 #include "mdwe.h"
+#include "pipe.h"
 #include "text.h"
 #include "trace.h"
 #include "translate.h"
@@ -154,8 +155,12 @@ static void settle_fds(void)
     }
     for (uint32_t i = 0; i < table->used; i++) {
         struct exo_fd *entry = exo_fd_at(KR, task->fd_table, (int)i);
-        if (entry->host == EXO_FD_HOST_RESERVED || (entry->flags & EXO_FD_CLOEXEC))
-            exo_fd_unreserve(KR, task->fd_table, (int)i);
+        struct exo_fd was = exo_fd_now(entry);
+        if (was.host != EXO_FD_HOST_RESERVED && !(was.flags & EXO_FD_CLOEXEC))
+            continue;
+        exo_fd_unreserve(KR, task->fd_table, (int)i);
+        if (was.host >= 0 && (was.flags & EXO_FD_PIPE))
+            exo_pipe_unref(KR, was);
     }
 }
 

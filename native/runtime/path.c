@@ -243,6 +243,8 @@ static long translate_entry(struct exo_path *path, char *to, const char *rest, u
     struct exo_fd *entry = is_end(*after) ? exo_fd_at(KR, KR->tasks[leader].fd_table, fd) : NULL;
     if (entry == NULL || entry->host < 0)
         return -ENOENT;
+    if (!info && *after == '\0' && (entry->flags & EXO_FD_PIPE))
+        path->pipe = entry->stamp;
     if (!info && *after == '\0' && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY)) &&
         link_of_fd(path->text, entry->host))
         path->link = path->text;
@@ -346,6 +348,7 @@ long exo_path_resolve(struct exo_path *path, int dirfd, uint64_t guest_path)
     path->exe = false;
     path->directory = false;
     path->by_self = false;
+    path->pipe = 0;
     if (text[0] == '/' && !has_proc())
         return EXO_PATH_PLAIN;
     if (text[0] != '/') {
@@ -384,5 +387,6 @@ long exo_path_of_fd(struct exo_path *path, int host)
     path->link = NULL;
     path->exe = false;
     path->directory = path->by_self = false;
+    path->pipe = 0;
     return link_of_fd(path->guest, host) ? translate(path) : EXO_PATH_PLAIN;
 }

@@ -16,6 +16,7 @@ struct exo_path {
     char guest[EXO_PATH_SIZE];     /* absolute, normalised, `self` replaced by the pid */
     char host[EXO_HOST_PATH_SIZE]; /* what the host calls it */
     const char *link;              /* what readlink gives, NULL: ask the host */
+    uint32_t pipe;                 /* an end of this pipe of exo's, 0: none */
     bool exe;                      /* /proc/PID/exe itself */
     bool directory;                /* the guest's path can only mean a directory: it ends in / */
     bool by_self;                  /* it went through a link: self, thread-self or /dev/fd */

@@ -4,23 +4,16 @@
  * Guest fd numbers are mostly the host's (both take the lowest free one); then the guest's own array
  * goes to the host. Else a translated copy does, and only the results are written back.
  */
-#include "signal.h"
+#include "poll.h"
 #include "translate.h"
 
 #define MASK_SIZE 8
-#define INVALID_FD 0x7fffffff /* the host answers POLLNVAL, as for any closed fd */
-#define STACK_COUNT 256
 #define SELECT_COUNT 1024 /* fds named in one select */
 #define SELECT_LIMIT 65536
 
 #define IN_SET 0x00d9  /* POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR */
 #define OUT_SET 0x030c /* POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR */
 #define EX_SET 0x0002  /* POLLPRI */
-
-struct k_pollfd {
-    int32_t fd;
-    int16_t events, revents;
-};
 
 /* A guest's mask argument: *mask is room, or NULL if it gives none. */
 static long read_mask(struct exo_wait_mask **mask, uint64_t from, uint64_t size)
@@ -44,7 +37,7 @@ static long for_host(const struct exo_wait_mask *mask)
     return mask == NULL ? 0 : (long)&mask->host;
 }
 
-static long wait_ppoll(const void *fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
+long exo_poll_host(const void *fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
     return EXO_WAIT(mask, __NR_ppoll, (long)fds, (long)count, timeout, for_host(mask), MASK_SIZE,
                     0);
@@ -67,7 +60,7 @@ static bool poll_is_same(uint64_t fds, uint64_t count)
         int fd;
         if (guest_get(&fd, fds + i * sizeof(struct k_pollfd)) != 0)
             return true; /* the host says EFAULT */
-        if (fd >= 0 && exo_fd_host(fd) != fd)
+        if (fd >= 0 && (exo_fd_twin(fd) != fd || exo_poll_is_pipe(fd)))
             return false;
     }
     return true;
@@ -78,12 +71,7 @@ static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long 
 {
     if (guest_read(copy, fds, count * sizeof(*copy)) != 0)
         return -EFAULT;
-    for (uint64_t i = 0; i < count; i++) {
-        int host = copy[i].fd < 0 ? copy[i].fd : exo_fd_host(copy[i].fd);
-        copy[i].fd = host == -EBADF && copy[i].fd >= 0 ? INVALID_FD : host;
-        copy[i].revents = 0;
-    }
-    long ready = wait_ppoll(copy, count, timeout, mask);
+    long ready = exo_poll_mixed(copy, copy + count, count, timeout, mask);
     for (uint64_t i = 0; ready >= 0 && i < count; i++) {
         uint64_t to = fds + i * sizeof(*copy) + offsetof(struct k_pollfd, revents);
         if (guest_put(to, &copy[i].revents) != 0)
@@ -95,19 +83,19 @@ static long poll_copy(struct k_pollfd *copy, uint64_t fds, uint64_t count, long 
 /* timeout is the address of a timespec, the guest's or ours, or 0. */
 static long do_poll(uint64_t fds, uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
-    struct k_pollfd copy[STACK_COUNT];
+    struct k_pollfd copy[2 * EXO_POLL_COUNT];
     if (count > exo_fd_limit())
         return -EINVAL;
     if (poll_is_same(fds, count))
-        return wait_ppoll((const void *)fds, count, timeout, mask);
-    if (count <= STACK_COUNT)
+        return exo_poll_host((const void *)fds, count, timeout, mask);
+    if (count <= EXO_POLL_COUNT)
         return poll_copy(copy, fds, count, timeout, mask);
-    long scratch = HOST_6(__NR_mmap, 0, count * sizeof(copy[0]), PROT_READ_ | PROT_WRITE_,
+    long scratch = HOST_6(__NR_mmap, 0, 2 * count * sizeof(copy[0]), PROT_READ_ | PROT_WRITE_,
                           MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
     if (scratch < 0)
         return scratch;
     long ready = poll_copy((struct k_pollfd *)scratch, fds, count, timeout, mask);
-    HOST_2(__NR_munmap, scratch, count * sizeof(copy[0]));
+    HOST_2(__NR_munmap, scratch, 2 * count * sizeof(copy[0]));
     return ready;
 }
 
@@ -148,14 +136,14 @@ static long collect(struct k_pollfd *polls, const uint64_t *sets, uint64_t limit
                 return -EFAULT;
         for (uint64_t bits = words[0] | words[1] | words[2]; bits != 0; bits &= bits - 1) {
             unsigned bit = (unsigned)__builtin_ctzl(bits);
-            int fd = (int)(i * 64 + bit), host = exo_fd_host(fd);
+            int fd = (int)(i * 64 + bit), host = exo_fd_twin(fd);
             if ((uint64_t)fd >= limit)
                 break;
             if (host < 0)
                 return -EBADF;
             if (count == SELECT_COUNT)
                 return -ENOMEM;
-            *same &= host == fd;
+            *same &= host == fd && !exo_poll_is_pipe(fd);
             polls[count].fd = fd;
             polls[count].revents = 0;
             polls[count].events = 0;
@@ -169,8 +157,7 @@ static long collect(struct k_pollfd *polls, const uint64_t *sets, uint64_t limit
 }
 
 /* Clears and sets the guest's sets by what poll found; the number of bits set. */
-static long report(const struct k_pollfd *polls, const int *guests, long count,
-                   const uint64_t *sets, uint64_t limit)
+static long report(const struct k_pollfd *polls, long count, const uint64_t *sets, uint64_t limit)
 {
     static const int16_t events[3] = {IN_SET, OUT_SET, EX_SET};
     long bits = 0;
@@ -178,9 +165,9 @@ static long report(const struct k_pollfd *polls, const int *guests, long count,
         for (uint64_t i = 0; sets[k] != 0 && i * 64 < limit; i++) {
             uint64_t word = 0;
             for (long n = 0; n < count; n++)
-                if ((uint64_t)guests[n] / 64 == i && (polls[n].events & events[k] & ~8) &&
+                if ((uint64_t)polls[n].fd / 64 == i && (polls[n].events & events[k] & ~8) &&
                     (polls[n].revents & events[k]))
-                    word |= 1UL << (guests[n] % 64), bits++;
+                    word |= 1UL << (polls[n].fd % 64), bits++;
             if (guest_put(sets[k] + i * 8, &word) != 0)
                 return -EFAULT;
         }
@@ -191,13 +178,9 @@ static long report(const struct k_pollfd *polls, const int *guests, long count,
 static long select_by_poll(struct k_pollfd *polls, long count, const uint64_t *sets, uint64_t limit,
                            long timeout, struct exo_wait_mask *mask)
 {
-    int guests[SELECT_COUNT];
-    for (long i = 0; i < count; i++) {
-        guests[i] = polls[i].fd;
-        polls[i].fd = exo_fd_host(guests[i]);
-    }
-    long ready = wait_ppoll(polls, (uint64_t)count, timeout, mask);
-    return ready < 0 ? ready : report(polls, guests, count, sets, limit);
+    struct k_pollfd hosts[SELECT_COUNT];
+    long ready = exo_poll_mixed(polls, hosts, (uint64_t)count, timeout, mask);
+    return ready < 0 ? ready : report(polls, count, sets, limit);
 }
 
 /* nr and last are the host call to make if the numbers agree: select or pselect6. */

@@ -1,5 +1,6 @@
 /* Who a task is and whom it may signal: getpid(2), kill(2), setpgid(2), setsid(2) and kin. */
 #include "process.h"
+#include "pipe.h"
 #include "robust.h"
 #include "trace.h"
 #include "translate.h"
@@ -334,8 +335,11 @@ SYSCALL(pidfd_getfd)
     int pidfd = exo_fd_or_bad((int)a);
     uint32_t slot = pidfd < 0 ? 0 : exo_slot_of_pidfd(pidfd);
     struct exo_fd *entry = slot == 0 ? NULL : exo_fd_at(KR, KR->tasks[slot].fd_table, (int)b);
-    int target = entry == NULL || entry->host < 0 ? -1 : entry->host;
-    return exo_fd_made(HOST_3(__NR_pidfd_getfd, pidfd, target, c), true);
+    struct exo_fd at = entry == NULL ? (struct exo_fd){.host = -1} : exo_fd_now(entry);
+    long host = HOST_3(__NR_pidfd_getfd, pidfd, at.host < 0 ? -1 : at.host, c);
+    if (host >= 0 && (at.flags & EXO_FD_PIPE))
+        exo_pipe_leave(at.stamp, (int)host);
+    return exo_fd_made(host, true);
 }
 
 /* getpriority(2) and ioprio_get(2) name a process, a group or a user; 0 is the caller's. */

@@ -1,11 +1,14 @@
-/* read(2), write(2) and their like: the host's; what a signalfd tells is translated, and text below
+/* read(2), write(2) and their like: the host's, or a pipe's of exo; what a signalfd tells is translated, and text below
  * /proc made anew.
  */
+#include "pipe.h"
 #include "proctext.h"
 #include "signal.h"
 #include "translate.h"
 
 #define SIGNALFD_SIGINFO_SIZE 128
+#define MAX_RW_COUNT 0x7ffff000UL
+#define PIECES 64
 
 /* The fields of struct signalfd_siginfo that translation needs. */
 struct signalfd_head {
@@ -37,6 +40,8 @@ static long read_at(long a, long b, long c, long d, long e, long f, long offset)
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return host_wait(nr, -1, b, c, d, e, f);
+    if (unlikely(entry->flags & EXO_FD_PIPE))
+        exo_pipe_to_host(entry);
     uint16_t flags = entry->flags;
     if (unlikely(flags & EXO_FD_TEXT)) {
         long error = exo_text_before_read(entry, offset);
@@ -46,12 +51,58 @@ static long read_at(long a, long b, long c, long d, long e, long f, long offset)
     return host_wait(nr, entry->host, b, c, d, e, f);
 }
 
+/* Of an end of exo's pipe; false if it is not that any more. */
+static bool pipe_takes(struct exo_fd *entry, int side, const uint64_t (*vector)[2], uint64_t size,
+                       long *result)
+{
+    while (load_relaxed(&entry->flags) & EXO_FD_PIPE) {
+        struct exo_span span = {.vector = vector, .left = size};
+        *result = exo_pipe_transfer(entry, side, &span);
+        if (likely(*result != EXO_PIPE_AGAIN))
+            return true;
+    }
+    return false;
+}
+
+static bool pipe_takes_one(struct exo_fd *entry, int side, long at, long size, long *result)
+{
+    const uint64_t vector[1][2] = {{(uint64_t)at, (uint64_t)size}};
+    if ((uint64_t)size > MAX_RW_COUNT || (uint64_t)at >= EXO_USER_END) {
+        exo_pipe_to_host(entry); /* which has its say about such */
+        return false;
+    }
+    return pipe_takes(entry, side, vector, (uint64_t)size, result);
+}
+
+/* readv, writev: a few pieces of a pipe; more are the host's affair. */
+static bool pipe_takes_vector(struct exo_fd *entry, int side, uint64_t from, uint64_t count,
+                              long *result)
+{
+    uint64_t vector[PIECES][2], size = 0;
+    bool plain = count <= PIECES && guest_read(vector, from, count * sizeof(vector[0])) == 0;
+    for (uint64_t i = 0; plain && i < count; i++) {
+        plain = vector[i][1] <= MAX_RW_COUNT && vector[i][0] < EXO_USER_END;
+        size += vector[i][1];
+    }
+    if (!plain || size > MAX_RW_COUNT) {
+        exo_pipe_to_host(entry);
+        return false;
+    }
+    return pipe_takes(entry, side, (const uint64_t(*)[2])vector, size, result);
+}
+
 SYSCALL(read)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
+    long result;
     if (entry == NULL)
         return -EBADF;
     uint16_t flags = entry->flags;
+    if (flags & EXO_FD_PIPE) {
+        if (likely(pipe_takes_one(entry, EXO_PIPE_READS, b, c, &result)))
+            return result;
+        flags = entry->flags;
+    }
     if (likely(!(flags & (EXO_FD_SIGNALS | EXO_FD_TEXT))))
         return host_wait(__NR_read, entry->host, b, c, 0, 0, 0);
     if (!(flags & EXO_FD_SIGNALS))
@@ -67,6 +118,11 @@ SYSCALL(pread64)
 
 SYSCALL(readv)
 {
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    long result;
+    if (entry != NULL && unlikely(entry->flags & EXO_FD_PIPE) &&
+        pipe_takes_vector(entry, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, &result))
+        return result;
     return read_at(a, b, c, 0, 0, 0, -1);
 }
 
@@ -82,6 +138,33 @@ SYSCALL(preadv2)
 
 SYSCALL(write)
 {
-    int host = exo_fd_host((int)a);
-    return host < 0 ? -EBADF : host_wait(__NR_write, host, b, c, 0, 0, 0);
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    long result;
+    if (entry == NULL)
+        return -EBADF;
+    if ((entry->flags & EXO_FD_PIPE) && pipe_takes_one(entry, EXO_PIPE_WRITES, b, c, &result))
+        return result;
+    return host_wait(__NR_write, entry->host, b, c, 0, 0, 0);
+}
+
+SYSCALL(writev)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    long result;
+    if (entry == NULL)
+        return host_wait(__NR_writev, -1, b, c, 0, 0, 0);
+    if (unlikely(entry->flags & EXO_FD_PIPE) &&
+        pipe_takes_vector(entry, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, &result))
+        return result;
+    return host_wait(__NR_writev, entry->host, b, c, 0, 0, 0);
+}
+
+SYSCALL(pipe)
+{
+    return exo_pipe_make((uint64_t)a, 0);
+}
+
+SYSCALL(pipe2)
+{
+    return exo_pipe_make((uint64_t)a, b);
 }

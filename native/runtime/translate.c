@@ -1,5 +1,6 @@
 /* Between the guest's numbers and the host's; see translate.h. */
 #include "translate.h"
+#include "pipe.h"
 #include "trace.h"
 
 uint32_t exo_host_of(uint32_t tid)
@@ -71,13 +72,22 @@ struct exo_fd *exo_fd_entry(int fd)
 int exo_fd_host(int fd)
 {
     struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
+    if (entry != NULL && unlikely(load_relaxed(&entry->flags) & EXO_FD_PIPE))
+        exo_pipe_to_host(entry);
+    int host = entry == NULL ? -1 : load_relaxed(&entry->host);
+    return host >= 0 ? host : -EBADF;
+}
+
+int exo_fd_twin(int fd)
+{
+    struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
     int host = entry == NULL ? -1 : load_relaxed(&entry->host);
     return host >= 0 ? host : -EBADF;
 }
 
 int exo_dirfd_host(int fd)
 {
-    return fd == AT_FDCWD_ ? fd : exo_fd_host(fd);
+    return fd == AT_FDCWD_ ? fd : exo_fd_twin(fd);
 }
 
 int exo_fd_or_bad(int fd)

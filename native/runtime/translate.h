@@ -17,8 +17,10 @@ uint32_t exo_host_pgid(uint32_t pgid);
 void exo_siginfo_to_guest(struct k_siginfo *info);
 void exo_siginfo_to_host(struct k_siginfo *info);
 
-/* Host fd behind guest fd, or -EBADF. */
+/* Host fd behind guest fd, or -EBADF. What is in a pipe of exo's goes there first. */
 int exo_fd_host(int fd);
+/* The same, only to ask about the file or to pass its mode and times on: a pipe stays exo's. */
+int exo_fd_twin(int fd);
 /* The same for *at calls: AT_FDCWD is let through. */
 int exo_dirfd_host(int fd);
 /* For a call that is handed on: where there is no such fd, one that the host refuses, so that what

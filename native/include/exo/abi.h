@@ -20,7 +20,7 @@
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
 #define EXO_KR_BASE 0x7e9000180000   /* the kernel region */
-#define EXO_AREA_BASE 0x7e9030000000 /* thread areas, EXO_AREA_SIZE each */
+#define EXO_AREA_BASE 0x7e9060000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
 #define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
@@ -49,6 +49,9 @@
 #define EXO_FILTER_COUNT 16384   /* seccomp filters that guests have installed */
 #define EXO_FILTER_UNIT 8        /* instructions per unit of the pool */
 #define EXO_FILTER_UNIT_COUNT 262144
+#define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
+#define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
+#define EXO_PIPE_SIZE 65536
 #define EXO_FILTER_LENGTH_LIMIT 4096 /* instructions of one filter, as BPF_MAXINSNS */
 
 /* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
@@ -128,8 +131,13 @@ struct exo_task {
     uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
     uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
     uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
-    uint32_t reserved2[12];
+    uint32_t asleep_on;   /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
+    uint32_t
+        held_pipe; /* T: index of the pipe that it makes, or an end of which comes or goes; two */
+    uint32_t reserved2[10];
 };
+#define EXO_ASLEEP_WRITES 0x10000
+#define EXO_ASLEEP_POLLS 0x20000 /* instead: it polls several, and takes nothing from twins */
 
 /* A slot's numbers once more: dense, to be scanned. */
 struct exo_ids {
@@ -146,6 +154,8 @@ enum exo_fd_flags {
     EXO_FD_SIGNALS = 32,     /* a signalfd: what is read from it holds pids */
     EXO_FD_TEXT = 64,        /* a memfd of text below /proc that exo makes: see proctext.c */
     EXO_FD_TEXT_NEW = 128,   /* ... nothing has been read of it yet */
+    EXO_FD_PIPE = 256,       /* an end of exo's pipe number stamp; the host's is its twin */
+    EXO_FD_PIPE_WRITES = 512, /* ... the one to write to */
 };
 
 #define EXO_FD_HOST_FREE (-1)
@@ -154,7 +164,7 @@ enum exo_fd_flags {
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c */
+    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index */
 };
 
 struct exo_fd_table {
@@ -168,6 +178,41 @@ struct exo_fd_table {
     uint64_t entries;     /* offset of struct exo_fd[count] */
     uint64_t next_free;   /* free tables are chained, by offset */
     uint64_t outgrown[EXO_TABLE_CLASS_COUNT]; /* smaller arrays, readable until the table goes */
+};
+
+enum exo_pipe_mode {
+    EXO_PIPE_FREE = 0,
+    EXO_PIPE_OWN = 1,    /* what is in it is here */
+    EXO_PIPE_HOST = 2,   /* what is in it is in the twin, for good */
+    EXO_PIPE_LEAVES = 3, /* is going there: wait */
+};
+
+struct exo_pipe_page {
+    uint16_t offset, size; /* of what is to be read */
+};
+
+/* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
+ * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
+ * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
+ * its being emptied. So the host wakes all when the last one at the other end is killed. */
+struct exo_pipe {
+    struct exo_lock lock; /* all of this but the counts, free and next_free */
+    uint32_t readers;     /* A, atomic: entries of fd tables, at least */
+    uint32_t writers;
+    uint32_t next_free;   /* A, object_lock */
+    uint32_t mode;        /* enum exo_pipe_mode; from here on all is zero at first */
+    uint32_t head, tail;  /* the next page to be filled, the next to be read */
+    uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
+    uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
+    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
+    uint32_t spins[2]; /* how long to look before sleeping, by what it has brought lately */
+    uint32_t yields[2];
+    uint32_t looks[2]; /* how often */
+    uint32_t used[2];  /* slot of who last read, last wrote */
+    uint32_t filled;   /* a writer that slept may have filled the twin */
+    uint32_t leaver;   /* slot of who brings it to the host */
+    struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
+    uint32_t reserved[6];
 };
 
 /* A legacy call, from the guest's runtime to the kernel process and back. One per task slot. */
@@ -422,12 +467,15 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t has_items;       /* A: there is something in items */
+    uint32_t free_pipe;       /* A, object_lock: first of the chain, 0 none */
+    uint32_t pipe_high;       /* A, object_lock: pipes from here on were never used */
     uint64_t entry;           /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */
     struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
     struct exo_lock trace_lock;  /* who traces whom, stops and waiting for them */
+    struct exo_lock object_lock; /* taking and freeing pipes */
     uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -449,6 +497,8 @@ struct exo_kr {
     struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
     struct exo_trace traces[EXO_TASK_COUNT];
     struct exo_items items; /* in which task slots are the numbers */
+    struct exo_pipe pipes[EXO_PIPE_COUNT];
+    uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
 };
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */

@@ -29,6 +29,8 @@ struct exo_self {
 /* Supplied by the environment. */
 struct exo_self *exo_self(void);
 long exo_host_call(long nr, long a, long b, long c, long d, long e, long f);
+long exo_guest_copy(void *to, const void *from,
+                    uint64_t size); /* 0 or -EFAULT: either is a guest's */
 
 /* lock.c: one lock at a time per thread; a dead owner's lock is taken over. */
 void exo_lock_acquire(struct exo_lock *lock);
@@ -88,6 +90,7 @@ void exo_fd_table_swap(struct exo_kr *kr, uint32_t slot, uint32_t with);
 /* fdtable.c: functions that return fds give -errno. */
 int exo_fd_reserve(struct exo_kr *kr, uint64_t table, uint32_t lowest, uint64_t limit);
 void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags);
+void exo_fd_put(struct exo_kr *kr, uint64_t table, int fd, struct exo_fd entry);
 void exo_fd_unreserve(struct exo_kr *kr, uint64_t table, int fd);
 /* Makes room for number fd itself (dup2); 0 or -errno. */
 int exo_fd_ensure(struct exo_kr *kr, uint64_t table, int fd, uint64_t limit);

@@ -1,0 +1,62 @@
+/* Pipes in the kernel region: their contents (pipe.c) and who has their ends (pipeends.c). */
+#ifndef EXO_CORE_PIPE_H
+#define EXO_CORE_PIPE_H
+
+#include <exo/core.h>
+
+enum { EXO_PIPE_READS = 0, EXO_PIPE_WRITES = 1 }; /* ends; index of sleeping, woken, spins, used */
+
+#define EXO_PIPE_PAGE 4096
+
+static inline struct exo_pipe *exo_pipe_at(struct exo_kr *kr, uint32_t index)
+{
+    return &kr->pipes[index % EXO_PIPE_COUNT];
+}
+
+/* Whether two readings of an entry lead to the same end of a pipe. */
+static inline bool exo_pipe_same(struct exo_fd a, struct exo_fd b)
+{
+    return a.host == b.host && a.stamp == b.stamp &&
+           !((a.flags ^ b.flags) & (EXO_FD_PIPE | EXO_FD_PIPE_WRITES));
+}
+
+static inline bool exo_pipe_is_empty(const struct exo_pipe *pipe)
+{
+    return pipe->head == pipe->tail;
+}
+
+static inline bool exo_pipe_is_full(const struct exo_pipe *pipe)
+{
+    return pipe->head - pipe->tail >= EXO_PIPE_SLOT_COUNT;
+}
+
+/* A guest's memory, as readv(2) and writev(2) name it, and how far it has been used. */
+struct exo_span {
+    const uint64_t (*vector)[2]; /* address, size */
+    uint64_t at;                 /* within the first of the vector */
+    uint64_t left;               /* bytes, all of it */
+};
+
+/* pipe.c, all under the pipe's lock. They move span on: bytes moved; -EFAULT for a bad address if there
+ * were none. What does not fit stays; at most EXO_PIPE_PAGE bytes go in together or not at all. */
+long exo_pipe_push_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span);
+long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span);
+uint64_t exo_pipe_size(const struct exo_pipe *pipe); /* bytes in it */
+/* The oldest page's bytes, *size of them, to be taken by exo_pipe_drop_locked(); NULL if empty. */
+const uint8_t *exo_pipe_first_locked(struct exo_kr *kr, const struct exo_pipe *pipe,
+                                     uint32_t *size);
+void exo_pipe_drop_locked(struct exo_pipe *pipe, uint32_t size);
+
+/* pipeends.c: entries of fd tables count as users. */
+uint32_t exo_pipe_create(struct exo_kr *kr); /* with an entry for each end to come; 0: no room */
+/* Says so (two of them: the other in the high half) while an end is made, copied or taken away: from before an entry or a count changes until both
+ * have; 0: no more. exo_pipe_create() does the former. */
+void exo_pipe_hold(struct exo_kr *kr, uint32_t index);
+/* One more entry like *entry, which may be going away: false if it has. */
+bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as);
+/* An entry that was a pipe's end is gone, and its host fd about to be closed. */
+void exo_pipe_unref(struct exo_kr *kr, struct exo_fd gone);
+/* The same for who holds a lock: should it be the last, the kernel process frees the pipe. */
+void exo_pipe_uncount(struct exo_kr *kr, struct exo_fd gone);
+
+#endif

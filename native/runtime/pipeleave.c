@@ -1,0 +1,167 @@
+/* A pipe becomes the host's for good: what is in it goes into the twin, which gets its size back. For
+ * every call that exo does not serve itself, and for fds that leave the fd tables.
+ *
+ * Rules: first nobody new may sleep on the twin (EXO_PIPE_LEAVES), then all who do are woken, then it is
+ * emptied of what woke them, then filled. Whoever finds the one who does it dead does it.
+ */
+#include "pipe.h"
+#include "text.h"
+#include "translate.h"
+
+#define F_SETPIPE_SZ_ 1031
+#define F_SETFL_ 4
+
+struct leaving {
+    struct exo_pipe *pipe;
+    uint32_t index;
+    int host[2]; /* both ends */
+};
+
+/* An end of the host's pipe that does not wait; a negative number if the host's /proc is not there. */
+static int open_end(int host, int flags)
+{
+    char path[40];
+    exo_put_number(exo_put_text(path, "/proc/self/fd/"), (uint64_t)host);
+    return (int)HOST_4(__NR_openat, AT_FDCWD_, path, flags | O_NONBLOCK_ | O_CLOEXEC_, 0);
+}
+
+static void drain(int host)
+{
+    uint8_t bytes[512];
+    while (HOST_3(__NR_read, host, bytes, sizeof(bytes)) > 0)
+        ;
+}
+
+/* Wakes who sleeps on the twin; whether anybody does. */
+static bool wake_sleepers(const struct leaving *by)
+{
+    bool any = false;
+    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
+        uint32_t what = load_acquire(&KR->tasks[i].asleep_on);
+        if ((what & ~EXO_ASLEEP_WRITES) != by->index || !exo_alive_test(&KR->tasks[i]))
+            continue;
+        any = true;
+        if (what & EXO_ASLEEP_WRITES)
+            drain(by->host[0]);
+        else
+            HOST_3(__NR_write, by->host[1], "", 1);
+    }
+    return any;
+}
+
+/* A host that no longer grants the size, for its user has too many pipes, is waited for. */
+static void pour_locked(const struct leaving *by)
+{
+    const uint8_t *from;
+    uint32_t size;
+    drain(by->host[0]);
+    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, EXO_PIPE_SIZE);
+    HOST_3(__NR_fcntl, by->host[1], F_SETFL_, 0);
+    while ((from = exo_pipe_first_locked(KR, by->pipe, &size)) != NULL) {
+        long done = size == 0 ? 0 : HOST_3(__NR_write, by->host[1], from, size);
+        if (done < 0 && done != -EINTR)
+            break; /* nobody is left to read it */
+        exo_pipe_drop_locked(by->pipe, done == (long)size ? EXO_PIPE_PAGE : (uint32_t)done);
+    }
+}
+
+static void bring_over(const struct leaving *by)
+{
+    while (wake_sleepers(by))
+        HOST_0(__NR_sched_yield);
+    exo_lock_acquire(&by->pipe->lock);
+    if (by->pipe->mode == EXO_PIPE_LEAVES) {
+        pour_locked(by);
+        store_release(&by->pipe->mode, (uint32_t)EXO_PIPE_HOST);
+    }
+    exo_lock_release(&by->pipe->lock);
+}
+
+/* Whether it is for us to bring the pipe over. */
+static bool begin(struct exo_pipe *pipe)
+{
+    exo_lock_acquire(&pipe->lock);
+    bool ours = pipe->mode == EXO_PIPE_OWN ||
+                (pipe->mode == EXO_PIPE_LEAVES &&
+                 (pipe->leaver >= EXO_TASK_COUNT || !exo_alive_test(&KR->tasks[pipe->leaver])));
+    if (ours) {
+        pipe->leaver = area()->slot;
+        store_release(&pipe->mode, (uint32_t)EXO_PIPE_LEAVES);
+    }
+    exo_lock_release(&pipe->lock);
+    return ours;
+}
+
+void exo_pipe_await_leaver(struct exo_pipe *pipe, int host)
+{
+    while (load_acquire(&pipe->mode) == EXO_PIPE_LEAVES) {
+        if (!exo_alive_test(&KR->tasks[pipe->leaver % EXO_TASK_COUNT]))
+            exo_pipe_leave((uint32_t)(pipe - KR->pipes), host);
+        HOST_0(__NR_sched_yield);
+    }
+}
+
+/* Only where the host's /proc is not to be seen it cannot be done. */
+static void stay(struct exo_pipe *pipe)
+{
+    exo_lock_acquire(&pipe->lock);
+    if (pipe->mode == EXO_PIPE_LEAVES)
+        store_release(&pipe->mode, (uint32_t)EXO_PIPE_OWN);
+    exo_lock_release(&pipe->lock);
+}
+
+void exo_pipe_leave(uint32_t index, int host)
+{
+    struct exo_pipe *pipe = exo_pipe_at(KR, index);
+    struct leaving by = {.pipe = pipe, .index = index};
+    if (!begin(pipe)) {
+        exo_pipe_await_leaver(pipe, host);
+        return;
+    }
+    by.host[0] = open_end(host, O_RDONLY_);
+    by.host[1] = open_end(host, O_WRONLY_);
+    if (by.host[0] >= 0 && by.host[1] >= 0)
+        bring_over(&by);
+    else
+        stay(pipe);
+    for (int i = 0; i < 2; i++)
+        if (by.host[i] >= 0)
+            HOST_1(__NR_close, by.host[i]);
+}
+
+/* Whether the entry is an end of exo's pipe still: its flags have changed meanwhile. */
+static bool settle(struct exo_fd *at)
+{
+    struct exo_fd was = exo_fd_now(at), plain = was;
+    if (was.host < 0 || !(was.flags & EXO_FD_PIPE))
+        return false;
+    struct exo_pipe *pipe = exo_pipe_at(KR, was.stamp);
+    if (load_acquire(&pipe->mode) != EXO_PIPE_HOST)
+        exo_pipe_leave(was.stamp, was.host);
+    if (load_acquire(&pipe->mode) != EXO_PIPE_HOST)
+        return false;
+    plain.flags &= (uint16_t) ~(EXO_FD_PIPE | EXO_FD_PIPE_WRITES);
+    plain.stamp = 0;
+    uint64_t old, new;
+    memcpy(&old, &was, sizeof(old));
+    memcpy(&new, &plain, sizeof(new));
+    if (!compare_exchange((uint64_t *)at, &old, new))
+        return true;
+    exo_pipe_unref(KR, was);
+    return false;
+}
+
+bool exo_pipe_to_host(struct exo_fd *at)
+{
+    while (settle(at))
+        ;
+    return !(load_acquire(&at->flags) & EXO_FD_PIPE);
+}
+
+void exo_pipe_all_to_host(void)
+{
+    uint64_t offset = area()->task->fd_table;
+    const struct exo_fd_table *table = exo_kr_at(KR, offset);
+    for (uint32_t i = 0; i < load_relaxed(&table->used); i++)
+        exo_pipe_to_host(exo_fd_at(KR, offset, (int)i));
+}

@@ -1,0 +1,175 @@
+/* Waiting for several fds of which some are exo's pipes: poll(2) and select(2).
+ *
+ * What is in a pipe, the region says; whether anybody is left at the other end, the twin. To sleep is to
+ * have the host look at the twins, prepared so that they say what the pipes do: an empty pipe's is
+ * empty until a writer puts a byte in, a full one's has one until a reader takes it out (pipewait.c).
+ * Nothing of what wakes is taken here, so it does not matter when the pipe becomes the host's
+ * meanwhile: then its twin tells the truth by itself.
+ */
+#include "pipe.h"
+#include "poll.h"
+#include "translate.h"
+
+#define POLLIN_ 0x001
+#define POLLOUT_ 0x004
+#define POLLERR_ 0x008
+#define POLLHUP_ 0x010
+#define POLLNVAL_ 0x020
+#define POLLRDNORM_ 0x040
+#define POLLWRNORM_ 0x100
+#define IN (POLLIN_ | POLLRDNORM_)
+#define OUT (POLLOUT_ | POLLWRNORM_)
+#define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
+
+/* The entry if it is an end of a pipe whose contents are in the region. */
+static struct exo_fd *own_end(int fd)
+{
+    struct exo_fd *at = fd < 0 ? NULL : exo_fd_entry(fd);
+    if (at == NULL || !(load_relaxed(&at->flags) & EXO_FD_PIPE))
+        return NULL;
+    return load_acquire(&exo_pipe_at(KR, at->stamp)->mode) == EXO_PIPE_OWN ? at : NULL;
+}
+
+bool exo_poll_is_pipe(int fd)
+{
+    return own_end(fd) != NULL;
+}
+
+/* As Linux's pipe_poll() has it. */
+static int16_t state_of(struct exo_fd *at)
+{
+    struct exo_fd fd = exo_fd_now(at);
+    const struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
+    uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
+    if (fd.flags & EXO_FD_PIPE_WRITES)
+        return (int16_t)((head - tail < EXO_PIPE_SLOT_COUNT ? OUT : 0) |
+                         (load_relaxed(&pipe->readers) == 0 ? POLLERR_ : 0));
+    return (int16_t)((head != tail ? IN : 0) | (load_relaxed(&pipe->writers) == 0 ? POLLHUP_ : 0));
+}
+
+/* The same with what the host knows of the other end; a count may come to know it a moment later. */
+static int16_t state_with(struct exo_fd *at, int16_t gone)
+{
+    struct exo_fd fd = exo_fd_now(at);
+    if (gone != 0) /* the next call is to ask the host, too */
+        exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
+    return state_of(at) | gone;
+}
+
+/* Fills in what pipes have, and in hosts what the host is to look at; how many have something. */
+static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count, bool *has_others)
+{
+    long ready = 0;
+    *has_others = false;
+    for (uint64_t i = 0; i < count; i++) {
+        struct exo_fd *at = own_end(polls[i].fd);
+        polls[i].revents = 0;
+        hosts[i] = (struct k_pollfd){.fd = polls[i].fd};
+        if (at != NULL) {
+            hosts[i].fd = load_relaxed(&at->host);
+            polls[i].revents = state_of(at) & (polls[i].events | GONE);
+            hosts[i].events = polls[i].events & (IN | OUT);
+        } else if (polls[i].fd >= 0) {
+            hosts[i].fd = exo_fd_or_bad(polls[i].fd);
+            hosts[i].events = polls[i].events;
+            *has_others = true;
+        }
+        ready += polls[i].revents != 0;
+    }
+    return ready;
+}
+
+/* Adds what the host has found. Of a pipe the twin knows only who is left. */
+static long merge(struct k_pollfd *polls, const struct k_pollfd *hosts, uint64_t count)
+{
+    long ready = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        struct exo_fd *at = own_end(polls[i].fd);
+        if (at == NULL)
+            polls[i].revents = hosts[i].revents;
+        else
+            polls[i].revents = state_with(at, hosts[i].revents & GONE) & (polls[i].events | GONE);
+        ready += polls[i].revents != 0;
+    }
+    return ready;
+}
+
+/* Undoes what settle() did for the first count. */
+static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct exo_fd *at = asleep[i] ? exo_fd_entry(polls[i].fd) : NULL;
+        if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
+            exo_pipe_rise(exo_pipe_at(KR, at->stamp), asleep[i] - 1);
+    }
+    store_release(&area()->task->asleep_on, 0);
+}
+
+/* Prepares all twins; false if a pipe has something by now. */
+static bool settle(const struct k_pollfd *polls, uint8_t *asleep, uint64_t count)
+{
+    store_release(&area()->task->asleep_on, EXO_ASLEEP_POLLS);
+    for (uint64_t i = 0; i < count; i++) {
+        struct exo_fd *at = own_end(polls[i].fd);
+        asleep[i] = 0;
+        if (at == NULL)
+            continue;
+        bool writes = load_relaxed(&at->flags) & EXO_FD_PIPE_WRITES;
+        if (!(polls[i].events & (writes ? OUT : IN)))
+            continue;
+        if (!exo_pipe_settle(at)) {
+            rise(polls, asleep, i);
+            return false;
+        }
+        asleep[i] = writes ? 1 + EXO_PIPE_WRITES : 1 + EXO_PIPE_READS;
+    }
+    return true;
+}
+
+static bool is_over(long timeout)
+{
+    int64_t left[2];
+    return timeout != 0 && guest_get(&left, timeout) == 0 && left[0] == 0 && left[1] == 0;
+}
+
+/* asleep: which pipes we have said we sleep on, by side + 1. */
+static long wait_mixed(struct k_pollfd *polls, struct k_pollfd *hosts, uint8_t *asleep,
+                       uint64_t count, long timeout, struct exo_wait_mask *mask)
+{
+    static const int64_t now[2];
+    for (;;) {
+        bool has_others;
+        long ready = look(polls, hosts, count, &has_others);
+        if (ready > 0 && !has_others)
+            return ready;
+        if (ready > 0 || is_over(timeout)) {
+            int64_t none[2] = {now[0], now[1]};
+            long error = exo_poll_host(hosts, count, (long)none, mask);
+            return error < 0 ? error : merge(polls, hosts, count);
+        }
+        if (!settle(polls, asleep, count))
+            continue;
+        long result = exo_poll_host(hosts, count, timeout, mask);
+        rise(polls, asleep, count);
+        if (result < 0)
+            return result;
+        ready = merge(polls, hosts, count);
+        if (ready > 0 || result == 0)
+            return ready;
+    }
+}
+
+long exo_poll_mixed(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count, long timeout,
+                    struct exo_wait_mask *mask)
+{
+    uint8_t own[EXO_POLL_COUNT];
+    if (count <= EXO_POLL_COUNT)
+        return wait_mixed(polls, hosts, own, count, timeout, mask);
+    long scratch =
+        HOST_6(__NR_mmap, 0, count, PROT_READ_ | PROT_WRITE_, MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
+    if (scratch < 0)
+        return scratch;
+    long ready = wait_mixed(polls, hosts, (uint8_t *)scratch, count, timeout, mask);
+    HOST_2(__NR_munmap, scratch, count);
+    return ready;
+}
