@@ -1,9 +1,9 @@
-"""Who sleeps at a ring is woken: the bells of native/core/ringwait.c, for numba."""
+"""Who sleeps at a ring is woken: the bells of native/core/ringbell.c, for numba."""
 
 from __future__ import annotations
 
 from exo_um.bindings.atomic_jit import (
-    exchange_u32,
+    compare_exchange_u32,
     fetch_add_u32,
     full_fence,
     host_call,
@@ -21,9 +21,10 @@ EVERYBODY = 0x7FFFFFFF
 @jit
 def ring_bell(bell: int) -> None:
     """Wake who sleeps at the bell at an address: for who has seen that it is wanted."""
-    exchange_u32(bell + BELL_WANTED, 0)
+    wish = load_relaxed_u32(bell + BELL_WANTED)
     fetch_add_u32(bell + BELL_WORD, 1)
     host_call(SYS_FUTEX, bell + BELL_WORD, FUTEX_WAKE, EVERYBODY, 0, 0, 0)
+    compare_exchange_u32(bell + BELL_WANTED, wish, 0)
 
 
 @jit

@@ -24,19 +24,11 @@ struct k_timespec {
     int64_t seconds, ns;
 };
 
-static void wake_all(uint32_t *word)
-{
-    exo_host_call(__NR_futex, (long)word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-}
-
 void exo_port_ring_bell(struct exo_ring_bell *bell)
 {
     full_fence();
-    if (load_relaxed(&bell->wanted) == 0)
-        return;
-    exchange(&bell->wanted, 0);
-    fetch_add(&bell->word, 1);
-    wake_all(&bell->word);
+    if (load_relaxed(&bell->wanted) != 0)
+        exo_bell_ring(bell);
 }
 
 void exo_port_stir(struct exo_port *port)
@@ -252,15 +244,14 @@ static int sleep_on(struct exo_port *port, const struct exo_ring_bell *bell, uin
         exo_host_call(__NR_futex_waitv, (long)waits, count, 0,
                       wait->deadline_ns == FOREVER ? 0 : (long)&until, CLOCK_MONOTONIC_, 0);
     if (result >= (long)others && result < (long)count) /* the host wakes one of those that wait */
-        wake_all((uint32_t *)(uintptr_t)waits[result].uaddr);
+        exo_word_wake((uint32_t *)(uintptr_t)waits[result].uaddr);
     return result == -ETIMEDOUT || result == -EINTR ? (int)result : 0;
 }
 
 static int sleep_once(struct exo_port *port, uint32_t what, const struct exo_port_wait *wait)
 {
     struct exo_ring_bell *bell = bell_of(port, what);
-    uint32_t word = load_acquire(&bell->word);
-    store_relaxed(&bell->wanted, 1);
+    uint32_t word = exo_bell_want(bell);
     full_fence();
     exo_port_bury(port);
     int alone = is_left_alone(port, what); /* before the look: who leaves has sent before */

@@ -134,6 +134,13 @@ static inline void ring_advance(uint64_t *place, uint64_t position, uint32_t cou
 
 /* ringbell.c: for who has seen, behind a full fence, that the bell is wanted. */
 void exo_bell_ring(struct exo_ring_bell *bell);
+/* For who is going to sleep: the word to sleep on. A full fence and the last look come between. */
+static inline uint32_t exo_bell_want(struct exo_ring_bell *bell)
+{
+    uint32_t word = load_acquire(&bell->word);
+    store_relaxed(&bell->wanted, word << 1 | 1); /* not what somebody wanted at another count */
+    return word;
+}
 void exo_word_wake(const uint32_t *word); /* all that sleep there */
 
 /* ring.c: up to want slots from *position on; how many, or -errno. header: the first one's, as it was

@@ -1,7 +1,8 @@
 /* Fusion rings: the bells. Who is going to sleep notes the bell's word, says that the bell is wanted,
  * and looks for the last time; who has published looks whether the bell is wanted. Each has a full
  * fence between its two steps, so one sees the other. A sleeper that is killed costs one bell for
- * nobody.
+ * nobody. The wish is taken back when all have been woken, so whoever is killed at ringing leaves it
+ * to the next; and only what was wished before the count went on, which a later sleeper's is not.
  */
 #include <asm/unistd.h>
 #include <linux/futex.h>
@@ -17,9 +18,10 @@ void exo_word_wake(const uint32_t *word)
 
 void exo_bell_ring(struct exo_ring_bell *bell)
 {
-    exchange(&bell->wanted, 0);
+    uint32_t wish = load_relaxed(&bell->wanted);
     fetch_add(&bell->word, 1);
     exo_word_wake(&bell->word);
+    compare_exchange(&bell->wanted, &wish, 0);
 }
 
 static void ring_bell(struct exo_ring *ring, struct exo_ring_bell *bell)

@@ -164,8 +164,7 @@ static bool is_peer_gone(struct exo_ring *ring, const struct exo_wait_policy *po
 
 static int sleep_once(const struct side *side, struct waiter *self)
 {
-    uint32_t word = load_acquire(&side->bell->word);
-    store_relaxed(&side->bell->wanted, 1);
+    uint32_t word = exo_bell_want(side->bell);
     full_fence();
     return is_any_ready(side) ? 0 : sleep_on(side, word, self);
 }

@@ -161,9 +161,8 @@ int exo_sched_wait(struct exo_sched *sched, uint32_t number, uint64_t timeout_ns
 {
     struct exo_ring_bell *bell = &sched_cpu(sched, number)->bell;
     int64_t timeout[2] = {(int64_t)(timeout_ns / NS_PER_S), (int64_t)(timeout_ns % NS_PER_S)};
-    uint32_t word = load_acquire(&bell->word);
+    uint32_t word = exo_bell_want(bell);
     long result = 0;
-    store_relaxed(&bell->wanted, 1);
     fetch_or(&sched->idle, sched_bit(number));
     if (!exo_sched_is_ready(sched, number))
         result = exo_host_call(__NR_futex, (long)&bell->word, FUTEX_WAIT, (long)word,

@@ -124,13 +124,12 @@ static int try(const struct attempt *self)
                : exo_ring_push(self->ring, self->owner, self->type, self->data, self->size);
 }
 
-/* As ring_bell() in core/ringwait.c expects it: note the word, want the bell, try again. */
+/* As core/ringbell.c expects it: note the word, want the bell, try again. */
 static int try_until(const struct attempt *self, uint64_t deadline)
 {
     int error;
     while ((error = try(self)) == -EAGAIN) {
-        uint32_t seen = load_acquire(&self->bell->word);
-        store_relaxed(&self->bell->wanted, 1);
+        uint32_t seen = exo_bell_want(self->bell);
         full_fence();
         if ((error = try(self)) != -EAGAIN)
             return error;

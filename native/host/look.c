@@ -97,10 +97,9 @@ void exo_worker_sleep(struct exo_worker *worker)
     struct exo_sched *sched = worker->workers->sched;
     struct exo_sched_cpu *cpu = exo_sched_cpu_at(sched, worker->cpu);
     struct futex_waitv waits[FUTEX_WAITV_MAX];
-    uint32_t seen = load_acquire(&cpu->bell.word);
+    uint32_t seen = exo_bell_want(&cpu->bell);
     waits[0] = (struct futex_waitv){
         .val = seen, .uaddr = (uint64_t)(uintptr_t)&cpu->bell.word, .flags = FUTEX_32};
-    store_relaxed(&cpu->bell.wanted, 1);
     fetch_or(&sched->idle, 1UL << worker->cpu);
     full_fence();
     if (!exo_sched_is_ready(sched, worker->cpu) && !load_acquire(&worker->workers->stopping)) {
