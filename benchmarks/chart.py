@@ -20,6 +20,7 @@ FAR_APART = 30
 SUITES = {
     "ring": "Fusion rings",
     "alloc": "Allocator",
+    "pipe": "Pipes, natively and in exo-um",
     "sched": "Scheduler",
     "switch": "Context switch",
     "tasks": "exo tasks",

@@ -35,12 +35,12 @@ static bool is_ready(const struct exo_pipe *pipe, int side)
     return head - tail < EXO_PIPE_SLOT_COUNT || load_relaxed(&pipe->readers) == 0;
 }
 
-/* What to spend this time, of what is worth limit at most: nothing, but for a try now and then, where
- * it has brought nothing lately. */
+/* What to spend this time, of what is worth limit at most: nothing, but for a short try now and then,
+ * where it has brought nothing lately. */
 static uint32_t budget(uint32_t worth, uint32_t least, uint32_t limit, uint32_t looks)
 {
     if (worth < least)
-        return looks % TRY_EVERY == 0 ? limit : 0;
+        return looks % TRY_EVERY == 0 ? limit / 8 : 0;
     return worth < limit ? worth : limit;
 }
 
