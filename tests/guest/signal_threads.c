@@ -138,8 +138,8 @@ static void unblocked_later(void)
     CHECK(pthread_create(&thread, NULL, late, NULL) == 0);
     for (int i = 0; i < COUNT; i++)
         pthread_kill(pthread_self(), all[i]);
+    printf("\nfor one thread: "); /* before the other is let go, which prints, too */
     CHECK(write(go[1], "g", 1) == 1);
-    printf("\nfor one thread: ");
     pthread_join(thread, NULL);
     sigpending(&pending);
     for (int i = 0; i < COUNT; i++)
