@@ -35,6 +35,11 @@ class Message:
     type: int
 
 
+def message_of(struct: Any) -> Message:
+    """Return what a C function has put into a struct exo_message."""
+    return Message(bytes(ffi.buffer(struct.payload, struct.size)), int(struct.type))
+
+
 class WaitPolicy:
     """How to wait: spins with a pause between, then yields, then sleep if `sleeps`.
 
@@ -101,7 +106,7 @@ class Ring:
     def pop(self, owner: int = 0) -> Message:
         """Take a message out. Errors: EAGAIN nothing there, EPIPE and closed."""
         check(lib.exo_ring_pop(self._ring, owner, self._message))
-        return self._taken()
+        return message_of(self._message)
 
     def push_wait(
         self,
@@ -116,11 +121,7 @@ class Ring:
     def pop_wait(self, policy: WaitPolicy, owner: int = 0) -> Message:
         """Take a message out, waiting for one. Errors: ETIMEDOUT, EINTR, EPIPE."""
         check(lib.exo_ring_pop_wait(self._ring, owner, self._message, policy.struct))
-        return self._taken()
-
-    def _taken(self) -> Message:
-        message = self._message
-        return Message(bytes(ffi.buffer(message.payload, message.size)), int(message.type))
+        return message_of(self._message)
 
     def close(self) -> None:
         """End pushes, for everybody; what is in the ring can still be taken out."""

@@ -6,7 +6,7 @@ import os
 
 from exo_um.bindings import check, ffi, lib
 from exo_um.bindings.shared import Shared
-from exo_um.ipc.ring import Kind, Message, Ring, WaitPolicy
+from exo_um.ipc.ring import Kind, Message, Ring, WaitPolicy, message_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,16 +81,12 @@ class RingSet:
     def pop(self, owner: int = 0) -> Message:
         """Take a message out of any ring. Errors: EAGAIN nothing there, EPIPE and all closed."""
         check(lib.exo_ringset_pop(self._set, owner, self._message))
-        return self._taken()
+        return message_of(self._message)
 
     def pop_wait(self, policy: WaitPolicy, owner: int = 0) -> Message:
         """Take a message out of any ring, waiting for one. Errors: ETIMEDOUT, EINTR, EPIPE."""
         check(lib.exo_ringset_pop_wait(self._set, owner, self._message, policy.struct))
-        return self._taken()
-
-    def _taken(self) -> Message:
-        message = self._message
-        return Message(bytes(ffi.buffer(message.payload, message.size)), int(message.type))
+        return message_of(self._message)
 
     def close(self) -> None:
         """End pushes, for everybody; what is in the rings can still be taken out."""

@@ -199,27 +199,13 @@ static struct exo_ring_bell *bell_of(const struct exo_port *port, uint32_t what)
                                       : &port->channel->freed;
 }
 
-/* The host tells of a death only where the word says that somebody waits. False if it is dead. */
-static bool watch(uint32_t *word, struct futex_waitv *wait)
-{
-    uint32_t seen = load_acquire(word);
-    while (seen != 0 && !(seen & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) &&
-           !compare_exchange(word, &seen, seen | FUTEX_WAITERS))
-        ;
-    if (seen == 0 || (seen & FUTEX_OWNER_DIED))
-        return false;
-    *wait = (struct futex_waitv){
-        .val = seen | FUTEX_WAITERS, .uaddr = (uint64_t)(uintptr_t)word, .flags = FUTEX_32};
-    return true;
-}
-
 /* Everybody else's words; false if one is dead. */
 static bool watch_others(struct exo_port *port, struct futex_waitv *waits, uint32_t *count)
 {
     for (uint32_t i = 1; i < EXO_CHANNEL_ENDS; i++) {
         if (i == port->owner || load_acquire(&port->channel->ends[i]) == 0)
             continue;
-        if (!watch(&exo_roster_member(port->roster, i)->word, &waits[(*count)++]))
+        if (!exo_word_watch(&exo_roster_member(port->roster, i)->word, &waits[(*count)++]))
             return false;
     }
     return true;

@@ -132,6 +132,10 @@ static inline void ring_advance(uint64_t *place, uint64_t position, uint32_t cou
                                     __ATOMIC_RELAXED);
 }
 
+/* ringwait.c: fills in *wait for an owner's word; false if the owner is dead. */
+struct futex_waitv;
+bool exo_word_watch(uint32_t *word, struct futex_waitv *wait);
+
 /* ringbell.c: for who has seen, behind a full fence, that the bell is wanted. */
 void exo_bell_ring(struct exo_ring_bell *bell);
 /* For who is going to sleep: the word to sleep on. A full fence and the last look come between. */

@@ -60,10 +60,10 @@ static uint32_t claimer(struct exo_ring *ring, uint64_t position)
     return claimed ? (uint32_t)(header & OWNER_MASK) : 0;
 }
 
-/* The host tells of a death only where the word says that somebody waits. False if it is dead. */
-static bool watch(struct exo_ring *ring, uint32_t owner, struct futex_waitv *wait)
+/* The host tells of a death only where the word says that somebody waits. */
+bool exo_word_watch(uint32_t *word, struct futex_waitv *wait)
 {
-    uint32_t *word = word_of(ring, owner), seen = load_acquire(word);
+    uint32_t seen = load_acquire(word);
     while (seen != 0 && !(seen & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) &&
            !compare_exchange(word, &seen, seen | FUTEX_WAITERS))
         ;
@@ -119,13 +119,15 @@ static bool is_any_ready(const struct side *side)
 static uint32_t watch_owners(const struct side *side, uint32_t peer, struct futex_waitv *waits)
 {
     uint32_t count = 1;
-    if (word_of(side->first, peer) != NULL && !watch(side->first, peer, &waits[count++]))
+    uint32_t *word = word_of(side->first, peer);
+    if (word != NULL && !exo_word_watch(word, &waits[count++]))
         return 0;
     for (uint64_t i = 0; i < side->count; i++) {
         struct exo_ring *ring = ring_of(side, i);
         uint64_t place = load_relaxed((uint64_t *)(void *)((char *)ring + side->place));
         uint32_t owner = claimer(ring, place);
-        if (word_of(ring, owner) != NULL && !watch(ring, owner, &waits[count++]))
+        uint32_t *of_claimer = word_of(ring, owner);
+        if (of_claimer != NULL && !exo_word_watch(of_claimer, &waits[count++]))
             return 0;
     }
     return count;

@@ -6,10 +6,10 @@ import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from plainpython import IS_PLAIN, run_plain
 
 from exo_um.bindings import ffi, lib
 from exo_um.ipc import ringset_jit
@@ -122,12 +122,6 @@ def test_sleeper() -> None:
     rings.shared.close()
 
 
-@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="this is that run")
+@pytest.mark.skipif(IS_PLAIN, reason="this is that run")
 def test_plain_python() -> None:
-    """All of this file once more, with numba's functions as plain Python."""
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    program = Path(sys.executable).with_name("pytest")
-    done = subprocess.run(
-        [program, "-q", __file__], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
+    run_plain(__file__)

@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from plainpython import IS_PLAIN, run_plain
 
 from exo_um.bindings.shared import Shared
 from exo_um.mm import alloc_jit
@@ -167,12 +167,6 @@ def test_killed_process() -> None:
     child.stdout.close()
 
 
-@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="this is that run")
+@pytest.mark.skipif(IS_PLAIN, reason="this is that run")
 def test_plain_python() -> None:
-    """All of this file once more, with numba's functions as plain Python."""
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    program = Path(sys.executable).with_name("pytest")
-    done = subprocess.run(
-        [program, "-q", __file__], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
+    run_plain(__file__)

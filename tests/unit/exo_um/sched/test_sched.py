@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plainpython import IS_PLAIN, run_plain
 
 from exo_um.bindings import lib
 from exo_um.sched import pick_jit, predict_jit, wake_jit
@@ -290,12 +287,6 @@ def test_errors() -> None:
         sched.add(1)
 
 
-@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="this is that run")
+@pytest.mark.skipif(IS_PLAIN, reason="this is that run")
 def test_plain_python() -> None:
-    """All of this file once more, with numba's functions as plain Python."""
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    program = Path(sys.executable).with_name("pytest")
-    done = subprocess.run(
-        [program, "-q", __file__], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
+    run_plain(__file__)
