@@ -9,18 +9,19 @@ import pytest
 
 LIMIT_S = 30
 PING_PONG = f"""
-import os, time
-there, back = os.pipe(), os.pipe()
+import os, socket, time
+here, there = socket.socketpair()  # the host's: who waits for it sleeps
 if os.fork() == 0:
-    os.close(there[1])
-    while os.read(there[0], 1):
-        os.write(back[1], b"x")
+    here.close()
+    while there.recv(1):
+        there.send(b"x")
     os._exit(0)
+there.close()
 end = time.monotonic() + {LIMIT_S}
 while len(os.sched_getaffinity(0)) > 1 and time.monotonic() < end:
     for _ in range(100):
-        os.write(there[1], b"x")
-        os.read(back[0], 1)
+        here.send(b"x")
+        here.recv(1)
 print(len(os.sched_getaffinity(0)))
 """
 
