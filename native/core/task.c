@@ -82,11 +82,10 @@ uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread)
         task->ppid = thread ? parent->ppid : parent->tgid;
         task->parent_slot = thread ? parent->parent_slot : parent->leader_slot;
         task->leader_slot = thread ? parent->leader_slot : slot;
-        task->flags = thread
-                          ? 0
-                          : EXO_TASK_LEADER |
-                                (kr->tasks[parent->leader_slot].flags &
-                                 (EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS | EXO_TASK_HEARS));
+        task->flags = thread ? 0
+                             : EXO_TASK_LEADER | (kr->tasks[parent->leader_slot].flags &
+                                                  (EXO_TASK_SHARES_MEMORY | EXO_TASK_AUTO_REAPS |
+                                                   EXO_TASK_HEARS | EXO_TASK_PIPES));
         task->pgid = kr->tasks[parent->leader_slot].pgid;
         task->sid = kr->tasks[parent->leader_slot].sid;
         store_release(&task->state, EXO_TASK_EMBRYO);

@@ -241,6 +241,8 @@ static long make(const int *fds, uint64_t to, long flags)
     uint32_t index = flags & ~(long)(O_CLOEXEC_ | O_NONBLOCK_) ? 0 : adopt(host);
     if (index != 0 && (flags & O_NONBLOCK_))
         exo_pipe_at(KR, index)->nonblock = 3;
+    if (index != 0 && !(load_relaxed(&area()->leader->flags) & EXO_TASK_PIPES))
+        fetch_or(&area()->leader->flags, EXO_TASK_PIPES);
     install(fds, host, flags, index);
     exo_pipe_hold(KR, 0);
     return 0;
@@ -264,6 +266,8 @@ long exo_pipe_make(uint64_t to, long flags)
 /* A process ends: whoever looks at the other ends sees it now, not when it has been waited for. */
 void exo_pipe_close_all(void)
 {
+    if (!(load_relaxed(&area()->leader->flags) & EXO_TASK_PIPES))
+        return;
     uint64_t offset = area()->task->fd_table;
     struct exo_fd_table *table = exo_kr_at(KR, offset);
     if (load_relaxed(&table->users) > 1)

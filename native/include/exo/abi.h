@@ -92,7 +92,9 @@ enum exo_task_flags {
     EXO_TASK_NO_CHILD_STOPS = 0x20000, /* SA_NOCLDSTOP is set for its SIGCHLD */
     EXO_TASK_CHROOTED = 0x100000,      /* its root directory is another: /proc may not be there */
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
-    EXO_TASK_VFORK_WATCHED = 0x80000,  /* its maker waits for EXO_TASK_SHARES_VM to go */
+    EXO_TASK_PIPES =
+        0x200000, /* it or those before it have made pipes: its fd table may have ends */
+    EXO_TASK_VFORK_WATCHED = 0x80000, /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
 
 enum exo_task_security {
