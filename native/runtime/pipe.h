@@ -1,5 +1,5 @@
-/* Pipes whose contents are in the kernel region: pipe.c reads and writes, pipewait.c sleeps and wakes,
- * pipeleave.c gives them to the host for good.
+/* Pipes whose contents are in the kernel region: pipemake.c makes them, pipe.c reads and writes,
+ * pipewait.c sleeps and wakes, pipeleave.c gives them to the host for good.
  */
 #ifndef EXO_RUNTIME_PIPE_H
 #define EXO_RUNTIME_PIPE_H
@@ -27,12 +27,13 @@ static inline struct exo_fd exo_fd_now(const struct exo_fd *at)
 }
 
 /* pipe.c. A result, -errno, or EXO_PIPE_AGAIN. */
-long exo_pipe_make(uint64_t to, long flags);
 long exo_pipe_transfer(struct exo_fd *at, int side, struct exo_span *span);
 long exo_pipe_fcntl(struct exo_fd *at, int command, long argument);
 long exo_pipe_waiting(struct exo_fd *at); /* FIONREAD */
-void exo_pipe_close_all(void);
 bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at);
+
+/* pipemake.c: at a process's end. */
+void exo_pipe_close_all(void);
 
 /* pipewait.c. wait: 0 worth another try, or an error; the pipe's lock is held before, not after. */
 long exo_pipe_wait_locked(const struct exo_end *end, bool *ended);

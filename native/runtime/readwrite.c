@@ -158,13 +158,3 @@ SYSCALL(writev)
         return result;
     return host_wait(__NR_writev, entry->host, b, c, 0, 0, 0);
 }
-
-SYSCALL(pipe)
-{
-    return exo_pipe_make((uint64_t)a, 0);
-}
-
-SYSCALL(pipe2)
-{
-    return exo_pipe_make((uint64_t)a, b);
-}
