@@ -93,7 +93,7 @@ int exo_guard_free(struct exo_heap_user *user, uint64_t offset)
     if (record->check != (CHECK ^ record->size ^ offset) || record->size > room - sizeof(*record) ||
         !is_filled(end, (const char *)record, (char)BEHIND))
         return -EOVERFLOW;
-    record->check = FREED ^ offset;
+    record->check = large ? 0 : FREED ^ offset; /* a slab may come to where it was */
     if (large)
         return exo_large_free(user, offset);
     if (user->flags & EXO_HEAP_POISON)
