@@ -25,6 +25,8 @@ SUITES = {
     "switch": "Context switch",
     "tasks": "exo tasks",
     "channel": "exo_std channels",
+    "placement": "Placement advice",
+    "map": "Where copies of code are",
 }
 OURS, THEIRS = "#2a6fbb", "#b9c0c8"
 

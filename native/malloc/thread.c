@@ -97,11 +97,12 @@ static void in_child(void)
     unlock_all();
     for (uint32_t i = 0; i < exo_home_count; i++) {
         struct exo_home *home = &exo_homes[i];
-        if (home->mapped == 0 || !bury_others(home))
+        if (home->mapped == 0)
             continue;
         bool mine = (char *)home->heap == exo_user.base;
-        exo_heap_repair(mine ? &exo_user : &home->anyone);
-        exo_heap_unclaim_anonymous(&home->anyone);
+        exo_heap_unclaim_anonymous(&home->anyone); /* of threads that freed another arena's */
+        if (bury_others(home))
+            exo_heap_repair(mine ? &exo_user : &home->anyone);
     }
 }
 
