@@ -2,9 +2,11 @@
 
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
-from benchmarks.job import find
+from benchmarks.job import Job, find
 
 LIBRARIES = {
     "glibc": "libc.so.6",
@@ -33,3 +35,26 @@ def with_each(*command: str) -> dict[str, list[str]]:
         else:
             sides[name] = [find("env"), f"LD_PRELOAD={path}", *command]
     return sides
+
+
+def by_the_best(
+    title: str,
+    contenders: Callable[[], dict[str, list[str]]],
+    unit: str = "cycles",
+    *,
+    source: Literal["wall", "output"] = "output",
+    rounds: int = 5,
+) -> Job:
+    """Return a job in which ours may be a tenth slower than the best of the others."""
+    return Job(
+        title=title,
+        unit=unit,
+        better="less",
+        contenders=contenders,
+        judged=("exo",),
+        by="best",
+        must=1.1,
+        aim=1,
+        source=source,
+        rounds=rounds,
+    )

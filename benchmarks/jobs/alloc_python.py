@@ -2,8 +2,7 @@
 
 import sys
 
-from benchmarks.allocators import with_each
-from benchmarks.job import Job
+from benchmarks.allocators import by_the_best, with_each
 
 PROGRAM = """
 import json, re
@@ -23,15 +22,6 @@ def contenders() -> dict[str, list[str]]:
     return {name: ["taskset", "-c", "0", *command] for name, command in sides.items()}
 
 
-JOB = Job(
-    title="a python run with PYTHONMALLOC=malloc",
-    unit="ms",
-    better="less",
-    contenders=contenders,
-    judged=("exo",),
-    by="best",
-    must=1.1,
-    aim=1,
-    source="wall",
-    rounds=7,
+JOB = by_the_best(
+    "a python run with PYTHONMALLOC=malloc", contenders, "ms", source="wall", rounds=7
 )

@@ -2,8 +2,8 @@
 
 import sys
 
-from benchmarks.allocators import LIBRARIES, library
-from benchmarks.job import HERE, Job, find
+from benchmarks.allocators import LIBRARIES, by_the_best, library
+from benchmarks.job import HERE, find
 
 
 def contenders() -> dict[str, list[str]]:
@@ -14,14 +14,6 @@ def contenders() -> dict[str, list[str]]:
     return {name: [sys.executable, script, str(path)] for name, path in paths.items() if path}
 
 
-JOB = Job(
-    title="redis-server's CPU time per SET, LPUSH, HSET, SADD, pipelined",
-    unit="ns",
-    better="less",
-    contenders=contenders,
-    judged=("exo",),
-    by="best",
-    must=1.1,
-    aim=1,
-    rounds=2,
+JOB = by_the_best(
+    "redis-server's CPU time per SET, LPUSH, HSET, SADD, pipelined", contenders, "ns", rounds=2
 )

@@ -2,22 +2,17 @@
 
 import os
 
-from benchmarks.allocators import with_each
+from benchmarks.allocators import by_the_best, with_each
 from benchmarks.job import Job, native
 
 
 def waste_of(title: str, *options: str) -> Job:
     """Return the job of one kind of churn."""
     seconds = os.environ.get("EXO_WASTE_S", "6")
-    return Job(
-        title=f"resident beyond live bytes, {title}",
-        unit="%",
-        better="less",
-        contenders=lambda: with_each(native("malloc"), "waste", seconds, *options),
-        judged=("exo",),
-        by="best",
-        must=1.1,
-        aim=1,
+    return by_the_best(
+        f"resident beyond live bytes, {title}",
+        lambda: with_each(native("malloc"), "waste", seconds, *options),
+        "%",
         rounds=1,
     )
 

@@ -1,12 +1,5 @@
 """A page written to a pipe and read, by one process."""
 
-from benchmarks.job import Job, guest
+from benchmarks.jobs.pipe_pair_64 import pipe_of
 
-JOB = Job(
-    title="pipe: 4 KiB written and read, one process",
-    unit="cycles",
-    better="less",
-    command=lambda: [guest("pipe"), "pair", "4096"],
-    must=0.5,
-    aim=0.25,
-)
+JOB = pipe_of("4 KiB written and read, one process", "pair", "4096", must=0.5, aim=0.25)

@@ -1,12 +1,27 @@
 """A write to a pipe and its read, by one process."""
 
+from typing import Literal
+
 from benchmarks.job import Job, guest
 
-JOB = Job(
-    title="pipe: 64 bytes written and read, one process",
-    unit="cycles",
-    better="less",
-    command=lambda: [guest("pipe"), "pair", "64"],
-    must=0.12,
-    aim=0.06,
-)
+
+def pipe_of(
+    title: str,
+    *arguments: str,
+    must: float,
+    aim: float,
+    unit: str = "cycles",
+    better: Literal["less", "more"] = "less",
+) -> Job:
+    """Return the job of one of the things that guest/pipe.c measures."""
+    return Job(
+        title=f"pipe: {title}",
+        unit=unit,
+        better=better,
+        command=lambda: [guest("pipe"), *arguments],
+        must=must,
+        aim=aim,
+    )
+
+
+JOB = pipe_of("64 bytes written and read, one process", "pair", "64", must=0.12, aim=0.06)

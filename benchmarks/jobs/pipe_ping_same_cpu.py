@@ -1,12 +1,5 @@
 """A message through a pipe to a process on the same CPU."""
 
-from benchmarks.job import Job, guest
+from benchmarks.jobs.pipe_pair_64 import pipe_of
 
-JOB = Job(
-    title="pipe: 64 bytes one way, same CPU",
-    unit="cycles",
-    better="less",
-    command=lambda: [guest("pipe"), "ping", "64", "0"],
-    must=1.0,
-    aim=0.8,
-)
+JOB = pipe_of("64 bytes one way, same CPU", "ping", "64", "0", must=1.0, aim=0.8)

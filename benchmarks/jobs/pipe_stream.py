@@ -1,12 +1,13 @@
 """Much through a pipe, to another CPU."""
 
-from benchmarks.job import Job, guest
+from benchmarks.jobs.pipe_pair_64 import pipe_of
 
-JOB = Job(
-    title="pipe: stream by 64 KiB to another CPU",
-    unit="MB/s",
-    better="more",
-    command=lambda: [guest("pipe"), "stream", "65536"],
+JOB = pipe_of(
+    "stream by 64 KiB to another CPU",
+    "stream",
+    "65536",
     must=1.5,
     aim=3,
+    unit="MB/s",
+    better="more",
 )

@@ -11,7 +11,7 @@
 
 static uint8_t *page_at(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t slot)
 {
-    uint64_t index = (uint64_t)(pipe - kr->pipes);
+    uint64_t index = exo_pipe_index(kr, pipe);
     uint8_t *pages = (uint8_t *)(((uintptr_t)kr->pipe_pages + 4095) & ~(uintptr_t)4095);
     return pages + index * EXO_PIPE_SIZE + slot % EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE;
 }

@@ -13,11 +13,23 @@ static inline struct exo_pipe *exo_pipe_at(struct exo_kr *kr, uint32_t index)
     return &kr->pipes[index % EXO_PIPE_COUNT];
 }
 
+static inline uint32_t exo_pipe_index(const struct exo_kr *kr, const struct exo_pipe *pipe)
+{
+    return (uint32_t)(pipe - kr->pipes);
+}
+
 /* Whether two readings of an entry lead to the same end of a pipe. */
 static inline bool exo_pipe_same(struct exo_fd a, struct exo_fd b)
 {
     return a.host == b.host && a.stamp == b.stamp &&
            !((a.flags ^ b.flags) & (EXO_FD_PIPE | EXO_FD_PIPE_WRITES));
+}
+
+/* How many entries of fd tables lead to that end, at least. */
+static inline uint32_t exo_pipe_users(const struct exo_pipe *pipe, int side)
+{
+    uint64_t ends = __atomic_load_n(&pipe->ends, __ATOMIC_RELAXED);
+    return (uint32_t)(ends >> side * EXO_PIPE_ENDS_BITS) & EXO_PIPE_ENDS_MASK;
 }
 
 static inline bool exo_pipe_is_empty(const struct exo_pipe *pipe)
@@ -49,8 +61,9 @@ void exo_pipe_drop_locked(struct exo_pipe *pipe, uint32_t size);
 
 /* pipeends.c: entries of fd tables count as users. */
 uint32_t exo_pipe_create(struct exo_kr *kr); /* with an entry for each end to come; 0: no room */
-/* Says so (two of them: the other in the high half) while an end is made, copied or taken away: from before an entry or a count changes until both
- * have; 0: no more. exo_pipe_create() does the former. */
+/* Says so (two of them: the other in the high half) while an end is made, copied or taken away: from
+ * before an entry or a count changes until both have; 0: no more. exo_pipe_create() does the former.
+ * Else the kernel process, which counts entries, takes one of them for what a killed task left. */
 void exo_pipe_hold(struct exo_kr *kr, uint32_t index);
 /* One more entry like *entry, which may be going away: false if it has. */
 bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as);

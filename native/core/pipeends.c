@@ -9,10 +9,17 @@
 #include "mem.h"
 #include "pipe.h"
 
-static uint32_t *count_of(struct exo_kr *kr, struct exo_fd entry)
+/* What an entry counts for; with every change the whole word is another one, for who compares. */
+static uint64_t share_of(struct exo_fd entry)
 {
-    struct exo_pipe *pipe = exo_pipe_at(kr, entry.stamp);
-    return entry.flags & EXO_FD_PIPE_WRITES ? &pipe->writers : &pipe->readers;
+    return entry.flags & EXO_FD_PIPE_WRITES ? 1ULL << EXO_PIPE_ENDS_BITS : 1;
+}
+
+/* The ends that are left. */
+static uint64_t take_away(struct exo_kr *kr, struct exo_fd entry)
+{
+    uint64_t change = EXO_PIPE_ENDS_CHANGE - share_of(entry);
+    return fetch_add(&exo_pipe_at(kr, entry.stamp)->ends, change) + change;
 }
 
 void exo_pipe_hold(struct exo_kr *kr, uint32_t index)
@@ -33,8 +40,7 @@ uint32_t exo_pipe_create(struct exo_kr *kr)
         struct exo_pipe *pipe = exo_pipe_at(kr, index);
         /* An old reading of an entry may lead here: what counts is never touched but by a count. */
         memset(&pipe->mode, 0, sizeof(*pipe) - offsetof(struct exo_pipe, mode));
-        store_release(&pipe->readers, 1);
-        store_release(&pipe->writers, 1);
+        fetch_add(&pipe->ends, EXO_PIPE_ENDS_CHANGE + (1ULL << EXO_PIPE_ENDS_BITS) + 1);
         store_release(&pipe->mode, (uint32_t)EXO_PIPE_OWN);
     } else {
         exo_pipe_hold(kr, 0);
@@ -46,11 +52,14 @@ uint32_t exo_pipe_create(struct exo_kr *kr)
 
 bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as)
 {
-    uint32_t *count = count_of(kr, as), users = load_relaxed(count);
+    int side = as.flags & EXO_FD_PIPE_WRITES ? EXO_PIPE_WRITES : EXO_PIPE_READS;
+    uint64_t *ends = &exo_pipe_at(kr, as.stamp)->ends, was = load_relaxed(ends);
+    uint32_t users;
     do {
-        if (users == 0)
+        users = (uint32_t)(was >> side * EXO_PIPE_ENDS_BITS) & EXO_PIPE_ENDS_MASK;
+        if (users == 0 || users == EXO_PIPE_ENDS_MASK)
             return false;
-    } while (!compare_exchange(count, &users, users + 1));
+    } while (!compare_exchange(ends, &was, was + EXO_PIPE_ENDS_CHANGE + share_of(as)));
     /* The pipe may have gone, and be another one by now, only if the entry has gone before. */
     uint64_t whole = load_acquire((const uint64_t *)entry);
     struct exo_fd now;
@@ -61,20 +70,24 @@ bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd a
     return false;
 }
 
+static bool is_last(uint64_t ends, struct exo_fd gone)
+{
+    return (ends & share_of(gone) * EXO_PIPE_ENDS_MASK) == 0;
+}
+
 void exo_pipe_uncount(struct exo_kr *kr, struct exo_fd gone)
 {
-    if (fetch_add(count_of(kr, gone), (uint32_t)-1) == 1)
+    if (is_last(take_away(kr, gone), gone))
         store_release(&kr->left_behind, 1);
 }
 
 void exo_pipe_unref(struct exo_kr *kr, struct exo_fd gone)
 {
     struct exo_pipe *pipe = exo_pipe_at(kr, gone.stamp);
-    if (fetch_add(count_of(kr, gone), (uint32_t)-1) != 1)
+    if (!is_last(take_away(kr, gone), gone))
         return;
     exo_lock_acquire(&kr->object_lock);
-    if (load_relaxed(&pipe->readers) == 0 && load_relaxed(&pipe->writers) == 0 &&
-        pipe->mode != EXO_PIPE_FREE) {
+    if (load_relaxed(&pipe->ends) % EXO_PIPE_ENDS_CHANGE == 0 && pipe->mode != EXO_PIPE_FREE) {
         store_release(&pipe->mode, (uint32_t)EXO_PIPE_FREE);
         pipe->next_free = kr->free_pipe;
         store_release(&kr->free_pipe, (uint32_t)gone.stamp % EXO_PIPE_COUNT);

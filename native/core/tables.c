@@ -127,13 +127,20 @@ uint64_t exo_fd_table_create(struct exo_kr *kr)
     return table_create(kr, 0);
 }
 
-/* An entry for another table; it may be closed meanwhile. */
+static bool is_pipe(struct exo_fd entry)
+{
+    return entry.host >= 0 && (entry.flags & EXO_FD_PIPE);
+}
+
+/* An entry for another table, which is to have it before the hold ends; it may be closed meanwhile. */
 static struct exo_fd copy_of(struct exo_kr *kr, const struct exo_fd *from)
 {
     uint64_t whole = load_acquire((const uint64_t *)from);
     struct exo_fd entry;
     memcpy(&entry, &whole, sizeof(entry));
-    if (entry.host < 0 || ((entry.flags & EXO_FD_PIPE) && !exo_pipe_ref(kr, from, entry)))
+    if (is_pipe(entry))
+        exo_pipe_hold(kr, entry.stamp);
+    if (entry.host < 0 || (is_pipe(entry) && !exo_pipe_ref(kr, from, entry)))
         return (struct exo_fd){.host = EXO_FD_HOST_FREE};
     return entry;
 }
@@ -141,12 +148,17 @@ static struct exo_fd copy_of(struct exo_kr *kr, const struct exo_fd *from)
 /* What is there from an earlier try goes. */
 static void copy_entry(struct exo_kr *kr, struct exo_fd *to, const struct exo_fd *from)
 {
-    if (to->host >= 0 && (to->flags & EXO_FD_PIPE)) {
+    struct exo_fd was = *to;
+    if (is_pipe(was)) {
         if (memcmp(to, from, sizeof(*to)) == 0)
             return;
-        exo_pipe_uncount(kr, *to);
+        exo_pipe_hold(kr, was.stamp);
+        store_release(&to->host, EXO_FD_HOST_FREE);
+        exo_pipe_uncount(kr, was);
     }
     *to = copy_of(kr, from);
+    if (is_pipe(was) || is_pipe(*to))
+        exo_pipe_hold(kr, 0);
 }
 
 /* Both have the same size; to is nobody else's. */
@@ -157,6 +169,7 @@ static void copy_entries(struct exo_kr *kr, struct exo_fd_table *to,
     const struct exo_fd *source = exo_kr_at(kr, from->entries);
     struct exo_fd *target = exo_kr_at(kr, to->entries);
     uint32_t used = from->used > to->used ? from->used : to->used;
+    store_release(&to->used, used); /* who counts entries is to see each as soon as it is there */
     for (uint32_t i = 0; i < used; i++)
         copy_entry(kr, &target[i], i < from->used ? &source[i] : &none);
     to->used = from->used;
@@ -208,10 +221,12 @@ static void drop_objects(struct exo_kr *kr, struct exo_fd_table *table)
     struct exo_fd *entries = exo_kr_at(kr, table->entries);
     for (uint32_t i = 0; i < table->used && i < table->count; i++) {
         struct exo_fd entry = entries[i];
-        if (entry.host < 0 || !(entry.flags & EXO_FD_PIPE))
+        if (!is_pipe(entry))
             continue;
-        entries[i].host = EXO_FD_HOST_FREE; /* whoever goes on after us finds it done */
+        exo_pipe_hold(kr, entry.stamp);
+        store_release(&entries[i].host, EXO_FD_HOST_FREE); /* who goes on after us finds it done */
         exo_pipe_unref(kr, entry);
+        exo_pipe_hold(kr, 0);
     }
 }
 

@@ -11,11 +11,7 @@
 
 #include "host.h"
 
-struct ends {
-    uint32_t readers, writers;
-};
-
-static void count_table(struct exo_kr *kr, uint64_t offset, struct ends *ends)
+static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
 {
     if (offset == 0 || offset % 8 != 0 || offset > kr->size - sizeof(struct exo_fd_table))
         return;
@@ -25,18 +21,18 @@ static void count_table(struct exo_kr *kr, uint64_t offset, struct ends *ends)
         return;
     const struct exo_fd *entries = exo_kr_at(kr, at);
     for (uint64_t i = 0; i < used; i++) {
-        struct ends *of = &ends[entries[i].stamp % EXO_PIPE_COUNT];
+        uint32_t index = entries[i].stamp % EXO_PIPE_COUNT;
         if (entries[i].host < 0 || !(entries[i].flags & EXO_FD_PIPE))
             continue;
         if (entries[i].flags & EXO_FD_PIPE_WRITES)
-            of->writers++;
+            ends[index] += 1ULL << EXO_PIPE_ENDS_BITS;
         else
-            of->readers++;
+            ends[index]++;
     }
 }
 
 /* A table that several tasks share counts once, with the first of them. */
-static void count_tables(struct exo_kr *kr, struct ends *ends)
+static void count_tables(struct exo_kr *kr, uint64_t *ends)
 {
     for (uint32_t i = 0; i < kr->task_high && i < EXO_TASK_COUNT; i++) {
         const struct exo_task *task = &kr->tasks[i];
@@ -63,18 +59,16 @@ static void mark_hands(const struct exo_kr *kr, bool *held)
     }
 }
 
-/* What both looks agree on, and what has not changed meanwhile, is so. */
-static void settle(struct exo_kr *kr, uint32_t index, struct ends before, struct ends after,
-                   struct ends said)
+/* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. */
+static void settle(struct exo_kr *kr, uint32_t index, uint64_t before, uint64_t after,
+                   uint64_t said)
 {
     struct exo_pipe *pipe = &kr->pipes[index];
-    bool steady = before.readers == after.readers && before.writers == after.writers &&
-                  said.readers == pipe->readers && said.writers == pipe->writers;
-    if (pipe->mode == EXO_PIPE_FREE || !steady)
-        return;
-    pipe->readers = after.readers;
-    pipe->writers = after.writers;
-    if (after.readers != 0 || after.writers != 0)
+    uint64_t changes = said & ~(EXO_PIPE_ENDS_CHANGE - 1);
+    if (pipe->mode == EXO_PIPE_FREE || before != after ||
+        !__atomic_compare_exchange_n(&pipe->ends, &said, changes | after, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED) ||
+        after != 0)
         return;
     __atomic_store_n(&pipe->mode, (uint32_t)EXO_PIPE_FREE, __ATOMIC_RELEASE);
     pipe->next_free = kr->free_pipe;
@@ -83,13 +77,12 @@ static void settle(struct exo_kr *kr, uint32_t index, struct ends before, struct
 
 void exo_host_collect_pipes(struct exo_kr *kr)
 {
-    struct ends *looks = calloc((size_t)3 * EXO_PIPE_COUNT, sizeof *looks);
+    uint64_t *looks = calloc((size_t)3 * EXO_PIPE_COUNT, sizeof *looks);
     bool *held = calloc(EXO_PIPE_COUNT, sizeof *held);
     if (looks != NULL && held != NULL) {
-        struct ends *before = looks, *after = looks + EXO_PIPE_COUNT,
-                    *said = after + EXO_PIPE_COUNT;
+        uint64_t *before = looks, *after = looks + EXO_PIPE_COUNT, *said = after + EXO_PIPE_COUNT;
         for (uint32_t i = 0; i < EXO_PIPE_COUNT; i++)
-            said[i] = (struct ends){kr->pipes[i].readers, kr->pipes[i].writers};
+            said[i] = __atomic_load_n(&kr->pipes[i].ends, __ATOMIC_ACQUIRE);
         count_tables(kr, before);
         mark_hands(kr, held);
         count_tables(kr, after);

@@ -13,7 +13,6 @@
 #define F_SETOWN_EX 15
 #define F_GETOWN_EX 16
 #define F_DUPFD_QUERY 1027
-#define F_SETFL_ 4
 #define FD_CLOEXEC_ 1
 #define SOCK_TYPE_MASK 15
 #define CLOSE_RANGE_UNSHARE_ 2
@@ -177,8 +176,10 @@ long exo_fd_remove(int fd, struct exo_fd *gone)
     if (was.flags & EXO_FD_PIPE)
         exo_pipe_hold(KR, was.stamp);
     int host = exchange(&entry->host, EXO_FD_HOST_RESERVED); /* one closer only */
-    if (host == EXO_FD_HOST_RESERVED)
+    if (host == EXO_FD_HOST_RESERVED) {
+        exo_pipe_hold(KR, 0);
         return -EBADF;
+    }
     *gone = exo_fd_now(entry);
     gone->host = host;
     exo_fd_untake(fd);

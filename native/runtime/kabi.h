@@ -148,6 +148,11 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define F_DUPFD_CLOEXEC 1030
 #define MADV_DONTDUMP_ 16
 #define O_PATH_ 010000000
+#define F_GETFL_ 3
+#define F_SETFL_ 4
+#define F_SETPIPE_SZ_ 1031
+#define F_GETPIPE_SZ_ 1032
+#define RWF_NOWAIT_ 8
 #define O_RDONLY_ 0
 #define O_WRONLY_ 1
 #define O_ACCMODE_ 3

@@ -10,6 +10,7 @@
 #include <linux/prctl.h>
 
 #include "exec.h"
+#include "file.h"
 #include "intercept.h"
 #include "mdwe.h"
 #include "pipe.h"
@@ -158,9 +159,12 @@ static void settle_fds(void)
         struct exo_fd was = exo_fd_now(entry);
         if (was.host != EXO_FD_HOST_RESERVED && !(was.flags & EXO_FD_CLOEXEC))
             continue;
+        bool pipe = was.host >= 0 && (was.flags & EXO_FD_PIPE);
+        if (pipe)
+            exo_pipe_hold(KR, was.stamp);
         exo_fd_unreserve(KR, task->fd_table, (int)i);
-        if (was.host >= 0 && (was.flags & EXO_FD_PIPE))
-            exo_pipe_unref(KR, was);
+        if (pipe)
+            exo_fd_gone(was);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Reading and writing pipes, and asking about them: in the kernel region, without the host unless somebody sleeps.
+/* Reading and writing pipes, and asking about them: in the kernel region, without the host unless
+ * somebody sleeps.
  *
  * Rules: a pipe's lock is held for copies only. What the host alone knows, whether anybody is left at
  * the other end, is asked when there is nothing to read, or when who has the other end may be dead.
@@ -6,10 +7,6 @@
  */
 #include "pipe.h"
 #include "translate.h"
-
-#define F_GETFL_ 3
-#define F_SETFL_ 4
-#define F_GETPIPE_SZ_ 1032
 
 /* Takes the pipe's lock if the entry still leads there and the contents are ours. */
 bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at)
@@ -87,7 +84,7 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
         struct exo_pipe *pipe = end.pipe;
         note_use(pipe, EXO_PIPE_READS);
         done = exo_pipe_pull_locked(KR, pipe, span);
-        if (done != 0 || load_relaxed(&pipe->writers) == 0) {
+        if (done != 0 || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0) {
             bool wakes = done > 0 && exo_pipe_wakes_locked(pipe, EXO_PIPE_WRITES);
             exo_lock_release(&pipe->lock);
             if (unlikely(wakes))
@@ -107,7 +104,7 @@ static long hang_up(const struct exo_end *end)
 
 static bool is_widowed(const struct exo_end *end)
 {
-    return load_relaxed(&end->pipe->readers) == 0 ||
+    return exo_pipe_users(end->pipe, EXO_PIPE_READS) == 0 ||
            (unlikely(end->pipe->used[EXO_PIPE_READS] != 0 && !other_lives(end)) &&
             host_hangs_up(end));
 }
@@ -116,17 +113,20 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
 {
     struct exo_end end;
     long sum = 0, result = 0;
+    bool asked = false; /* the host has a reader, after all */
     for (;;) {
         if (unlikely(!exo_pipe_enter(&end, at)))
             return sum > 0 ? sum : EXO_PIPE_AGAIN;
         struct exo_pipe *pipe = end.pipe;
-        if (unlikely(is_widowed(&end))) {
+        if (unlikely(!asked && is_widowed(&end))) {
             exo_lock_release(&pipe->lock);
             long error = hang_up(&end);
             if (error != 0)
                 return sum > 0 ? sum : error;
-            exo_lock_acquire(&pipe->lock);
+            asked = true;
+            continue; /* the pipe may have become the host's meanwhile */
         }
+        asked = false;
         note_use(pipe, EXO_PIPE_WRITES);
         long done = exo_pipe_push_locked(KR, pipe, span);
         sum += done > 0 ? done : 0;

@@ -8,9 +8,6 @@
 #include "text.h"
 #include "translate.h"
 
-#define F_SETPIPE_SZ_ 1031
-#define F_SETFL_ 4
-
 struct leaving {
     struct exo_pipe *pipe;
     uint32_t index;
@@ -96,7 +93,7 @@ void exo_pipe_await_leaver(struct exo_pipe *pipe, int host)
 {
     while (load_acquire(&pipe->mode) == EXO_PIPE_LEAVES) {
         if (!exo_alive_test(&KR->tasks[pipe->leaver % EXO_TASK_COUNT]))
-            exo_pipe_leave((uint32_t)(pipe - KR->pipes), host);
+            exo_pipe_leave(exo_pipe_index(KR, pipe), host);
         HOST_0(__NR_sched_yield);
     }
 }
@@ -145,10 +142,12 @@ static bool settle(struct exo_fd *at)
     uint64_t old, new;
     memcpy(&old, &was, sizeof(old));
     memcpy(&new, &plain, sizeof(new));
-    if (!compare_exchange((uint64_t *)at, &old, new))
-        return true;
-    exo_pipe_unref(KR, was);
-    return false;
+    exo_pipe_hold(KR, was.stamp);
+    bool done = compare_exchange((uint64_t *)at, &old, new);
+    if (done)
+        exo_pipe_unref(KR, was);
+    exo_pipe_hold(KR, 0);
+    return !done;
 }
 
 bool exo_pipe_to_host(struct exo_fd *at)

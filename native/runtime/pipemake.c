@@ -2,9 +2,6 @@
 #include "pipe.h"
 #include "translate.h"
 
-#define F_SETPIPE_SZ_ 1031
-#define RWF_NOWAIT_ 8
-
 /* Whether this host can read a pipe without waiting (Linux 6.5 on): 1 yes, 2 no. */
 static bool host_suits(int host)
 {

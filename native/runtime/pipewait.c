@@ -10,7 +10,6 @@
  */
 #include "pipe.h"
 
-#define RWF_NOWAIT_ 8
 #define SPIN_LIMIT 2048 /* pauses */
 #define YIELD_LIMIT 16
 #define TRY_EVERY 32
@@ -31,8 +30,8 @@ static bool is_ready(const struct exo_pipe *pipe, int side)
     if (load_relaxed(&pipe->mode) != EXO_PIPE_OWN)
         return true;
     if (side == EXO_PIPE_READS)
-        return head != tail || load_relaxed(&pipe->writers) == 0;
-    return head - tail < EXO_PIPE_SLOT_COUNT || load_relaxed(&pipe->readers) == 0;
+        return head != tail || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0;
+    return head - tail < EXO_PIPE_SLOT_COUNT || exo_pipe_users(pipe, EXO_PIPE_READS) == 0;
 }
 
 /* What to spend this time, of what is worth limit at most: nothing, but for a short try now and then,
@@ -94,7 +93,7 @@ bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side)
     if (before != 0) {
         if (now - before < WAKE_AGAIN)
             return false;
-        pipe->sleeping[side] = sleepers((uint32_t)(pipe - KR->pipes), side, EXO_ASLEEP_POLLS);
+        pipe->sleeping[side] = sleepers(exo_pipe_index(KR, pipe), side, EXO_ASLEEP_POLLS);
     }
     pipe->woken[side] = pipe->sleeping[side] != 0 ? now : 0;
     return pipe->sleeping[side] != 0;
@@ -148,7 +147,7 @@ static bool is_mixed_locked(struct exo_pipe *pipe, int side, bool polls)
     uint32_t all = pipe->sleeping[side];
     if (side != EXO_PIPE_WRITES || all == 0)
         return false;
-    uint32_t writers = sleepers((uint32_t)(pipe - KR->pipes), side, 0);
+    uint32_t writers = sleepers(exo_pipe_index(KR, pipe), side, 0);
     return polls ? writers != 0 : all > writers;
 }
 

@@ -43,8 +43,9 @@ static int16_t state_of(struct exo_fd *at)
     uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
     if (fd.flags & EXO_FD_PIPE_WRITES)
         return (int16_t)((head - tail < EXO_PIPE_SLOT_COUNT ? OUT : 0) |
-                         (load_relaxed(&pipe->readers) == 0 ? POLLERR_ : 0));
-    return (int16_t)((head != tail ? IN : 0) | (load_relaxed(&pipe->writers) == 0 ? POLLHUP_ : 0));
+                         (exo_pipe_users(pipe, EXO_PIPE_READS) == 0 ? POLLERR_ : 0));
+    return (int16_t)((head != tail ? IN : 0) |
+                     (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 ? POLLHUP_ : 0));
 }
 
 /* The same with what the host knows of the other end; a count may come to know it a moment later. */
@@ -136,15 +137,14 @@ static bool is_over(long timeout)
 static long wait_mixed(struct k_pollfd *polls, struct k_pollfd *hosts, uint8_t *asleep,
                        uint64_t count, long timeout, struct exo_wait_mask *mask)
 {
-    static const int64_t now[2];
     for (;;) {
         bool has_others;
         long ready = look(polls, hosts, count, &has_others);
         if (ready > 0 && !has_others)
             return ready;
         if (ready > 0 || is_over(timeout)) {
-            int64_t none[2] = {now[0], now[1]};
-            long error = exo_poll_host(hosts, count, (long)none, mask);
+            int64_t now[2] = {0};
+            long error = exo_poll_host(hosts, count, (long)now, mask);
             return error < 0 ? error : merge(polls, hosts, count);
         }
         if (!settle(polls, asleep, count))

@@ -1,5 +1,5 @@
-/* read(2), write(2) and their like: the host's, or a pipe's of exo; what a signalfd tells is translated, and text below
- * /proc made anew.
+/* read(2), write(2) and their like: the host's, or a pipe's of exo; what a signalfd tells is
+ * translated, and text below /proc made anew.
  */
 #include "pipe.h"
 #include "proctext.h"

@@ -74,8 +74,7 @@ int exo_fd_host(int fd)
     struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
     if (entry != NULL && unlikely(load_relaxed(&entry->flags) & EXO_FD_PIPE))
         exo_pipe_to_host(entry);
-    int host = entry == NULL ? -1 : load_relaxed(&entry->host);
-    return host >= 0 ? host : -EBADF;
+    return exo_fd_twin(fd);
 }
 
 int exo_fd_twin(int fd)

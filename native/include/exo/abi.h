@@ -193,14 +193,18 @@ struct exo_pipe_page {
     uint16_t offset, size; /* of what is to be read */
 };
 
+/* exo_pipe.ends: readers, writers, and how often they have changed, in the bits left. */
+#define EXO_PIPE_ENDS_BITS 22
+#define EXO_PIPE_ENDS_MASK ((1U << EXO_PIPE_ENDS_BITS) - 1)
+#define EXO_PIPE_ENDS_CHANGE (1ULL << 2 * EXO_PIPE_ENDS_BITS)
+
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
  * its being emptied. So the host wakes all when the last one at the other end is killed. */
 struct exo_pipe {
-    struct exo_lock lock; /* all of this but the counts, free and next_free */
-    uint32_t readers;     /* A, atomic: entries of fd tables, at least */
-    uint32_t writers;
+    struct exo_lock lock; /* all of this but ends and next_free */
+    uint64_t ends;        /* A, atomic: readers, writers, changes: core/pipeends.c */
     uint32_t next_free;   /* A, object_lock */
     uint32_t mode;        /* enum exo_pipe_mode; from here on all is zero at first */
     uint32_t head, tail;  /* the next page to be filled, the next to be read */
