@@ -3,11 +3,11 @@
  * Who has ends are entries of fd tables, in use or in a task's hand, and tasks that are at work on one
  * (held_objects). An end goes from a table to a hand or the other way round at any moment, so tables are
  * looked at, then hands, then tables once more: one of the three sees it. task_lock and table_lock
- * are held by the caller, object_lock here; a guest may have written anything anywhere.
+ * are held by the caller; a guest may have written anything anywhere.
  */
 #include <stdlib.h>
 
-#include "core/objects.h"
+#include "core/sock.h"
 #include "host.h"
 
 static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
@@ -58,47 +58,62 @@ static void mark_hands(const struct exo_kr *kr, bool *held)
     }
 }
 
-/* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. */
-static void settle(struct exo_kr *kr, uint32_t index, uint64_t before, uint64_t after,
+/* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. True:
+ * nobody has it. */
+static bool settle(struct exo_kr *kr, uint32_t number, uint64_t before, uint64_t after,
                    uint64_t said)
 {
-    struct exo_object *object = exo_object_at(kr, index);
+    struct exo_object *object = exo_object_at(kr, number);
     uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1);
-    if (object->mode != 0 && before == after &&
-        __atomic_compare_exchange_n(&object->ends, &said, changes | after, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED) &&
-        after == 0)
-        exo_object_free_locked(kr, index);
+    if (exo_object_kind(number) == EXO_KIND_SOCK) /* what is on its way in messages nobody sees */
+        changes |= said & ((uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS);
+    return object->mode != 0 && before == after &&
+           __atomic_compare_exchange_n(&object->ends, &said, changes | after, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
+           after == 0 && changes % EXO_ENDS_CHANGE == 0;
+}
+
+/* No other lock is held: a socket's peer is told. */
+static void drop(struct exo_kr *kr, uint32_t number)
+{
+    if (exo_object_kind(number) == EXO_KIND_SOCK) {
+        if (!exo_sock_is_stray(kr, number))
+            return;
+        exo_sock_part(kr, number);
+    }
+    exo_object_free(kr, number);
 }
 
 /* All that was ever used, of every kind. */
 static void settle_all(struct exo_kr *kr, const uint64_t *before, const uint64_t *after,
-                       const uint64_t *said, const bool *held)
+                       const uint64_t *said, const bool *held, bool *gone)
 {
     for (uint32_t kind = 0; kind < EXO_KIND_COUNT; kind++) {
         const struct exo_kind_row *row = &exo_kinds[kind];
         for (uint32_t i = 1; i <= kr->object_high[kind] && i < row->count; i++)
             if (!held[row->first + i])
-                settle(kr, row->first + i, before[row->first + i], after[row->first + i],
-                       said[row->first + i]);
+                gone[row->first + i] = settle(kr, row->first + i, before[row->first + i],
+                                              after[row->first + i], said[row->first + i]);
     }
 }
 
 void exo_host_collect_objects(struct exo_kr *kr)
 {
     uint64_t *looks = calloc((size_t)3 * EXO_OBJECT_COUNT, sizeof *looks);
-    bool *held = calloc(EXO_OBJECT_COUNT, sizeof *held);
+    bool *held = calloc((size_t)2 * EXO_OBJECT_COUNT, sizeof *held);
     if (looks != NULL && held != NULL) {
         uint64_t *before = looks, *after = looks + EXO_OBJECT_COUNT,
                  *said = after + EXO_OBJECT_COUNT;
+        bool *gone = held + EXO_OBJECT_COUNT;
         for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
             said[i] = __atomic_load_n(&exo_object_at(kr, i)->ends, __ATOMIC_ACQUIRE);
         count_tables(kr, before);
         mark_hands(kr, held);
         count_tables(kr, after);
-        exo_lock_acquire(&kr->object_lock);
-        settle_all(kr, before, after, said, held);
-        exo_lock_release(&kr->object_lock);
+        settle_all(kr, before, after, said, held, gone);
+        for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
+            if (gone[i])
+                drop(kr, i);
     }
     free(looks);
     free(held);

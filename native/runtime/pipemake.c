@@ -96,7 +96,7 @@ void exo_pipe_close_all(void)
         return;
     for (uint32_t i = 0; i < table->used; i++) {
         struct exo_fd *at = exo_fd_at(KR, offset, (int)i), fd = exo_fd_now(at);
-        if (!(fd.flags & EXO_FD_PIPE))
+        if (!(fd.flags & EXO_FD_OBJECT))
             continue;
         exo_object_hold(KR, fd.stamp);
         if (exchange(&at->host, EXO_FD_HOST_RESERVED) < 0)

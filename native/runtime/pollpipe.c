@@ -8,6 +8,7 @@
  */
 #include "pipe.h"
 #include "poll.h"
+#include "sock.h"
 #include "translate.h"
 
 #define POLLIN_ 0x001
@@ -17,15 +18,20 @@
 #define POLLNVAL_ 0x020
 #define POLLRDNORM_ 0x040
 #define POLLWRNORM_ 0x100
+#define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
+#define ASLEEP_ON_SOCKET 9
 #define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
 
 /* The entry if it is an end of a pipe whose contents are in the region. */
 static struct exo_fd *own_end(int fd)
 {
     struct exo_fd *at = fd < 0 ? NULL : exo_fd_entry(fd);
-    if (at == NULL || !(load_relaxed(&at->flags) & EXO_FD_PIPE))
+    uint16_t flags = at == NULL ? 0 : load_relaxed(&at->flags);
+    if (flags & EXO_FD_SOCKET) /* a listener's twin has the connections */
+        return load_acquire(&exo_sock_at(KR, at->stamp)->mode) != EXO_SOCK_LISTENS ? at : NULL;
+    if (!(flags & EXO_FD_PIPE))
         return NULL;
     return load_acquire(&exo_pipe_at(KR, at->stamp)->mode) == EXO_PIPE_OWN ? at : NULL;
 }
@@ -39,6 +45,8 @@ bool exo_poll_is_pipe(int fd)
 static int16_t state_of(struct exo_fd *at)
 {
     struct exo_fd fd = exo_fd_now(at);
+    if (fd.flags & EXO_FD_SOCKET)
+        return exo_sock_state(at);
     const struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
     uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
     if (fd.flags & EXO_FD_PIPE_WRITES)
@@ -52,6 +60,11 @@ static int16_t state_of(struct exo_fd *at)
 static int16_t state_with(struct exo_fd *at, int16_t gone)
 {
     struct exo_fd fd = exo_fd_now(at);
+    if (fd.flags & EXO_FD_SOCKET) {
+        if (gone != 0 && exo_sock_at(KR, fd.stamp)->mode == EXO_SOCK_CONNECTED)
+            exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
+        return exo_sock_state(at);
+    }
     if (gone != 0) /* the next call is to ask the host, too */
         exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
     return state_of(at) | gone;
@@ -70,6 +83,8 @@ static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count,
             hosts[i].fd = load_relaxed(&at->host);
             polls[i].revents = state_of(at) & (polls[i].events | GONE);
             hosts[i].events = polls[i].events & (IN | OUT);
+            if (load_relaxed(&at->flags) & EXO_FD_SOCKET) /* its twin rings for all */
+                hosts[i].events = polls[i].events & (IN | OUT | POLLRDHUP_) ? IN : 0;
         } else if (polls[i].fd >= 0) {
             hosts[i].fd = exo_fd_or_bad(polls[i].fd);
             hosts[i].events = polls[i].events;
@@ -100,7 +115,9 @@ static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t c
 {
     for (uint64_t i = 0; i < count; i++) {
         struct exo_fd *at = asleep[i] ? exo_fd_entry(polls[i].fd) : NULL;
-        if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
+        if (at != NULL && asleep[i] == ASLEEP_ON_SOCKET)
+            exo_sock_rise(at->stamp, polls[i].events);
+        else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
             exo_pipe_rise(exo_pipe_at(KR, at->stamp), asleep[i] - 1);
     }
     store_release(&area()->task->asleep_on, 0);
@@ -115,6 +132,14 @@ static bool settle(const struct k_pollfd *polls, uint8_t *asleep, uint64_t count
         asleep[i] = 0;
         if (at == NULL)
             continue;
+        if (load_relaxed(&at->flags) & EXO_FD_SOCKET) {
+            if (!exo_sock_settle(at, polls[i].events)) {
+                rise(polls, asleep, i);
+                return false;
+            }
+            asleep[i] = ASLEEP_ON_SOCKET;
+            continue;
+        }
         bool writes = load_relaxed(&at->flags) & EXO_FD_PIPE_WRITES;
         if (!(polls[i].events & (writes ? OUT : IN)))
             continue;
