@@ -336,6 +336,11 @@ static void add_cred(int fd, struct exo_rights *rights)
         rights->room < sizeof(message) ||
         HOST_5(__NR_getsockopt, entry->host, SOL_SOCKET_, SO_PEERCRED_, message.cred, &size) != 0)
         return;
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    uint32_t peer = load_acquire(&sock->peer);
+    uint32_t slot = peer == 0 ? 0 : load_relaxed(&exo_sock_at(KR, peer)->used) % EXO_TASK_COUNT;
+    if (slot != 0 && KR->tasks[slot].host_tgid != 0) /* who has written last */
+        message.cred[0] = KR->tasks[slot].host_tgid;
     memcpy(rights->control, &message, sizeof(message));
     rights->size = sizeof(message);
 }

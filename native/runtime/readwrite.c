@@ -61,6 +61,7 @@ static bool object_takes(struct exo_fd *entry, int side, const uint64_t (*vector
         struct exo_span span = {.vector = vector, .left = size};
         *result = !(flags & EXO_FD_SOCKET)  ? exo_pipe_transfer(entry, side, &span)
                   : side == EXO_PIPE_WRITES ? exo_sock_send(entry, &span, 0)
+                  : size == 0               ? 0
                                             : exo_sock_receive(entry, &span, 0, NULL);
         if (likely(*result != EXO_PIPE_AGAIN))
             return true;

@@ -127,6 +127,8 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
             sum += got;
+            if (unlikely(load_relaxed(&end.sock->signals)))
+                exo_sock_take_bells(&end);
             if (!(flags & MSG_PEEK_))
                 tell_reader_or_writer(&end, EXO_SOCK_OUT);
             if (span->left == 0 || last || (!(flags & MSG_WAITALL_) && !has_more(&end, flags)))
@@ -135,6 +137,8 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         }
         if (got < 0)
             return sum > 0 ? sum : got;
+        if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0)
+            return sum; /* of no bytes: it has waited for some */
         long error = over ? 1 : ended(end.sock);
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;

@@ -74,6 +74,8 @@ long exo_sock_wait(const struct exo_sock_end *end, int what);
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what);
 /* All who wait at either side look again: shutdown(2), and the like. peer: its number. */
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
+/* With O_ASYNC each arrival rings: what has rung is taken out. */
+void exo_sock_take_bells(const struct exo_sock_end *end);
 /* Without sleeping: whether the other side was killed, if there is reason to doubt it. */
 bool exo_sock_check_peer(const struct exo_sock_end *end);
 /* poll(2): what it says; and going to sleep on the twin for events, true if there is nothing to do yet. */

@@ -207,7 +207,7 @@ SYSCALL(connect)
     if (!exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
     if (end.sock->family == AF_UNIX_)
-        return -EISCONN;
+        return exo_pass(a, b, c, d, e, f);
     long error = connect_own(&end, (uint64_t)b, (int)c, &foreign);
     if (foreign)
         error = exo_sock_to_host(&end);

@@ -14,8 +14,6 @@
 static long transfer(struct exo_fd *at, int side, struct exo_span *span, long flags,
                      struct exo_rights *rights)
 {
-    if (span->left == 0 && side == EXO_PIPE_READS && !(flags & MSG_PEEK_))
-        return 0;
     if (side == EXO_PIPE_READS)
         return exo_sock_receive(at, span, flags, rights);
     return rights == NULL ? exo_sock_send(at, span, flags)

@@ -120,29 +120,45 @@ SYSCALL(bind)
     if (entry == NULL || !exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
     if (end.sock->family == AF_UNIX_)
-        return -EINVAL;
+        return exo_pass(a, b, c, d, e, f);
     long error = bind_own(&end, (uint64_t)b, (int)c, &foreign);
     if (foreign)
         error = exo_sock_to_host(&end);
     return foreign && error == 0 ? exo_pass(a, b, c, d, e, f) : error;
 }
 
+/* A twin's own name is none of the guest's. */
+static long tell_unix(long nr, const struct exo_sock_end *end, uint64_t to, uint64_t size_at)
+{
+    struct exo_sockaddr name;
+    int32_t size = sizeof(name);
+    long error = HOST_3(nr, end->fd.host, &name, &size);
+    if (error != 0)
+        return error;
+    bool twin = exo_twin_is((const struct exo_twin_name *)&name, size, 'c');
+    return exo_sockaddr_put(&name, twin ? (int32_t)sizeof(name.family) : size, to, size_at);
+}
+
 SYSCALL(getsockname)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
     struct exo_sock_end end;
-    if (entry == NULL || !exo_sock_enter(&end, entry))
+    if (entry == NULL || !exo_sock_enter(&end, entry) || b == 0)
         return exo_pass(a, b, c, d, e, f);
-    return b == 0 ? -EFAULT : exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
+    if (end.sock->family == AF_UNIX_)
+        return tell_unix(__NR_getsockname, &end, (uint64_t)b, (uint64_t)c);
+    return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
 }
 
 SYSCALL(getpeername)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
     struct exo_sock_end end;
-    if (entry == NULL || !exo_sock_enter(&end, entry))
+    if (entry == NULL || !exo_sock_enter(&end, entry) || b == 0)
         return exo_pass(a, b, c, d, e, f);
+    if (end.sock->family == AF_UNIX_)
+        return tell_unix(__NR_getpeername, &end, (uint64_t)b, (uint64_t)c);
     if (load_acquire(&end.sock->mode) != EXO_SOCK_CONNECTED)
         return -ENOTCONN;
-    return b == 0 ? -EFAULT : exo_sock_tell(&end.sock->remote, (uint64_t)b, (uint64_t)c);
+    return exo_sock_tell(&end.sock->remote, (uint64_t)b, (uint64_t)c);
 }

@@ -25,6 +25,7 @@
 #define TCP_INFO_ 11
 #define FIONREAD_ 0x541b
 #define FIONBIO_ 0x5421
+#define FIOASYNC_ 0x5452
 #define SIOCOUTQ_ 0x5411
 #define SIOCATMARK_ 0x8905
 
@@ -198,6 +199,12 @@ bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint
     return exo_sock_enter(&end, at) && get_own(end.sock, level, name, to, size_at, result);
 }
 
+static void set_flags(struct exo_sock *sock, long flags)
+{
+    store_release(&sock->nonblock, flags & O_NONBLOCK_ ? 1U : 0U);
+    store_release(&sock->signals, flags & O_ASYNC_ ? 1U : 0U);
+}
+
 bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result)
 {
     struct exo_sock_end end;
@@ -205,7 +212,7 @@ bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result)
         return false;
     *result = HOST_3(__NR_fcntl, end.fd.host, command, argument);
     if (*result == 0)
-        store_release(&end.sock->nonblock, argument & O_NONBLOCK_ ? 1U : 0U);
+        set_flags(end.sock, argument);
     return true;
 }
 
@@ -221,6 +228,11 @@ bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long
         *result = HOST_3(__NR_ioctl, end.fd.host, FIONBIO_, argument);
         if (*result == 0 && guest_get(&value, argument) == 0)
             store_release(&end.sock->nonblock, value != 0 ? 1U : 0U);
+        return true;
+    case FIOASYNC_:
+        *result = HOST_3(__NR_ioctl, end.fd.host, FIOASYNC_, argument);
+        if (*result == 0 && guest_get(&value, argument) == 0)
+            store_release(&end.sock->signals, value != 0 ? 1U : 0U);
         return true;
     case FIONREAD_:
         value = exo_sock_size(end.sock);

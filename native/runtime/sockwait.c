@@ -55,10 +55,11 @@ static bool wakes_locked(struct exo_sock *other, int what)
 
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what)
 {
-    if (likely(load_relaxed(&other->sleeping[what]) == 0))
+    bool wakes = unlikely(load_relaxed(&other->signals));
+    if (likely(load_relaxed(&other->sleeping[what]) == 0) && !wakes)
         return;
     exo_lock_acquire(&other->lock);
-    bool wakes = wakes_locked(other, what);
+    wakes |= wakes_locked(other, what);
     exo_lock_release(&other->lock);
     if (wakes)
         HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
@@ -88,6 +89,13 @@ static void empty_twin_locked(const struct exo_sock_end *end)
     while (HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0) ==
            sizeof(garbage))
         ;
+}
+
+void exo_sock_take_bells(const struct exo_sock_end *end)
+{
+    exo_lock_acquire(&end->sock->lock);
+    empty_twin_locked(end);
+    exo_lock_release(&end->sock->lock);
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */

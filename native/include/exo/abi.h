@@ -520,7 +520,8 @@ struct exo_sock {
     struct exo_lock input;  /* head, start: the other side's writers */
     uint32_t head;          /* bytes that have come */
     uint32_t start;         /* ... before which all have been read: the ring began anew */
-    uint32_t reserved[10];
+    uint32_t signals;       /* O_ASYNC: the host is to see each arrival */
+    uint32_t reserved[9];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
