@@ -39,7 +39,7 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other)
 /* What the side that stays learns: as Linux, a reset if the other has left something unread. */
 static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
 {
-    bool reset = exo_sock_size(goes) != 0;
+    bool reset = exo_sock_size(goes) != 0 || load_relaxed(&goes->mode) == EXO_SOCK_EMBRYO;
     if (reset)
         store_release(&stays->error, (uint32_t)ECONNRESET);
     fetch_or(&stays->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE |
@@ -68,7 +68,7 @@ static void drop_embryos(struct exo_kr *kr, uint32_t listener)
     for (uint32_t i = 1; i <= kr->object_high[EXO_KIND_SOCK] && i < EXO_SOCK_COUNT; i++) {
         struct exo_sock *sock = &kr->socks[i];
         uint32_t embryo = EXO_SOCK_EMBRYO;
-        if (load_relaxed(&sock->listener) != listener ||
+        if (load_relaxed(&sock->listener) != listener || sock->family == AF_UNIX_ ||
             !compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED))
             continue;
         part_pair(kr, sock);
@@ -100,7 +100,9 @@ bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number)
     const struct exo_sock *sock = exo_sock_at(kr, number);
     if (load_acquire(&sock->mode) != EXO_SOCK_EMBRYO)
         return true;
-    bool listens = load_acquire(&exo_sock_at(kr, sock->listener)->mode) == EXO_SOCK_LISTENS;
+    bool listens = sock->family == AF_UNIX_
+                       ? exo_task_find_host(kr, sock->listener) != 0 || sock->peer != 0
+                       : load_acquire(&exo_sock_at(kr, sock->listener)->mode) == EXO_SOCK_LISTENS;
     bool queued = load_relaxed(&sock->shut) & EXO_SHUT_QUEUED;
     return !listens || (!queued && load_relaxed(&sock->peer) == 0);
 }

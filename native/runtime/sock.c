@@ -4,7 +4,7 @@
  * Rules: a lock is held for copies only, one at a time, and whoever holds it looks whether the entry is
  * the same still: while it is, its socket is. Source: recv(2), send(2), unix(7), tcp(7).
  */
-#include "sock.h"
+#include "sockhost.h"
 #include "translate.h"
 
 bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
@@ -14,6 +14,10 @@ bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
     if (end->fd.host < 0 || !(end->fd.flags & EXO_FD_SOCKET))
         return false;
     end->sock = exo_sock_at(KR, end->fd.stamp);
+    if (unlikely(load_acquire(&end->sock->mode) == EXO_SOCK_HOST)) {
+        exo_sock_make_plain(end);
+        return false;
+    }
     return true;
 }
 

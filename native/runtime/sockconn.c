@@ -1,7 +1,7 @@
 /* connect(2) and shutdown(2) of sockets whose contents are in the kernel region; see sockmake.c. */
 #include "sock.h"
 #include "sockhost.h"
-#include "sockname.h"
+#include "sockunix.h"
 #include "process.h"
 #include "translate.h"
 
@@ -197,6 +197,56 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
     return *foreign ? 0 : outcome(end->sock, connect_to(end, &to));
 }
 
+/* Whether the twin has a name that is the guest's affair. */
+static bool is_named(const struct exo_sock_end *end)
+{
+    struct exo_sockaddr name;
+    int32_t size = sizeof(name);
+    return HOST_3(__NR_getsockname, end->fd.host, &name, &size) != 0 || size > 2;
+}
+
+/* To a guest that listens; *own is false if it was somebody else, after all. */
+static long connect_guest(struct exo_sock_end *end, const struct exo_sockaddr *to, long size,
+                          uint32_t listener, bool *own)
+{
+    struct exo_sock *sock = end->sock;
+    uint32_t embryo = exo_sock_create(KR, EXO_SOCK_EMBRYO, AF_UNIX_, 0);
+    *own = embryo != 0;
+    if (embryo == 0)
+        return host_wait(__NR_connect, end->fd.host, (long)to, size, 0, 0, 0);
+    exo_sock_at(KR, embryo)->listener = listener;
+    long error = exo_sock_join(KR, end->fd.stamp, embryo)
+                     ? exo_sock_join_twins(end, embryo, to, size)
+                     : -EISCONN;
+    *own = error == 0 && exo_unix_is_listener(end->fd.host, listener);
+    if (*own) {
+        store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
+        exo_object_hold(KR, 0);
+        return 0;
+    }
+    if (error != 0 && error != -EISCONN)
+        renew_twin(end);
+    exo_sock_undo(sock, embryo);
+    return error;
+}
+
+static long connect_unix(struct exo_sock_end *end, uint64_t at, long size)
+{
+    struct exo_sockaddr to;
+    bool own = false;
+    long error = exo_sockaddr_get(&to, at, size);
+    if (error != 0)
+        return error;
+    bool fresh = load_acquire(&end->sock->mode) == EXO_SOCK_FRESH;
+    uint32_t listener = fresh ? exo_unix_listener(&to, size) : 0, was = EXO_SOCK_FRESH;
+    error = listener != 0 && !is_named(end)
+                ? connect_guest(end, &to, size, listener, &own)
+                : host_wait(__NR_connect, end->fd.host, (long)&to, size, 0, 0, 0);
+    if (error == 0 && !own && compare_exchange(&end->sock->mode, &was, (uint32_t)EXO_SOCK_HOST))
+        exo_sock_make_plain(end);
+    return error;
+}
+
 SYSCALL(connect)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -207,7 +257,7 @@ SYSCALL(connect)
     if (!exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
     if (end.sock->family == AF_UNIX_)
-        return exo_pass(a, b, c, d, e, f);
+        return connect_unix(&end, (uint64_t)b, (int)c);
     long error = connect_own(&end, (uint64_t)b, (int)c, &foreign);
     if (foreign)
         error = exo_sock_to_host(&end);
@@ -253,7 +303,7 @@ SYSCALL(shutdown)
     if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS && how != 1)
         return HOST_2(__NR_shutdown, end.fd.host, 2);
     if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED)
-        return -ENOTCONN;
+        return sock->family == AF_UNIX_ ? exo_pass(a, b, c, d, e, f) : -ENOTCONN;
     bool reads = how != 1, writes = how != 0, is_unix = sock->family == AF_UNIX_;
     fetch_or(&sock->shut,
              (uint32_t)((reads ? EXO_SHUT_READS : 0) | (writes ? EXO_SHUT_WRITES : 0)));

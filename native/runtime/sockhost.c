@@ -4,8 +4,7 @@
 #include "sockhost.h"
 #include "translate.h"
 
-/* The entry is a plain one from now on; false: it has changed meanwhile. */
-static bool make_plain(struct exo_sock_end *end)
+void exo_sock_make_plain(struct exo_sock_end *end)
 {
     struct exo_fd plain = end->fd;
     plain.flags &= (uint16_t)~EXO_FD_SOCKET;
@@ -14,16 +13,16 @@ static bool make_plain(struct exo_sock_end *end)
     memcpy(&old, &end->fd, sizeof(old));
     memcpy(&new, &plain, sizeof(new));
     exo_object_hold(KR, end->fd.stamp);
-    bool done = compare_exchange((uint64_t *)end->at, &old, new);
-    if (done)
+    if (compare_exchange((uint64_t *)end->at, &old, new)) {
         exo_object_unref(KR, end->fd);
+        end->fd = plain;
+    }
     exo_object_hold(KR, 0);
-    return done;
 }
 
 long exo_sock_to_host(struct exo_sock_end *end)
 {
-    const struct exo_sock *sock = end->sock;
+    struct exo_sock *sock = end->sock;
     if (load_acquire(&sock->mode) != EXO_SOCK_FRESH)
         return -EISCONN;
     long flags = sock->nonblock ? O_NONBLOCK_ : 0;
@@ -36,6 +35,7 @@ long exo_sock_to_host(struct exo_sock_end *end)
     HOST_1(__NR_close, host);
     if (error < 0)
         return error;
-    make_plain(end);
+    store_release(&end->sock->mode, (uint32_t)EXO_SOCK_HOST);
+    exo_sock_make_plain(end);
     return 0;
 }

@@ -4,7 +4,8 @@
  * both sides, gives its twin a name that has the number of the side that is to be accepted, and connects
  * the twins: so the host's queue holds the connections, and who accepts one learns its number with it.
  */
-#include "sockname.h"
+#include "sockhost.h"
+#include "sockunix.h"
 #include "file.h"
 #include "sock.h"
 #include "process.h"
@@ -25,18 +26,21 @@ static void install(int fd, int host, uint32_t number, long flags)
     exo_fd_put(KR, area()->task->fd_table, fd, entry);
 }
 
-static long make_tcp(uint16_t family, long flags)
+static long make_stream(uint16_t family, long flags)
 {
     int fd = exo_fd_take(0);
     if (fd < 0)
         return fd;
     long host = HOST_3(__NR_socket, AF_UNIX_, SOCK_STREAM_ | flags, 0);
-    uint32_t number = host < 0 ? 0 : exo_sock_create(KR, EXO_SOCK_FRESH, family, IPPROTO_TCP_);
+    uint16_t protocol = family == AF_UNIX_ ? 0 : IPPROTO_TCP_;
+    uint32_t number = host < 0 ? 0 : exo_sock_create(KR, EXO_SOCK_FRESH, family, protocol);
     if (number != 0) {
         install(fd, (int)host, number, flags);
         exo_object_hold(KR, 0);
         return fd;
     }
+    if (host >= 0 && family == AF_UNIX_) /* no room: it is the host's, and works */
+        return exo_fd_give(fd, (int)host, flags & O_CLOEXEC_);
     exo_fd_untake(fd);
     if (host >= 0)
         HOST_1(__NR_close, host);
@@ -46,15 +50,18 @@ static long make_tcp(uint16_t family, long flags)
 /* Whether exo has such sockets itself. */
 static bool is_own(long family, long type, long protocol)
 {
+    if ((type & SOCK_TYPE_MASK) != SOCK_STREAM_ || (type & ~(SOCK_TYPE_MASK | SOCK_FLAGS)))
+        return false;
+    if (family == AF_UNIX_)
+        return protocol == 0;
     return (family == AF_INET_ || family == AF_INET6_) &&
-           (type & SOCK_TYPE_MASK) == SOCK_STREAM_ && !(type & ~(SOCK_TYPE_MASK | SOCK_FLAGS)) &&
            (protocol == 0 || protocol == IPPROTO_TCP_) && !(KR->flags & EXO_KR_NET_HOST);
 }
 
 SYSCALL(socket)
 {
     if (is_own((int)a, (int)b, (int)c))
-        return make_tcp((uint16_t)a, b & SOCK_FLAGS);
+        return make_stream((uint16_t)a, b & SOCK_FLAGS);
     return exo_pass(a, b, c, d, e, f);
 }
 
@@ -127,19 +134,33 @@ static long become_listener(struct exo_sock *sock)
     return error;
 }
 
+/* The host does it all; who connects is to know that we are here. */
+static void become_unix_listener(struct exo_sock_end *end, bool own)
+{
+    uint32_t fresh = EXO_SOCK_FRESH;
+    exo_unix_listens(end->fd.host);
+    if (own && compare_exchange(&end->sock->mode, &fresh, (uint32_t)EXO_SOCK_HOST))
+        exo_sock_make_plain(end);
+}
+
 SYSCALL(listen)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
     struct exo_sock_end end;
-    if (entry == NULL || !exo_sock_enter(&end, entry)) {
+    if (entry == NULL)
+        return -EBADF;
+    bool own = exo_sock_enter(&end, entry);
+    if (!own || end.sock->family == AF_UNIX_) {
         long error = exo_pass(a, b, c, d, e, f);
+        if (error == 0)
+            become_unix_listener(&end, own);
         return error;
     }
     struct exo_sock *sock = end.sock;
     sock->backlog = (uint32_t)b;
     if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
         return 0;
-    if (load_acquire(&sock->mode) != EXO_SOCK_FRESH || sock->family == AF_UNIX_)
+    if (load_acquire(&sock->mode) != EXO_SOCK_FRESH)
         return -EINVAL;
     struct exo_twin_name name = exo_twin_name('l', end.fd.stamp, sock->generation);
     long error = HOST_3(__NR_bind, end.fd.host, &name, sizeof(name));

@@ -1,5 +1,5 @@
 /* bind(2), getsockname(2), getpeername(2), and addresses; see sockname.h. */
-#include "sockname.h"
+#include "sockunix.h"
 #include "sock.h"
 #include "sockhost.h"
 #include "process.h"
@@ -112,6 +112,17 @@ static long bind_own(struct exo_sock_end *end, uint64_t at, long size, bool *for
     return error;
 }
 
+static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
+{
+    struct exo_sockaddr name;
+    long error = exo_sockaddr_get(&name, at, size);
+    if (error == 0)
+        error = HOST_3(__NR_bind, end->fd.host, &name, size);
+    if (error == 0)
+        exo_unix_bound(end->fd.host, &name, size);
+    return error;
+}
+
 SYSCALL(bind)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -120,7 +131,7 @@ SYSCALL(bind)
     if (entry == NULL || !exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
     if (end.sock->family == AF_UNIX_)
-        return exo_pass(a, b, c, d, e, f);
+        return bind_unix(&end, (uint64_t)b, (int)c);
     long error = bind_own(&end, (uint64_t)b, (int)c, &foreign);
     if (foreign)
         error = exo_sock_to_host(&end);

@@ -203,6 +203,8 @@ int16_t exo_sock_state(struct exo_fd *at)
     const struct exo_sock *sock = end.sock;
     uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
     int16_t state = sock->family == AF_UNIX_ ? of_unix(sock, shut) : of_tcp(sock, shut);
+    if (load_acquire(&sock->mode) == EXO_SOCK_FRESH)
+        state |= POLLHUP_;
     if (exo_sock_size(sock) != 0)
         state |= IN;
     bool room = peer == 0 || exo_sock_size(exo_sock_at(KR, peer)) <= EXO_SOCK_SIZE / 3 * 2;

@@ -469,6 +469,7 @@ enum exo_sock_mode {
     EXO_SOCK_LISTENS,   /* its twin does */
     EXO_SOCK_EMBRYO,    /* connected, and not yet accepted: nobody has it */
     EXO_SOCK_CONNECTED, /* or was, once */
+    EXO_SOCK_HOST,      /* the twin is all there is, from now on: entries forget the socket */
 };
 
 enum exo_sock_shut {
@@ -494,6 +495,15 @@ struct exo_patience {
     uint32_t spins, yields, looks;
 };
 
+/* An AF_UNIX name that a guest has bound: device and inode, or a hash of an abstract name. */
+struct exo_unix_name {
+    uint64_t key[2];
+    uint64_t cookie;   /* SO_COOKIE of the host's socket */
+    uint32_t listener; /* host pid of who has called listen(2), 0: nobody yet */
+    uint32_t reserved;
+};
+
+#define EXO_UNIX_NAME_COUNT 256
 #define EXO_SOCK_MARK_COUNT 16
 
 /* With the byte at `at`, and up to size more, comes control data: the twin has it, with a byte. */
@@ -528,7 +538,7 @@ struct exo_sock {
     uint64_t generation;    /* no two sockets have the same */
     uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
     uint16_t family, protocol;
-    uint32_t listener;      /* an embryo's */
+    uint32_t listener;      /* an embryo's; AF_UNIX: host pid of who listens */
     struct exo_patience patience[2];
     struct exo_sock_name local, remote;
     uint32_t next_bound;    /* A, net_lock: of the same port */
@@ -584,6 +594,8 @@ struct exo_kr {
     uint64_t next_generation;    /* A, atomic: of sockets */
     uint32_t next_port;          /* A, net_lock: to try for who names none */
     uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;     /* A, net_lock */
+    uint32_t reserved_net;
     uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -608,6 +620,7 @@ struct exo_kr {
     struct exo_pipe pipes[EXO_PIPE_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
     struct exo_sock socks[EXO_SOCK_COUNT];
+    struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
     uint16_t bound[65536]; /* A, net_lock: number of the first socket of a TCP port, 0 none */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
