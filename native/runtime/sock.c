@@ -99,14 +99,18 @@ static bool has_more(const struct exo_sock_end *end, long flags)
            exo_sock_to_mark(end->sock, &size) == 0;
 }
 
-/* Nothing to read: 1 if there will never be, 0 if it is worth a wait, or -errno. */
-static long ended(struct exo_sock *sock)
+/* Nothing comes any more. */
+static bool is_over(const struct exo_sock *sock)
 {
-    uint32_t error = load_relaxed(&sock->error) != 0 ? exchange(&sock->error, 0) : 0;
-    if (error != 0)
-        return -(long)error;
     return (load_acquire(&sock->shut) & (EXO_SHUT_READS | EXO_SHUT_END)) ||
            load_acquire(&sock->peer) == 0;
+}
+
+/* Nothing to read: 1 if there will never be, 0 if it is worth a wait, or -errno. */
+static long ended(struct exo_sock *sock, bool over)
+{
+    uint32_t error = load_relaxed(&sock->error) != 0 ? exchange(&sock->error, 0) : 0;
+    return error != 0 ? -(long)error : over || is_over(sock);
 }
 
 static long refuse_reading(const struct exo_sock *sock)
@@ -126,7 +130,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         if (unlikely(!is_connected(end.sock)))
             return refuse_reading(end.sock);
         note_use(end.sock);
-        bool over = ended(end.sock) == 1; /* before what is there, which is the last then */
+        bool over = is_over(end.sock); /* before what is there, which is the last then */
         bool last = false;
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
@@ -143,7 +147,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
             return sum > 0 ? sum : got;
         if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0)
             return sum; /* of no bytes: it has waited for some */
-        long error = over ? 1 : ended(end.sock);
+        long error = ended(end.sock, over);
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;
         if (!may_wait(end.sock, flags)) {
