@@ -52,6 +52,10 @@
 #define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
 #define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
+#define EXO_WATCH_GROUP_SIZE 64    /* files of a set that share a word of bits */
+#define EXO_WATCH_GROUP_COUNT 2048 /* of all sets; 0 is none */
+#define EXO_SET_GROUP_COUNT 1024   /* of one set */
+#define EXO_WATCH_LOCK_COUNT 64
 #define EXO_FILTER_LENGTH_LIMIT 4096 /* instructions of one filter, as BPF_MAXINSNS */
 
 /* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
@@ -158,6 +162,8 @@ enum exo_fd_flags {
     EXO_FD_TEXT_NEW = 128,   /* ... nothing has been read of it yet */
     EXO_FD_PIPE = 256,       /* an end of exo's pipe number stamp; the host's is its twin */
     EXO_FD_PIPE_WRITES = 512, /* ... the one to write to */
+    EXO_FD_EPOLL = 2048,      /* exo's epoll set number stamp; the host's is its twin */
+    EXO_FD_EVENT = 4096,      /* exo's eventfd number stamp */
 };
 
 #define EXO_FD_HOST_FREE (-1)
@@ -167,6 +173,15 @@ struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
     uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index */
+};
+
+/* What can be waited for: kind << 16 | index; 0 is nothing. */
+enum exo_object_kind {
+    EXO_OBJECT_PIPE_READS = 1,
+    EXO_OBJECT_PIPE_WRITES = 2,
+    EXO_OBJECT_SOCKET = 3,
+    EXO_OBJECT_EPOLL = 4,
+    EXO_OBJECT_EVENT = 5,
 };
 
 struct exo_fd_table {
@@ -218,7 +233,53 @@ struct exo_pipe {
     uint32_t filled;   /* a writer that slept may have filled the twin */
     uint32_t leaver;   /* slot of who brings it to the host */
     struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
+    uint32_t watch[2]; /* A, its watch lock: first of who watches the read end, the write end */
+    uint32_t reserved[4];
+};
+
+/* An epoll set's watching of one object. Its number: group * 64 + which of it. */
+struct exo_watch {
+    uint64_t data;   /* A, the set's lock: what the guest wants told */
+    uint32_t events; /* A, the set's lock: what it asks for; 0 nothing now, EPOLLONESHOT */
+    uint32_t object; /* A, the object's watch lock: 0 is none, or gone */
+    uint32_t next;   /* A, the object's watch lock: who else watches it */
+    uint32_t gone;   /* A, the set's lock: HUP, ERR and RDHUP as the twin has told */
+    int32_t fd;      /* the number by which it was added */
+    int32_t host;    /* ... and the host's there */
+};
+
+struct exo_watch_group {
+    uint64_t used;      /* A, atomic: bit per watch, set under the set's lock */
+    uint64_t ready;     /* A, atomic: has changed, or may have; to be looked at */
+    uint32_t set;       /* A, object_lock: index of the set, 0 none */
+    uint32_t place;     /* which of the set's groups */
+    uint32_t next_free; /* A, object_lock */
+    uint32_t reserved[9];
+    struct exo_watch watches[EXO_WATCH_GROUP_SIZE];
+};
+
+/* An epoll set: number, lock, mode and entries are those of the pipe of the same index, which is not
+ * a pipe then. Its twin is the host's epoll behind its fds: files of the host's are in it as the guest
+ * wants them, twins of exo's objects edge-triggered, to sleep by. */
+struct exo_epoll {
+    uint32_t sleepers;    /* A, atomic: sleep, and nobody has been sent to wake them */
+    uint32_t inside;      /* A, its lock: are in the host's epoll_wait, or were killed there */
+    uint32_t hosts;       /* A, atomic: files of the host's that were added, less those removed */
+    uint32_t group_count; /* A, its lock */
+    uint32_t cursor;      /* A, its lock: group at which the next look begins */
+    uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
+    uint32_t deaths;      /* exo_kr.deaths then */
+    uint32_t spins, yields, looks;
     uint32_t reserved[6];
+    uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
+    uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
+};
+
+/* For lists of who watches an object; one per many objects. */
+struct exo_watch_lock {
+    struct exo_lock lock;
+    uint32_t changes; /* odd while a list is being changed: who walks one without the lock looks */
+    uint32_t reserved[11];
 };
 
 /* A legacy call, from the guest's runtime to the kernel process and back. One per task slot. */
@@ -475,6 +536,9 @@ struct exo_kr {
     uint32_t has_items;       /* A: there is something in items */
     uint32_t free_pipe;       /* A, object_lock: first of the chain, 0 none */
     uint32_t pipe_high;       /* A, object_lock: pipes from here on were never used */
+    uint32_t free_group;      /* A, object_lock: of watches, 0 none */
+    uint32_t group_high;      /* A, object_lock: groups from here on were never used */
+    uint32_t deaths;          /* A, atomic: processes found killed; their ends are gone */
     uint64_t entry;           /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
@@ -504,6 +568,9 @@ struct exo_kr {
     struct exo_trace traces[EXO_TASK_COUNT];
     struct exo_items items; /* in which task slots are the numbers */
     struct exo_pipe pipes[EXO_PIPE_COUNT];
+    struct exo_watch_lock watch_locks[EXO_WATCH_LOCK_COUNT];
+    struct exo_epoll epolls[EXO_PIPE_COUNT];
+    struct exo_watch_group watch_groups[EXO_WATCH_GROUP_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
 };
 
