@@ -36,7 +36,7 @@ static void end_change(struct exo_watch_lock *lock)
 void exo_watch_mark(struct exo_kr *kr, uint32_t number)
 {
     struct exo_watch_group *group = exo_watch_group_of(kr, number);
-    struct exo_epoll *set = &kr->epolls[group->set % EXO_PIPE_COUNT];
+    struct exo_epoll *set = exo_epoll_at(kr, group->set);
     uint32_t place = group->place % EXO_SET_GROUP_COUNT;
     fetch_or(&group->ready, 1ULL << number % EXO_WATCH_GROUP_SIZE);
     /* Who looks clears this first and takes the other then. */
@@ -45,7 +45,7 @@ void exo_watch_mark(struct exo_kr *kr, uint32_t number)
 }
 
 /* Whether it is for us to wake one who sleeps on the set. */
-static bool claim_sleeper(struct exo_epoll *set)
+bool exo_watch_claim(struct exo_epoll *set)
 {
     uint32_t count = load_relaxed(&set->sleepers);
     while (count != 0)
@@ -56,7 +56,7 @@ static bool claim_sleeper(struct exo_epoll *set)
 
 static struct exo_epoll *set_of(struct exo_kr *kr, uint32_t number)
 {
-    return &kr->epolls[exo_watch_group_of(kr, number)->set % EXO_PIPE_COUNT];
+    return exo_epoll_at(kr, exo_watch_group_of(kr, number)->set);
 }
 
 /* Of those who have the object exclusively, one that sleeps is enough. */
@@ -70,7 +70,7 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
         bool exclusive = wants & EXO_EPOLLEXCLUSIVE;
         if ((wants & events) && !(exclusive && served)) {
             exo_watch_mark(kr, number);
-            bool sleeps = claim_sleeper(set_of(kr, number));
+            bool sleeps = exo_watch_claim(set_of(kr, number));
             wakes |= sleeps;
             served |= exclusive && sleeps;
         }
@@ -114,7 +114,7 @@ bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch)
     return any;
 }
 
-static void free_watch(struct exo_kr *kr, uint32_t number)
+void exo_watch_free(struct exo_kr *kr, uint32_t number)
 {
     struct exo_watch *gone = exo_watch_at(kr, number);
     store_release(&gone->events, 0);
@@ -132,7 +132,7 @@ void exo_watch_drop(struct exo_kr *kr, uint32_t *watch)
     while (number != 0 && limit-- > 0) {
         uint32_t next = exo_watch_at(kr, number)->next;
         store_release(watch, next);
-        free_watch(kr, number);
+        exo_watch_free(kr, number);
         number = next;
     }
     store_release(watch, 0);
@@ -188,7 +188,7 @@ bool exo_watch_unlink(struct exo_kr *kr, uint32_t *watch, uint32_t number)
     bool found = *link == number;
     if (found) {
         store_release(link, exo_watch_at(kr, number)->next);
-        free_watch(kr, number);
+        exo_watch_free(kr, number);
     }
     end_change(lock);
     return found;

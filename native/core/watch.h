@@ -7,7 +7,7 @@
 #ifndef EXO_CORE_WATCH_H
 #define EXO_CORE_WATCH_H
 
-#include <exo/core.h>
+#include "objects.h"
 
 /* Bits of poll(2) and epoll(7). */
 enum {
@@ -43,13 +43,29 @@ bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch);
 /* Nobody has an fd that leads there any more: it is watched no longer. */
 void exo_watch_drop(struct exo_kr *kr, uint32_t *watch);
 
-/* object.c. What an entry leads to, as enum exo_object_kind has it; 0: nothing of exo's. */
+/* readiness.c. What an entry leads to: its object's number, with EXO_OBJECT_WRITES for a pipe's end to
+ * write to; 0: nothing of exo's. */
 uint32_t exo_object_of(struct exo_fd fd);
+#define EXO_OBJECT_WRITES 0x10000U
 /* Where its watchers are; NULL: nothing that can be watched. */
 uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object);
-/* What poll(2) would say, as far as the region knows; the host's bit: what is there is not here. */
+/* What poll(2) would say, as far as the region knows; EXO_STATE_HOST: what is there is not here. */
 uint32_t exo_object_state(struct exo_kr *kr, uint32_t object);
 #define EXO_STATE_HOST 0x40000000U
+/* The last entry that leads there goes away: who watches it does so no longer. Before it is no longer
+ * counted; and then, who watches what is connected with it is told. */
+void exo_object_leave(struct exo_kr *kr, uint32_t object);
+void exo_object_left(struct exo_kr *kr, uint32_t object);
+
+static inline struct exo_epoll *exo_epoll_at(struct exo_kr *kr, uint32_t number)
+{
+    return &kr->epolls[number % EXO_EPOLL_COUNT];
+}
+
+static inline struct exo_event *exo_event_at(struct exo_kr *kr, uint32_t number)
+{
+    return &kr->events[number % EXO_EVENT_COUNT];
+}
 
 static inline struct exo_watch_group *exo_watch_group_of(struct exo_kr *kr, uint32_t number)
 {
@@ -66,6 +82,11 @@ int exo_watch_link(struct exo_kr *kr, uint32_t *watch, uint32_t number); /* 0 or
 uint32_t exo_watch_find(struct exo_kr *kr, uint32_t *watch, uint32_t set, int fd);
 /* Takes it from the list and frees it; false if it was not there. */
 bool exo_watch_unlink(struct exo_kr *kr, uint32_t *watch, uint32_t number);
+void exo_watch_free(struct exo_kr *kr, uint32_t number); /* that is in no list */
+/* Whether it is for the caller to wake one who sleeps on the set. */
+bool exo_watch_claim(struct exo_epoll *set);
+/* epoll.c: the set has no fd any more; what it watched is free of it. */
+void exo_epoll_end(struct exo_kr *kr, uint32_t number);
 /* It is to be looked at. */
 void exo_watch_mark(struct exo_kr *kr, uint32_t number);
 

@@ -20,7 +20,7 @@
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
 #define EXO_KR_BASE 0x7e9000180000   /* the kernel region */
-#define EXO_AREA_BASE 0x7e9060000000 /* thread areas, EXO_AREA_SIZE each */
+#define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
 #define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
@@ -52,6 +52,10 @@
 #define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
 #define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
+#define EXO_EVENT_COUNT 4096  /* eventfds; further ones are the host's */
+#define EXO_EVENT_FIRST 57344 /* their numbers: this one is none */
+#define EXO_EPOLL_COUNT 4096  /* sets */
+#define EXO_EPOLL_FIRST 61440
 #define EXO_WATCH_GROUP_SIZE 64    /* files of a set that share a word of bits */
 #define EXO_WATCH_GROUP_COUNT 2048 /* of all sets; 0 is none */
 #define EXO_SET_GROUP_COUNT 1024   /* of one set */
@@ -134,12 +138,11 @@ struct exo_task {
     uint16_t filter;     /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;    /* A, filter_lock: enum exo_task_security */
     uint8_t reserved;
-    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
-    uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
-    uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
-    uint32_t asleep_on;   /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
-    uint32_t
-        held_pipe; /* T: index of the pipe that it makes, or an end of which comes or goes; two */
+    uint32_t traced;       /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
+    uint32_t tracer;       /* A, trace_lock: pid of the process that traces it, 0 none */
+    uint32_t trace_waits;  /* A, trace_lock: sleeps until something that it traces has news */
+    uint32_t asleep_on;    /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
+    uint32_t held_objects; /* T: number of what it makes, or an end of which comes or goes; two */
     uint32_t reserved2[10];
 };
 #define EXO_ASLEEP_WRITES 0x10000
@@ -175,15 +178,6 @@ struct exo_fd {
     uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index */
 };
 
-/* What can be waited for: kind << 16 | index; 0 is nothing. */
-enum exo_object_kind {
-    EXO_OBJECT_PIPE_READS = 1,
-    EXO_OBJECT_PIPE_WRITES = 2,
-    EXO_OBJECT_SOCKET = 3,
-    EXO_OBJECT_EPOLL = 4,
-    EXO_OBJECT_EVENT = 5,
-};
-
 struct exo_fd_table {
     struct exo_lock lock; /* alloc, close, dup, grow; reading an entry needs none */
     uint32_t users;       /* processes that share it (CLONE_FILES) */
@@ -208,20 +202,31 @@ struct exo_pipe_page {
     uint16_t offset, size; /* of what is to be read */
 };
 
-/* exo_pipe.ends: readers, writers, and how often they have changed, in the bits left. */
-#define EXO_PIPE_ENDS_BITS 22
-#define EXO_PIPE_ENDS_MASK ((1U << EXO_PIPE_ENDS_BITS) - 1)
-#define EXO_PIPE_ENDS_CHANGE (1ULL << 2 * EXO_PIPE_ENDS_BITS)
+/* What all things that fds lead to begin with: core/objects.c. The kinds and their numbers, which an
+ * entry's stamp names, stand in exo_kinds there. */
+struct exo_object {
+    struct exo_lock lock; /* what follows, but for ends and next_free */
+    uint64_t ends;        /* A, atomic: users of either end, changes */
+    uint32_t next_free;   /* A, object_lock */
+    uint32_t mode;        /* 0 free; from here on all is zero at first */
+};
+
+enum exo_kind { EXO_KIND_PIPE, EXO_KIND_EVENT, EXO_KIND_EPOLL, EXO_KIND_COUNT };
+
+/* exo_object.ends: who reads (or has the one end), who writes, and how often that has changed. */
+#define EXO_ENDS_BITS 22
+#define EXO_ENDS_MASK ((1U << EXO_ENDS_BITS) - 1)
+#define EXO_ENDS_CHANGE (1ULL << 2 * EXO_ENDS_BITS)
 
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
  * its being emptied. So the host wakes all when the last one at the other end is killed. */
 struct exo_pipe {
-    struct exo_lock lock; /* all of this but ends and next_free */
-    uint64_t ends;        /* A, atomic: readers, writers, changes: core/pipeends.c */
-    uint32_t next_free;   /* A, object_lock */
-    uint32_t mode;        /* enum exo_pipe_mode; from here on all is zero at first */
+    struct exo_lock lock; /* as struct exo_object */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode;        /* enum exo_pipe_mode */
     uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
@@ -241,7 +246,7 @@ struct exo_pipe {
 struct exo_watch {
     uint64_t data;   /* A, the set's lock: what the guest wants told */
     uint32_t events; /* A, the set's lock: what it asks for; 0 nothing now, EPOLLONESHOT */
-    uint32_t object; /* A, the object's watch lock: 0 is none, or gone */
+    uint32_t object; /* A, the object's watch lock: as exo_object_of() has it; 0 is none, or gone */
     uint32_t next;   /* A, the object's watch lock: who else watches it */
     uint32_t gone;   /* A, the set's lock: HUP, ERR and RDHUP as the twin has told */
     int32_t fd;      /* the number by which it was added */
@@ -251,17 +256,25 @@ struct exo_watch {
 struct exo_watch_group {
     uint64_t used;      /* A, atomic: bit per watch, set under the set's lock */
     uint64_t ready;     /* A, atomic: has changed, or may have; to be looked at */
-    uint32_t set;       /* A, object_lock: index of the set, 0 none */
+    uint32_t set;       /* A, group_lock: number of its set, 0 none */
     uint32_t place;     /* which of the set's groups */
-    uint32_t next_free; /* A, object_lock */
+    uint32_t next_free; /* A, group_lock */
     uint32_t reserved[9];
     struct exo_watch watches[EXO_WATCH_GROUP_SIZE];
 };
 
-/* An epoll set: number, lock, mode and entries are those of the pipe of the same index, which is not
- * a pipe then. Its twin is the host's epoll behind its fds: files of the host's are in it as the guest
+enum exo_set_mode {
+    EXO_SET_OWN = 1,
+    EXO_SET_HOST = 2, /* all that is in it is in the twin, as the guest wants it */
+};
+
+/* An epoll set. Its twin is the host's epoll behind its fds: files of the host's are in it as the guest
  * wants them, twins of exo's objects edge-triggered, to sleep by. */
 struct exo_epoll {
+    struct exo_lock lock; /* as struct exo_object */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode;        /* enum exo_set_mode */
     uint32_t sleepers;    /* A, atomic: sleep, and nobody has been sent to wake them */
     uint32_t inside;      /* A, its lock: are in the host's epoll_wait, or were killed there */
     uint32_t hosts;       /* A, atomic: files of the host's that were added, less those removed */
@@ -270,9 +283,24 @@ struct exo_epoll {
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
     uint32_t deaths;      /* exo_kr.deaths then */
     uint32_t spins, yields, looks;
-    uint32_t reserved[6];
+    uint32_t reserved[2];
     uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
     uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
+};
+
+/* An eventfd: read and written here; its twin is the host's eventfd, for who sleeps. */
+struct exo_event {
+    struct exo_lock lock; /* as struct exo_object */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode; /* enum exo_pipe_mode */
+    uint64_t count;
+    uint32_t semaphore; /* EFD_SEMAPHORE */
+    uint32_t sleeping;  /* readers that sleep or are about to, or were killed asleep */
+    uint32_t nonblock;
+    uint32_t watch; /* A, its watch lock: first of who watches it */
+    uint32_t spins, yields, looks;
+    uint32_t reserved[11];
 };
 
 /* For lists of who watches an object; one per many objects. */
@@ -534,18 +562,20 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t has_items;       /* A: there is something in items */
-    uint32_t free_pipe;       /* A, object_lock: first of the chain, 0 none */
-    uint32_t pipe_high;       /* A, object_lock: pipes from here on were never used */
-    uint32_t free_group;      /* A, object_lock: of watches, 0 none */
-    uint32_t group_high;      /* A, object_lock: groups from here on were never used */
+    uint32_t free_group;      /* A, group_lock: of watches, 0 none */
+    uint32_t group_high;      /* A, group_lock: groups from here on were never used */
     uint32_t deaths;          /* A, atomic: processes found killed; their ends are gone */
-    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
+    uint32_t
+        free_objects[8];     /* A, object_lock: by kind, number of the first of the chain, 0 none */
+    uint32_t object_high[8]; /* A, object_lock: how many of the kind were ever used */
+    uint64_t entry;          /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */
     struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
     struct exo_lock trace_lock;  /* who traces whom, stops and waiting for them */
-    struct exo_lock object_lock; /* taking and freeing pipes */
+    struct exo_lock object_lock; /* taking and freeing objects */
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
     uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -569,7 +599,8 @@ struct exo_kr {
     struct exo_items items; /* in which task slots are the numbers */
     struct exo_pipe pipes[EXO_PIPE_COUNT];
     struct exo_watch_lock watch_locks[EXO_WATCH_LOCK_COUNT];
-    struct exo_epoll epolls[EXO_PIPE_COUNT];
+    struct exo_event events[EXO_EVENT_COUNT];
+    struct exo_epoll epolls[EXO_EPOLL_COUNT];
     struct exo_watch_group watch_groups[EXO_WATCH_GROUP_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
 };

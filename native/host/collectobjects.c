@@ -1,0 +1,130 @@
+/* Finds the objects of killed tasks that nobody has, and makes them free again.
+ *
+ * Who has ends are entries of fd tables, in use or in a task's hand, and tasks that are at work on one
+ * (held_objects). An end goes from a table to a hand or the other way round at any moment, so tables are
+ * looked at, then hands, then tables once more: one of the three sees it. task_lock and table_lock
+ * are held by the caller, object_lock here; a guest may have written anything anywhere.
+ */
+#include <stdlib.h>
+
+#include "core/watch.h"
+#include "host.h"
+
+static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
+{
+    if (offset == 0 || offset % 8 != 0 || offset > kr->size - sizeof(struct exo_fd_table))
+        return;
+    const struct exo_fd_table *table = exo_kr_at(kr, offset);
+    uint64_t at = table->entries, used = table->used;
+    if (at % 8 != 0 || at >= kr->size || used > (kr->size - at) / sizeof(struct exo_fd))
+        return;
+    const struct exo_fd *entries = exo_kr_at(kr, at);
+    for (uint64_t i = 0; i < used; i++) {
+        uint32_t index = entries[i].stamp % EXO_OBJECT_COUNT;
+        if (entries[i].host < 0 || !(entries[i].flags & EXO_FD_OBJECT))
+            continue;
+        if (entries[i].flags & EXO_FD_PIPE_WRITES)
+            ends[index] += 1ULL << EXO_ENDS_BITS;
+        else
+            ends[index]++;
+    }
+}
+
+/* A table that several tasks share counts once, with the first of them. */
+static void count_tables(struct exo_kr *kr, uint64_t *ends)
+{
+    for (uint32_t i = 0; i < kr->task_high && i < EXO_TASK_COUNT; i++) {
+        const struct exo_task *task = &kr->tasks[i];
+        if (task->state == EXO_TASK_FREE)
+            continue;
+        bool first = true;
+        for (uint32_t j = 0; j < i && first; j++)
+            first = kr->tasks[j].state == EXO_TASK_FREE || kr->tasks[j].fd_table != task->fd_table;
+        if (first)
+            count_table(kr, task->fd_table, ends);
+        count_table(kr, task->held_table, ends);
+    }
+}
+
+static void mark_hands(const struct exo_kr *kr, bool *held)
+{
+    for (uint32_t i = 0; i < kr->task_high && i < EXO_TASK_COUNT; i++) {
+        const struct exo_task *task = &kr->tasks[i];
+        uint32_t pair = __atomic_load_n(&task->held_objects, __ATOMIC_ACQUIRE);
+        if (task->state == EXO_TASK_FREE || !exo_alive_test(task))
+            continue;
+        held[pair % EXO_OBJECT_COUNT] = true;
+        held[(pair >> 16) % EXO_OBJECT_COUNT] = true;
+    }
+}
+
+/* The words as they are, of all that was ever used. */
+static void read_ends(struct exo_kr *kr, uint64_t *said)
+{
+    for (uint32_t kind = 0; kind < EXO_KIND_COUNT; kind++) {
+        const struct exo_kind_row *row = &exo_kinds[kind];
+        for (uint32_t i = 1; i <= kr->object_high[kind] && i < row->count; i++)
+            said[row->first + i] =
+                __atomic_load_n(&exo_object_at(kr, row->first + i)->ends, __ATOMIC_ACQUIRE);
+    }
+}
+
+/* Ends that nobody has: what watched them does so no longer, what watches the other one is told. */
+static void leave(struct exo_kr *kr, uint32_t index, uint64_t said, uint64_t after)
+{
+    for (uint32_t side = 0; side < 2; side++) {
+        uint64_t mask = (uint64_t)EXO_ENDS_MASK << side * EXO_ENDS_BITS;
+        if ((after & mask) != 0 || (side != 0 && exo_object_kind(index) != EXO_KIND_PIPE))
+            continue;
+        exo_object_leave(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));
+        if ((said & mask) != 0)
+            exo_object_left(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));
+    }
+}
+
+/* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. */
+static void settle(struct exo_kr *kr, uint32_t index, uint64_t before, uint64_t after,
+                   uint64_t said)
+{
+    struct exo_object *object = exo_object_at(kr, index);
+    uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1), word = said;
+    if (object->mode == 0 || before != after ||
+        !__atomic_compare_exchange_n(&object->ends, &word, changes | after, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return;
+    leave(kr, index, said, after);
+    if (after == 0)
+        exo_object_free_locked(kr, index);
+}
+
+/* All that was ever used, of every kind. */
+static void settle_all(struct exo_kr *kr, const uint64_t *before, const uint64_t *after,
+                       const uint64_t *said, const bool *held)
+{
+    for (uint32_t kind = 0; kind < EXO_KIND_COUNT; kind++) {
+        const struct exo_kind_row *row = &exo_kinds[kind];
+        for (uint32_t i = 1; i <= kr->object_high[kind] && i < row->count; i++)
+            if (!held[row->first + i])
+                settle(kr, row->first + i, before[row->first + i], after[row->first + i],
+                       said[row->first + i]);
+    }
+}
+
+void exo_host_collect_objects(struct exo_kr *kr)
+{
+    uint64_t *looks = calloc((size_t)3 * EXO_OBJECT_COUNT, sizeof *looks);
+    bool *held = calloc(EXO_OBJECT_COUNT, sizeof *held);
+    if (looks != NULL && held != NULL) {
+        uint64_t *before = looks, *after = looks + EXO_OBJECT_COUNT,
+                 *said = after + EXO_OBJECT_COUNT;
+        read_ends(kr, said);
+        count_tables(kr, before);
+        mark_hands(kr, held);
+        count_tables(kr, after);
+        exo_lock_acquire(&kr->object_lock);
+        settle_all(kr, before, after, said, held);
+        exo_lock_release(&kr->object_lock);
+    }
+    free(looks);
+    free(held);
+}
