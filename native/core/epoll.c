@@ -157,7 +157,7 @@ int exo_epoll_remove(struct exo_kr *kr, uint32_t set, const struct exo_watch *wh
 {
     uint32_t *watch = exo_object_watch(kr, what->object);
     uint32_t number = exo_watch_find(kr, watch, set, what->fd);
-    return number != 0 && exo_watch_unlink(kr, watch, number) ? 0 : -ENOENT;
+    return number != 0 && exo_watch_remove(kr, watch, number) ? 0 : -ENOENT;
 }
 
 bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number)
@@ -311,7 +311,7 @@ static void end_group(struct exo_kr *kr, uint32_t index)
         uint32_t object = load_acquire(&exo_watch_at(kr, number)->object);
         uint32_t *watch = object == 0 ? NULL : exo_object_watch(kr, object);
         if (watch != NULL)
-            exo_watch_unlink(kr, watch, number);
+            exo_watch_remove(kr, watch, number);
     }
 }
 

@@ -180,7 +180,7 @@ uint32_t exo_watch_find(struct exo_kr *kr, uint32_t *watch, uint32_t set, int fd
     return number;
 }
 
-bool exo_watch_unlink(struct exo_kr *kr, uint32_t *watch, uint32_t number)
+bool exo_watch_remove(struct exo_kr *kr, uint32_t *watch, uint32_t number)
 {
     struct exo_watch_lock *lock = lock_of(kr, watch);
     begin_change(lock);

@@ -81,7 +81,7 @@ static inline struct exo_watch *exo_watch_at(struct exo_kr *kr, uint32_t number)
 int exo_watch_link(struct exo_kr *kr, uint32_t *watch, uint32_t number); /* 0 or -EEXIST */
 uint32_t exo_watch_find(struct exo_kr *kr, uint32_t *watch, uint32_t set, int fd);
 /* Takes it from the list and frees it; false if it was not there. */
-bool exo_watch_unlink(struct exo_kr *kr, uint32_t *watch, uint32_t number);
+bool exo_watch_remove(struct exo_kr *kr, uint32_t *watch, uint32_t number);
 void exo_watch_free(struct exo_kr *kr, uint32_t number); /* that is in no list */
 /* Whether it is for the caller to wake one who sleeps on the set. */
 bool exo_watch_claim(struct exo_epoll *set);
