@@ -281,9 +281,8 @@ struct exo_epoll {
     uint32_t group_count; /* A, its lock */
     uint32_t cursor;      /* A, its lock: group at which the next look begins */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
-    uint32_t deaths;      /* exo_kr.deaths then */
     uint32_t spins, yields, looks;
-    uint32_t reserved[2];
+    uint32_t reserved[3];
     uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
     uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
 };
@@ -564,7 +563,6 @@ struct exo_kr {
     uint32_t has_items;       /* A: there is something in items */
     uint32_t free_group;      /* A, group_lock: of watches, 0 none */
     uint32_t group_high;      /* A, group_lock: groups from here on were never used */
-    uint32_t deaths;          /* A, atomic: processes found killed; their ends are gone */
     uint32_t
         free_objects[8];     /* A, object_lock: by kind, number of the first of the chain, 0 none */
     uint32_t object_high[8]; /* A, object_lock: how many of the kind were ever used */
