@@ -84,6 +84,7 @@ static void fill_locked(struct exo_kr *kr, uint32_t number, const struct exo_wat
     struct exo_watch *watch = exo_watch_at(kr, number);
     watch->data = what->data;
     watch->next = watch->gone = 0;
+    watch->generation++;
     watch->fd = what->fd;
     watch->host = what->host;
     store_release(&watch->events, what->events);
@@ -167,15 +168,26 @@ bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number)
     return (state & load_relaxed(&watch->events)) && exo_watch_claim(exo_epoll_at(kr, set));
 }
 
-void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint32_t watch, uint32_t gone)
+uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch)
 {
+    uint32_t generation = exo_watch_at(kr, watch)->generation;
+    return EXO_EPOLL_TAG | (uint64_t)(generation & 0x7fff) << 17 | watch;
+}
+
+_Static_assert(EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE <= 1 << 17, "exo_epoll_tag");
+
+void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t gone)
+{
+    uint32_t watch = tag & 0x1ffff;
     struct exo_epoll *set = exo_epoll_at(kr, number);
     exo_lock_acquire(&set->lock);
-    bool ours = exo_watch_group_of(kr, watch)->set == number;
+    bool ours = exo_watch_group_of(kr, watch)->set == number && exo_epoll_tag(kr, watch) == tag;
+    struct exo_watch *of = exo_watch_at(kr, watch);
+    uint32_t known = of->gone | (ours ? exo_object_state(kr, load_acquire(&of->object)) : 0);
     if (ours)
-        exo_watch_at(kr, watch)->gone |= gone;
+        of->gone |= (uint16_t)gone;
     exo_lock_release(&set->lock);
-    if (ours)
+    if (ours && (gone & ~known)) /* else it has been told already, which is enough with EPOLLET */
         exo_watch_mark(kr, watch);
 }
 

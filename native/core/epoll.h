@@ -34,8 +34,12 @@ int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
 int exo_epoll_modify(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
                      uint32_t *number);
 int exo_epoll_remove(struct exo_kr *kr, uint32_t set, const struct exo_watch *what);
+/* By what the twin knows a watch; a guest that uses such a number itself has the host's epoll. */
+#define EXO_EPOLL_TAG 0xe5cafe7100000000UL
+#define EXO_EPOLL_TAG_MASK 0xffffffff00000000UL
+uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch);
 /* What the twin has told of the other end; the watch is looked at again. */
-void exo_epoll_learn(struct exo_kr *kr, uint32_t set, uint32_t number, uint32_t gone);
+void exo_epoll_learn(struct exo_kr *kr, uint32_t set, uint64_t tag, uint32_t gone);
 /* Whether somebody who sleeps on the set is to be woken for a watch that is ready already. */
 bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number);
 /* About to sleep: false if there is something; and back. */

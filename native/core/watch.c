@@ -68,7 +68,8 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
         const struct exo_watch *each = exo_watch_at(kr, number);
         uint32_t wants = load_relaxed(&each->events);
         bool exclusive = wants & EXO_EPOLLEXCLUSIVE;
-        if ((wants & events) && !(exclusive && served)) {
+        bool known = (events & EXO_POLL_GONE) && (load_relaxed(&each->gone) & EXO_POLL_GONE);
+        if ((wants & events) && !(exclusive && served) && (!known || events == ~0U)) {
             exo_watch_mark(kr, number);
             bool sleeps = exo_watch_claim(set_of(kr, number));
             wakes |= sleeps;

@@ -1,4 +1,5 @@
 /* ioctl(2): the host's, but for commands whose argument or result is an fd, a pid or a group. */
+#include "epoll.h"
 #include "pipe.h"
 #include "translate.h"
 #include "userfault.h"
@@ -99,6 +100,8 @@ SYSCALL(ioctl)
         if (command != FIOCLEX_ && command != FIONCLEX_ && command != TCGETS_)
             exo_pipe_to_host(entry);
     }
+    if (unlikely(entry->flags & EXO_FD_EVENT) && command != FIOCLEX_ && command != FIONCLEX_)
+        exo_object_to_host(entry); /* FIONBIO */
     switch (command) {
     case TIOCGPGRP_:
     case TIOCGSID_:

@@ -6,6 +6,8 @@
  * Nothing of what wakes is taken here, so it does not matter when the pipe becomes the host's
  * meanwhile: then its twin tells the truth by itself.
  */
+#include "epoll.h"
+#include "event.h"
 #include "pipe.h"
 #include "poll.h"
 #include "translate.h"
@@ -21,13 +23,12 @@
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
 
-/* The entry if it is an end of a pipe whose contents are in the region. */
+/* The entry if it leads to an object whose state the region knows. */
 static struct exo_fd *own_end(int fd)
 {
     struct exo_fd *at = fd < 0 ? NULL : exo_fd_entry(fd);
-    if (at == NULL || !(load_relaxed(&at->flags) & EXO_FD_PIPE))
-        return NULL;
-    return load_acquire(&exo_pipe_at(KR, at->stamp)->mode) == EXO_PIPE_OWN ? at : NULL;
+    uint32_t object = at == NULL ? 0 : exo_object_of(exo_fd_now(at));
+    return object != 0 && !(exo_object_state(KR, object) & EXO_STATE_HOST) ? at : NULL;
 }
 
 bool exo_poll_is_pipe(int fd)
@@ -35,24 +36,16 @@ bool exo_poll_is_pipe(int fd)
     return own_end(fd) != NULL;
 }
 
-/* As Linux's pipe_poll() has it. */
 static int16_t state_of(struct exo_fd *at)
 {
-    struct exo_fd fd = exo_fd_now(at);
-    const struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
-    uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
-    if (fd.flags & EXO_FD_PIPE_WRITES)
-        return (int16_t)((head - tail < EXO_PIPE_SLOT_COUNT ? OUT : 0) |
-                         (exo_pipe_users(pipe, EXO_PIPE_READS) == 0 ? POLLERR_ : 0));
-    return (int16_t)((head != tail ? IN : 0) |
-                     (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 ? POLLHUP_ : 0));
+    return (int16_t)(exo_object_state(KR, exo_object_of(exo_fd_now(at))) & ~EXO_STATE_HOST);
 }
 
 /* The same with what the host knows of the other end; a count may come to know it a moment later. */
 static int16_t state_with(struct exo_fd *at, int16_t gone)
 {
     struct exo_fd fd = exo_fd_now(at);
-    if (gone != 0) /* the next call is to ask the host, too */
+    if (gone != 0 && (fd.flags & EXO_FD_PIPE)) /* the next call is to ask the host, too */
         exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
     return state_of(at) | gone;
 }
@@ -102,27 +95,40 @@ static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t c
         struct exo_fd *at = asleep[i] ? exo_fd_entry(polls[i].fd) : NULL;
         if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
             exo_pipe_rise(exo_pipe_at(KR, at->stamp), asleep[i] - 1);
+        else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_EVENT))
+            exo_event_rise(exo_event_at(KR, at->stamp));
     }
     store_release(&area()->task->asleep_on, 0);
 }
 
-/* Prepares all twins; false if a pipe has something by now. */
+/* Prepares one twin for a sleep that waits for events: false if there is something by now. */
+static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
+{
+    uint16_t flags = load_relaxed(&at->flags);
+    bool writes = flags & EXO_FD_PIPE_WRITES;
+    if ((flags & EXO_FD_EVENT) && (events & POLLOUT_)) {
+        exo_object_to_host(at); /* its room is never watched for: the host may */
+        return false;
+    }
+    if (!(events & (writes ? OUT : IN)))
+        return true;
+    if (!(flags & EXO_FD_EVENT ? exo_event_settle(at) : exo_pipe_settle(at)))
+        return false;
+    *asleep = writes ? 1 + EXO_PIPE_WRITES : 1 + EXO_PIPE_READS;
+    return true;
+}
+
+/* Prepares all twins; false if an object has something by now. */
 static bool settle(const struct k_pollfd *polls, uint8_t *asleep, uint64_t count)
 {
     store_release(&area()->task->asleep_on, EXO_ASLEEP_POLLS);
     for (uint64_t i = 0; i < count; i++) {
         struct exo_fd *at = own_end(polls[i].fd);
         asleep[i] = 0;
-        if (at == NULL)
-            continue;
-        bool writes = load_relaxed(&at->flags) & EXO_FD_PIPE_WRITES;
-        if (!(polls[i].events & (writes ? OUT : IN)))
-            continue;
-        if (!exo_pipe_settle(at)) {
+        if (at != NULL && !settle_one(at, polls[i].events, &asleep[i])) {
             rise(polls, asleep, i);
             return false;
         }
-        asleep[i] = writes ? 1 + EXO_PIPE_WRITES : 1 + EXO_PIPE_READS;
     }
     return true;
 }

@@ -1,6 +1,8 @@
 /* read(2), write(2) and their like: the host's, or a pipe's of exo; what a signalfd tells is
  * translated, and text below /proc made anew.
  */
+#include "epoll.h"
+#include "event.h"
 #include "pipe.h"
 #include "proctext.h"
 #include "signal.h"
@@ -40,8 +42,8 @@ static long read_at(long a, long b, long c, long d, long e, long f, long offset)
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return host_wait(nr, -1, b, c, d, e, f);
-    if (unlikely(entry->flags & EXO_FD_PIPE))
-        exo_pipe_to_host(entry);
+    if (unlikely(entry->flags & (EXO_FD_PIPE | EXO_FD_EVENT)))
+        exo_object_to_host(entry);
     uint16_t flags = entry->flags;
     if (unlikely(flags & EXO_FD_TEXT)) {
         long error = exo_text_before_read(entry, offset);
@@ -91,6 +93,18 @@ static bool pipe_takes_vector(struct exo_fd *entry, int side, uint64_t from, uin
     return pipe_takes(entry, side, (const uint64_t(*)[2])vector, size, result);
 }
 
+/* Of an eventfd of exo's, as pipe_takes(). */
+static bool event_takes(struct exo_fd *entry, bool writes, long at, long size, long *result)
+{
+    while (load_relaxed(&entry->flags) & EXO_FD_EVENT) {
+        *result = writes ? exo_event_write(entry, (uint64_t)at, (uint64_t)size)
+                         : exo_event_read(entry, (uint64_t)at, (uint64_t)size);
+        if (likely(*result != EXO_EVENT_AGAIN))
+            return true;
+    }
+    return false;
+}
+
 SYSCALL(read)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -103,6 +117,8 @@ SYSCALL(read)
             return result;
         flags = entry->flags;
     }
+    if ((flags & EXO_FD_EVENT) && event_takes(entry, false, b, c, &result))
+        return result;
     if (likely(!(flags & (EXO_FD_SIGNALS | EXO_FD_TEXT))))
         return host_wait(__NR_read, entry->host, b, c, 0, 0, 0);
     if (!(flags & EXO_FD_SIGNALS))
@@ -144,6 +160,8 @@ SYSCALL(write)
         return -EBADF;
     if ((entry->flags & EXO_FD_PIPE) && pipe_takes_one(entry, EXO_PIPE_WRITES, b, c, &result))
         return result;
+    if ((entry->flags & EXO_FD_EVENT) && event_takes(entry, true, b, c, &result))
+        return result;
     return host_wait(__NR_write, entry->host, b, c, 0, 0, 0);
 }
 
@@ -153,6 +171,8 @@ SYSCALL(writev)
     long result;
     if (entry == NULL)
         return host_wait(__NR_writev, -1, b, c, 0, 0, 0);
+    if (unlikely(entry->flags & EXO_FD_EVENT))
+        exo_object_to_host(entry);
     if (unlikely(entry->flags & EXO_FD_PIPE) &&
         pipe_takes_vector(entry, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, &result))
         return result;
