@@ -10,6 +10,7 @@
 #include "atomic.h"
 #include "mem.h"
 #include "sock.h"
+#include "watch.h"
 
 #define ROW(kind, from, many, array)                                                               \
     [kind] = {.first = (from),                                                                     \
@@ -20,6 +21,8 @@
 const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
     ROW(EXO_KIND_PIPE, 0, EXO_PIPE_COUNT, pipes),
     ROW(EXO_KIND_SOCK, EXO_PIPE_COUNT, EXO_SOCK_COUNT, socks),
+    ROW(EXO_KIND_EVENT, EXO_EVENT_FIRST, EXO_EVENT_COUNT, events),
+    ROW(EXO_KIND_EPOLL, EXO_EPOLL_FIRST, EXO_EPOLL_COUNT, epolls),
 };
 
 #define BEGINS_AS_OBJECT(type)                                                                     \
@@ -31,6 +34,8 @@ const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
 
 BEGINS_AS_OBJECT(struct exo_pipe);
 BEGINS_AS_OBJECT(struct exo_sock);
+BEGINS_AS_OBJECT(struct exo_event);
+BEGINS_AS_OBJECT(struct exo_epoll);
 
 enum exo_kind exo_object_kind(uint32_t number)
 {
@@ -52,8 +57,34 @@ static uint64_t share_of(struct exo_fd entry)
     return entry.flags & EXO_FD_PIPE_WRITES ? 1ULL << EXO_ENDS_BITS : 1;
 }
 
-/* The ends that are left. */
+static uint64_t share_mask(struct exo_fd entry)
+{
+    return share_of(entry) * EXO_ENDS_MASK;
+}
+
+/* The ends that are left. Whoever takes the last sees to it that nobody watches it, while it is still
+ * there: then it may be another's. */
 static uint64_t take_away(struct exo_kr *kr, struct exo_fd entry)
+{
+    uint64_t *ends = &exo_object_at(kr, entry.stamp)->ends, was = load_relaxed(ends);
+    bool left = false;
+    for (;;) {
+        bool last = (was & share_mask(entry)) == share_of(entry);
+        if (last && !left) {
+            exo_object_leave(kr, exo_object_of(entry));
+            left = true;
+        }
+        if (compare_exchange(ends, &was, was + EXO_ENDS_CHANGE - share_of(entry)))
+            break;
+    }
+    uint64_t now = was + EXO_ENDS_CHANGE - share_of(entry);
+    if (left && (now & share_mask(entry)) == 0)
+        exo_object_left(kr, exo_object_of(entry));
+    return now;
+}
+
+/* Without that, for who holds a lock. */
+static uint64_t count_down(struct exo_kr *kr, struct exo_fd entry)
 {
     uint64_t change = EXO_ENDS_CHANGE - share_of(entry);
     return fetch_add(&exo_object_at(kr, entry.stamp)->ends, change) + change;
@@ -119,12 +150,12 @@ bool exo_object_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd
 
 static bool is_last(uint64_t ends, struct exo_fd gone)
 {
-    return (ends & share_of(gone) * EXO_ENDS_MASK) == 0;
+    return (ends & share_mask(gone)) == 0;
 }
 
 void exo_object_uncount(struct exo_kr *kr, struct exo_fd gone)
 {
-    if (is_last(take_away(kr, gone), gone))
+    if (is_last(count_down(kr, gone), gone))
         store_release(&kr->left_behind, 1);
 }
 

@@ -7,7 +7,8 @@
 #include <exo/core.h>
 
 /* An entry with one of these has an object's number as its stamp. */
-#define EXO_FD_OBJECT (EXO_FD_PIPE | EXO_FD_SOCKET)
+#define EXO_FD_OBJECT (EXO_FD_PIPE | EXO_FD_SOCKET | EXO_FD_EVENT | EXO_FD_EPOLL)
+#define EXO_FD_STREAM (EXO_FD_PIPE | EXO_FD_SOCKET) /* bytes are read and written */
 
 struct exo_kind_row {
     uint32_t first, count; /* numbers; the very first is none */
@@ -16,7 +17,7 @@ struct exo_kind_row {
 
 extern const struct exo_kind_row exo_kinds[EXO_KIND_COUNT];
 
-#define EXO_OBJECT_COUNT (EXO_PIPE_COUNT + EXO_SOCK_COUNT) /* numbers of all kinds are below */
+#define EXO_OBJECT_COUNT 65536 /* numbers of all kinds are below */
 
 struct exo_object *exo_object_at(struct exo_kr *kr, uint32_t number);
 enum exo_kind exo_object_kind(uint32_t number);

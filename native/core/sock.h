@@ -52,6 +52,8 @@ void exo_sock_count_locked(struct exo_sock *to, uint32_t size);
 uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size);
 void exo_sock_pass_mark_locked(struct exo_sock *from);
 bool exo_sock_mark_locked(struct exo_sock *to, uint32_t size);
+/* sockpoll.c: bits of poll(2), or EXO_STATE_HOST. */
+uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock);
 bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what);
 
 /* sockpair.c. A new socket, held: it is to have an entry, unless it is an embryo. 0: no room. */
@@ -63,6 +65,9 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other);
 void exo_sock_part(struct exo_kr *kr, uint32_t number);
 /* The peer's last fd is closed, or was killed. */
 void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock);
+/* A connection that has been counted as pending is in its listener's queue now. */
+void exo_sock_announce(struct exo_kr *kr, uint32_t embryo);
+#define EXO_SOCK_ALL_EVENTS 0x2fff /* of poll(2) */
 /* A connection that nobody has accepted and nobody will: the kernel process asks. */
 bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number);
 

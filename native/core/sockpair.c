@@ -5,6 +5,7 @@
  * who goes takes that lock once after it has been parted, and is then alone.
  */
 #include "sock.h"
+#include "watch.h"
 
 #include <asm-generic/errno.h>
 
@@ -46,12 +47,26 @@ static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
                                       (reset || stays->family == AF_UNIX_ ? EXO_SHUT_DEAF : 0)));
 }
 
+/* Counted before it is in the host's queue, so who is woken by that sees it; who finds nothing there
+ * says that nothing is pending, which may be wrong by then. */
+void exo_sock_announce(struct exo_kr *kr, uint32_t embryo)
+{
+    const struct exo_sock *sock = exo_sock_at(kr, embryo);
+    struct exo_sock *listener = exo_sock_at(kr, sock->listener);
+    uint32_t none = 0;
+    if (load_acquire(&sock->mode) == EXO_SOCK_EMBRYO)
+        compare_exchange(&listener->pending, &none, 1);
+    if (exo_watched(&listener->watch))
+        exo_watch_tell(kr, &listener->watch, EXO_POLL_INS);
+}
+
 static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
 {
+    struct exo_sock *stays = NULL;
     exo_lock_acquire(&kr->net_lock);
     uint32_t peer = goes->peer;
     if (peer >= EXO_SOCK_FIRST) {
-        struct exo_sock *stays = exo_sock_at(kr, peer);
+        stays = exo_sock_at(kr, peer);
         tell_locked(stays, goes);
         store_release(&stays->peer, 0);
         store_release(&goes->peer, 0);
@@ -60,6 +75,10 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     exo_lock_release(&kr->net_lock);
     exo_lock_acquire(&goes->input); /* who writes to it has gone, or sees that */
     exo_lock_release(&goes->input);
+    if (stays == NULL)
+        return;
+    if (exo_watched(&stays->watch)) /* who sleeps is woken by the host when the twin is closed */
+        exo_watch_tell(kr, &stays->watch, EXO_SOCK_ALL_EVENTS);
 }
 
 /* The connections that nobody has accepted. */
@@ -89,10 +108,13 @@ void exo_sock_part(struct exo_kr *kr, uint32_t number)
 void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock)
 {
     exo_lock_acquire(&kr->net_lock);
-    uint32_t peer = sock->peer;
-    if (peer >= EXO_SOCK_FIRST)
+    uint32_t peer = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? sock->peer : 0;
+    bool news = peer >= EXO_SOCK_FIRST && !(load_relaxed(&sock->shut) & EXO_SHUT_GONE);
+    if (news)
         tell_locked(sock, exo_sock_at(kr, peer));
     exo_lock_release(&kr->net_lock);
+    if (news && exo_watched(&sock->watch))
+        exo_watch_tell(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
 }
 
 bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/sock.h"
+#include "core/watch.h"
 #include "host.h"
 
 static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
@@ -58,22 +59,48 @@ static void mark_hands(const struct exo_kr *kr, bool *held)
     }
 }
 
+/* The words as they are, of all that was ever used. */
+static void read_ends(struct exo_kr *kr, uint64_t *said)
+{
+    for (uint32_t kind = 0; kind < EXO_KIND_COUNT; kind++) {
+        const struct exo_kind_row *row = &exo_kinds[kind];
+        for (uint32_t i = 1; i <= kr->object_high[kind] && i < row->count; i++)
+            said[row->first + i] =
+                __atomic_load_n(&exo_object_at(kr, row->first + i)->ends, __ATOMIC_ACQUIRE);
+    }
+}
+
+/* Ends that nobody has: what watched them does so no longer, what watches the other one is told. */
+static void leave(struct exo_kr *kr, uint32_t index, uint64_t said, uint64_t after)
+{
+    for (uint32_t side = 0; side < 2; side++) {
+        uint64_t mask = (uint64_t)EXO_ENDS_MASK << side * EXO_ENDS_BITS;
+        if ((after & mask) != 0 || (side != 0 && exo_object_kind(index) != EXO_KIND_PIPE))
+            continue;
+        exo_object_leave(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));
+        if ((said & mask) != 0)
+            exo_object_left(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));
+    }
+}
+
 /* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. True:
  * nobody has it. */
 static bool settle(struct exo_kr *kr, uint32_t number, uint64_t before, uint64_t after,
                    uint64_t said)
 {
     struct exo_object *object = exo_object_at(kr, number);
-    uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1);
+    uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1), word = said;
     if (exo_object_kind(number) == EXO_KIND_SOCK) /* what is on its way in messages nobody sees */
         changes |= said & ((uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS);
-    return object->mode != 0 && before == after &&
-           __atomic_compare_exchange_n(&object->ends, &said, changes | after, false,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
-           after == 0 && changes % EXO_ENDS_CHANGE == 0;
+    if (object->mode == 0 || before != after ||
+        !__atomic_compare_exchange_n(&object->ends, &word, changes | after, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return false;
+    leave(kr, number, said, after);
+    return after == 0 && changes % EXO_ENDS_CHANGE == 0;
 }
 
-/* No other lock is held: a socket's peer is told. */
+/* Nobody has it. */
 static void drop(struct exo_kr *kr, uint32_t number)
 {
     if (exo_object_kind(number) == EXO_KIND_SOCK) {
@@ -105,8 +132,7 @@ void exo_host_collect_objects(struct exo_kr *kr)
         uint64_t *before = looks, *after = looks + EXO_OBJECT_COUNT,
                  *said = after + EXO_OBJECT_COUNT;
         bool *gone = held + EXO_OBJECT_COUNT;
-        for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
-            said[i] = __atomic_load_n(&exo_object_at(kr, i)->ends, __ATOMIC_ACQUIRE);
+        read_ends(kr, said);
         count_tables(kr, before);
         mark_hands(kr, held);
         count_tables(kr, after);

@@ -1,5 +1,7 @@
 /* Opening, closing and duplicating: the calls that change the fd table. */
 #include "file.h"
+#include "epoll.h"
+#include "event.h"
 #include "legacy.h"
 #include "pipe.h"
 #include "sock.h"
@@ -412,15 +414,26 @@ static long get_lock(int host, int command, uint64_t argument)
     return guest_put(argument + 24, &pid);
 }
 
-/* Of a pipe's end: the commands of exo's own; false for others, and then it is the host's. */
+static long object_fcntl(struct exo_fd *entry, int command, long argument)
+{
+    if (entry->flags & EXO_FD_PIPE)
+        return exo_pipe_fcntl(entry, command, argument);
+    if (command == F_GETFL_ && (entry->flags & EXO_FD_EVENT))
+        return HOST_2(__NR_fcntl, entry->host, command);
+    return command == F_SETFL_ ? exo_event_set_flags(entry, argument) : EXO_PIPE_AGAIN;
+}
+
+/* Of a pipe's end, or an eventfd: the commands of exo's own; false for others, and then it is the
+ * host's. */
 static bool pipe_fcntl(struct exo_fd *entry, int command, long argument, long *result)
 {
     bool of_table = command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD ||
                     command == F_SETFD || command == F_DUPFD_QUERY;
     if (of_table)
         return false;
-    while ((*result = exo_pipe_fcntl(entry, command, argument)) == EXO_PIPE_AGAIN) {
-        if (exo_pipe_to_host(entry) || command != F_SETFL_)
+    while ((*result = object_fcntl(entry, command, argument)) == EXO_PIPE_AGAIN) {
+        exo_object_to_host(entry);
+        if (!(entry->flags & EXO_FD_OBJECT) || command != F_SETFL_)
             return false;
     }
     return true;
@@ -432,7 +445,7 @@ SYSCALL(fcntl)
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return -EBADF;
-    if (unlikely(entry->flags & EXO_FD_PIPE) && pipe_fcntl(entry, (int)b, c, &result))
+    if (unlikely(entry->flags & (EXO_FD_PIPE | EXO_FD_EVENT)) && pipe_fcntl(entry, (int)b, c, &result))
         return result;
     if (unlikely(entry->flags & EXO_FD_SOCKET) && exo_sock_fcntl(entry, (int)b, c, &result))
         return result;

@@ -1,4 +1,5 @@
 /* ioctl(2): the host's, but for commands whose argument or result is an fd, a pid or a group. */
+#include "epoll.h"
 #include "pipe.h"
 #include "sock.h"
 #include "translate.h"
@@ -104,6 +105,8 @@ SYSCALL(ioctl)
     if (unlikely(entry->flags & EXO_FD_SOCKET) &&
         exo_sock_ioctl(entry, command, (uint64_t)c, &result))
         return result;
+    if (unlikely(entry->flags & EXO_FD_EVENT) && command != FIOCLEX_ && command != FIONCLEX_)
+        exo_object_to_host(entry); /* FIONBIO */
     switch (command) {
     case TIOCGPGRP_:
     case TIOCGSID_:

@@ -83,12 +83,14 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
             return EXO_PIPE_AGAIN;
         struct exo_pipe *pipe = end.pipe;
         note_use(pipe, EXO_PIPE_READS);
+        bool full = exo_pipe_is_full(pipe);
         done = exo_pipe_pull_locked(KR, pipe, span);
         if (done != 0 || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0) {
-            bool wakes = done > 0 && exo_pipe_wakes_locked(pipe, EXO_PIPE_WRITES);
+            full &= !exo_pipe_is_full(pipe);
+            uint32_t wakes = done > 0 ? exo_pipe_wakes_locked(pipe, EXO_PIPE_WRITES, full) : 0;
             exo_lock_release(&pipe->lock);
             if (unlikely(wakes))
-                exo_pipe_wake(&end);
+                exo_pipe_wake(&end, wakes);
             return done;
         }
     } while (rest_locked(&end, 0, &done));
@@ -130,16 +132,18 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
         note_use(pipe, EXO_PIPE_WRITES);
         long done = exo_pipe_push_locked(KR, pipe, span);
         sum += done > 0 ? done : 0;
-        bool wakes = done > 0 && exo_pipe_wakes_locked(pipe, EXO_PIPE_READS);
+        uint32_t wakes = done > 0 ? exo_pipe_wakes_locked(pipe, EXO_PIPE_READS, true) : 0;
+        if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
+            exo_pipe_prepare_locked(&end);
         if (span->left == 0 || done < 0) {
             exo_lock_release(&pipe->lock);
             if (unlikely(wakes))
-                exo_pipe_wake(&end);
+                exo_pipe_wake(&end, wakes);
             return sum > 0 ? sum : done;
         }
         if (wakes) { /* before we sleep ourselves */
             exo_lock_release(&pipe->lock);
-            exo_pipe_wake(&end);
+            exo_pipe_wake(&end, wakes);
             continue;
         }
         if (!rest_locked(&end, sum, &result))

@@ -5,6 +5,7 @@
 #define EXO_RUNTIME_PIPE_H
 
 #include "../core/pipe.h"
+#include "../core/watch.h"
 #include "area.h"
 
 /* What an entry says, at one moment. */
@@ -32,7 +33,8 @@ long exo_pipe_fcntl(struct exo_fd *at, int command, long argument);
 long exo_pipe_waiting(struct exo_fd *at); /* FIONREAD */
 bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at);
 
-/* pipemake.c: at a process's end. */
+/* pipemake.c: this process has objects; at its end it leaves them. */
+void exo_note_objects(void);
 void exo_pipe_close_all(void);
 
 /* pipewait.c. wait: 0 worth another try, or an error; the pipe's lock is held before, not after. */
@@ -41,10 +43,18 @@ bool exo_pipe_look(struct exo_pipe *pipe, int side);
 /* For who polls: says that it sleeps and prepares the twin; false if there is something to do. And back. */
 bool exo_pipe_settle(struct exo_fd *at);
 void exo_pipe_rise(struct exo_pipe *pipe, int side);
-bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side);
-void exo_pipe_wake(const struct exo_end *end);
+/* Who waits for what has been done, moved: bytes came, or a full pipe is not so any more. */
+enum { EXO_WAKES_SLEEPER = 1, EXO_WAKES_WATCHERS = 2 };
+uint32_t exo_pipe_wakes_locked(struct exo_pipe *pipe, int side, bool moved);
+void exo_pipe_wake(const struct exo_end *end, uint32_t wakes);
+/* A full pipe: its twin is to say so to who watches the end to write to. */
+void exo_pipe_prepare_locked(const struct exo_end *end);
+/* An end is about to be watched: false if a writer's sleep would be in the way. */
+bool exo_pipe_watchable(struct exo_fd *at);
 
-/* pipeleave.c: from now on the pipe is the host's; host is any end's fd. */
+/* pipeleave.c: an fd of the host's for an end, which does not wait; negative: it cannot be had. */
+int exo_pipe_open_end(int host, int flags);
+/* From now on the pipe is the host's; host is any end's fd. */
 void exo_pipe_leave(uint32_t index, int host);
 /* The same by an entry, which then is as any other; false if it cannot be done. */
 bool exo_pipe_to_host(struct exo_fd *at);

@@ -4,6 +4,7 @@
  * Rules: first nobody new may sleep on the twin (EXO_PIPE_LEAVES), then all who do are woken, then it is
  * emptied of what woke them, then filled. Whoever finds the one who does it dead does it.
  */
+#include "epoll.h"
 #include "pipe.h"
 #include "text.h"
 #include "translate.h"
@@ -15,7 +16,7 @@ struct leaving {
 };
 
 /* An end of the host's pipe that does not wait; a negative number if the host's /proc is not there. */
-static int open_end(int host, int flags)
+int exo_pipe_open_end(int host, int flags)
 {
     char path[40];
     exo_put_number(exo_put_text(path, "/proc/self/fd/"), (uint64_t)host);
@@ -72,6 +73,9 @@ static void bring_over(const struct leaving *by)
         store_release(&by->pipe->mode, (uint32_t)EXO_PIPE_HOST);
     }
     exo_lock_release(&by->pipe->lock);
+    for (int side = 0; side < 2; side++) /* who has them in a set gives them to the host there */
+        if (exo_watched(&by->pipe->watch[side]))
+            exo_watch_tell(KR, &by->pipe->watch[side], ~0U);
 }
 
 /* Whether it is for us to bring the pipe over. */
@@ -115,8 +119,8 @@ void exo_pipe_leave(uint32_t index, int host)
         exo_pipe_await_leaver(pipe, host);
         return;
     }
-    by.host[0] = open_end(host, O_RDONLY_);
-    by.host[1] = open_end(host, O_WRONLY_);
+    by.host[0] = exo_pipe_open_end(host, O_RDONLY_);
+    by.host[1] = exo_pipe_open_end(host, O_WRONLY_);
     if (by.host[0] >= 0 && by.host[1] >= 0)
         bring_over(&by);
     else
@@ -139,15 +143,8 @@ static bool settle(struct exo_fd *at)
         return false;
     plain.flags &= (uint16_t) ~(EXO_FD_PIPE | EXO_FD_PIPE_WRITES);
     plain.stamp = 0;
-    uint64_t old, new;
-    memcpy(&old, &was, sizeof(old));
-    memcpy(&new, &plain, sizeof(new));
-    exo_object_hold(KR, was.stamp);
-    bool done = compare_exchange((uint64_t *)at, &old, new);
-    if (done)
-        exo_object_unref(KR, was);
-    exo_object_hold(KR, 0);
-    return !done;
+    exo_watches_to_host(was);
+    return !exo_fd_make_plain(at, was, plain);
 }
 
 bool exo_pipe_to_host(struct exo_fd *at)
@@ -162,5 +159,5 @@ void exo_pipe_all_to_host(void)
     uint64_t offset = area()->task->fd_table;
     const struct exo_fd_table *table = exo_kr_at(KR, offset);
     for (uint32_t i = 0; i < load_relaxed(&table->used); i++)
-        exo_pipe_to_host(exo_fd_at(KR, offset, (int)i));
+        exo_object_to_host(exo_fd_at(KR, offset, (int)i));
 }

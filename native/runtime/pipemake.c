@@ -26,6 +26,12 @@ static uint32_t adopt(const int *host)
     return index;
 }
 
+void exo_note_objects(void)
+{
+    if (!(load_relaxed(&area()->leader->flags) & EXO_TASK_PIPES))
+        fetch_or(&area()->leader->flags, EXO_TASK_PIPES);
+}
+
 static void install(const int *fds, const int *host, long flags, uint32_t index)
 {
     uint16_t own = EXO_FD_OPEN | (flags & O_CLOEXEC_ ? EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : 0);
@@ -53,8 +59,8 @@ static long make(const int *fds, uint64_t to, long flags)
     uint32_t index = flags & ~(long)(O_CLOEXEC_ | O_NONBLOCK_) ? 0 : adopt(host);
     if (index != 0 && (flags & O_NONBLOCK_))
         exo_pipe_at(KR, index)->nonblock = 3;
-    if (index != 0 && !(load_relaxed(&area()->leader->flags) & EXO_TASK_PIPES))
-        fetch_or(&area()->leader->flags, EXO_TASK_PIPES);
+    if (index != 0)
+        exo_note_objects();
     install(fds, host, flags, index);
     exo_object_hold(KR, 0);
     return 0;

@@ -8,21 +8,12 @@
  * sees it. One is woken at a time; should whoever was woken, or was about to wake, be killed, the next
  * one after a moment wakes again, and counts the living.
  */
+#include "patience.h"
 #include "pipe.h"
 
-#define SPIN_LIMIT 2048 /* pauses */
-#define YIELD_LIMIT 16
-#define TRY_EVERY 32
 #define WAKE_AGAIN 64 /* units of 1024 cycles after which a waking may be lost */
 
 static uint8_t garbage[EXO_PIPE_PAGE]; /* goes into twins, and comes out of them */
-
-static uint32_t moment(void)
-{
-    uint32_t low, high;
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (high << 22 | low >> 10) | 1;
-}
 
 static bool is_ready(const struct exo_pipe *pipe, int side)
 {
@@ -34,25 +25,10 @@ static bool is_ready(const struct exo_pipe *pipe, int side)
     return head - tail < EXO_PIPE_SLOT_COUNT || exo_pipe_users(pipe, EXO_PIPE_READS) == 0;
 }
 
-/* What to spend this time, of what is worth limit at most: nothing, but for a short try now and then,
- * where it has brought nothing lately. */
-static uint32_t budget(uint32_t worth, uint32_t least, uint32_t limit, uint32_t looks)
-{
-    if (worth < least)
-        return looks % TRY_EVERY == 0 ? limit / 8 : 0;
-    return worth < limit ? worth : limit;
-}
-
-/* The same as left: news has come when i of spent had gone; spent, if none has. */
-static uint32_t learnt(uint32_t i, uint32_t spent, uint32_t limit)
-{
-    return i < spent ? (i * 4 < limit ? i * 4 + limit / 8 : limit) : spent / 2;
-}
-
 static bool look_by(const struct exo_pipe *pipe, int side, uint32_t *worth, uint32_t limit,
                     bool yields)
 {
-    uint32_t spent = budget(load_relaxed(worth), limit / 16, limit, pipe->looks[side]), i = 0;
+    uint32_t spent = exo_budget(load_relaxed(worth), limit, pipe->looks[side]), i = 0;
     if (spent == 0)
         return false;
     while (i < spent && !is_ready(pipe, side) && !area()->stashed) {
@@ -62,7 +38,7 @@ static bool look_by(const struct exo_pipe *pipe, int side, uint32_t *worth, uint
             spin_pause();
         i++;
     }
-    store_relaxed(worth, learnt(i, spent, limit));
+    store_relaxed(worth, exo_learnt(i, spent, limit));
     return is_ready(pipe, side);
 }
 
@@ -70,8 +46,8 @@ static bool look_by(const struct exo_pipe *pipe, int side, uint32_t *worth, uint
 bool exo_pipe_look(struct exo_pipe *pipe, int side)
 {
     store_relaxed(&pipe->looks[side], pipe->looks[side] + 1);
-    return (KR->cpu_count > 1 && look_by(pipe, side, &pipe->spins[side], SPIN_LIMIT, false)) ||
-           look_by(pipe, side, &pipe->yields[side], YIELD_LIMIT, true);
+    return (KR->cpu_count > 1 && look_by(pipe, side, &pipe->spins[side], EXO_SPIN_LIMIT, false)) ||
+           look_by(pipe, side, &pipe->yields[side], EXO_YIELD_LIMIT, true);
 }
 
 /* How many sleep there in truth, or may, for what pollers look at nobody knows. */
@@ -85,11 +61,11 @@ static uint32_t sleepers(uint32_t index, int side, uint32_t polls)
     return count;
 }
 
-bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side)
+static bool wakes_sleeper_locked(struct exo_pipe *pipe, int side)
 {
-    if (likely(pipe->sleeping[side] == 0))
+    if (pipe->sleeping[side] == 0)
         return false;
-    uint32_t now = moment(), before = pipe->woken[side];
+    uint32_t now = exo_moment(), before = pipe->woken[side];
     if (before != 0) {
         if (now - before < WAKE_AGAIN)
             return false;
@@ -99,26 +75,94 @@ bool exo_pipe_wakes_locked(struct exo_pipe *pipe, int side)
     return pipe->sleeping[side] != 0;
 }
 
+uint32_t exo_pipe_wakes_locked(struct exo_pipe *pipe, int side, bool moved)
+{
+    if (likely(pipe->sleeping[side] == 0 && !exo_watched(&pipe->watch[side])))
+        return 0;
+    return (wakes_sleeper_locked(pipe, side) ? EXO_WAKES_SLEEPER : 0) |
+           (moved && exo_watched(&pipe->watch[side]) ? EXO_WAKES_WATCHERS : 0);
+}
+
 /* Twins are never waited for here: a full one wakes readers, an empty one writers. */
-static void put_byte(int host)
+static bool put_byte(int host)
 {
     const uint64_t vector[2] = {(uint64_t)garbage, 1};
-    HOST_6(__NR_pwritev2, host, vector, 1, -1, -1, RWF_NOWAIT_);
+    return HOST_6(__NR_pwritev2, host, vector, 1, -1, -1, RWF_NOWAIT_) == 1;
 }
 
-static void empty_twin(int host)
+/* Whether there was anything in it. */
+static bool empty_twin(int host)
 {
     const uint64_t vector[2] = {(uint64_t)garbage, sizeof(garbage)};
-    while (HOST_6(__NR_preadv2, host, vector, 1, -1, -1, RWF_NOWAIT_) == sizeof(garbage))
-        ;
+    bool any = false;
+    for (;;) {
+        long size = HOST_6(__NR_preadv2, host, vector, 1, -1, -1, RWF_NOWAIT_);
+        any |= size > 0;
+        if (size != sizeof(garbage))
+            return any;
+    }
 }
 
-void exo_pipe_wake(const struct exo_end *end)
+/* A byte for the twin by who has the end to read, which takes the host's /proc. */
+static void put_byte_back(int host)
 {
-    if (end->side == EXO_PIPE_WRITES)
-        put_byte(end->fd.host);
-    else
+    int writes = exo_pipe_open_end(host, O_WRONLY_);
+    if (writes < 0)
+        return;
+    put_byte(writes);
+    HOST_1(__NR_close, writes);
+}
+
+/* A byte for who watches; those before it stay in the twin, until it is full of them. */
+static void put_news(int host)
+{
+    if (put_byte(host))
+        return;
+    int reads = exo_pipe_open_end(host, O_RDONLY_);
+    if (reads < 0)
+        return;
+    empty_twin(reads);
+    HOST_1(__NR_close, reads);
+    put_byte(host);
+}
+
+/* Something was taken from the twin that may have been to wake who watches the pipe. */
+static void wake_watchers_again(const struct exo_end *end)
+{
+    const uint32_t *watch = &end->pipe->watch[EXO_PIPE_READS];
+    if (exo_watched(watch) && exo_watch_again(KR, watch) && !exo_pipe_is_empty(end->pipe))
+        put_byte_back(end->fd.host);
+}
+
+static void wake_writers(const struct exo_end *end, bool watchers)
+{
+    if (!empty_twin(end->fd.host) && watchers) {
+        put_byte_back(end->fd.host); /* somebody else has emptied it: it has to be once more */
         empty_twin(end->fd.host);
+    }
+    wake_watchers_again(end);
+}
+
+void exo_pipe_wake(const struct exo_end *end, uint32_t wakes)
+{
+    bool writes = end->side == EXO_PIPE_WRITES;
+    uint32_t *watch = &end->pipe->watch[1 - end->side];
+    bool told = (wakes & EXO_WAKES_WATCHERS) &&
+                exo_watch_tell(KR, watch, writes ? EXO_POLL_INS : EXO_POLL_OUTS);
+    if (writes && told)
+        store_release(&end->pipe->filled, 1);
+    if (writes && told)
+        put_news(end->fd.host);
+    if (writes && (wakes & EXO_WAKES_SLEEPER))
+        put_byte(end->fd.host);
+    if (!writes && (told || (wakes & EXO_WAKES_SLEEPER)))
+        wake_writers(end, told);
+}
+
+void exo_pipe_prepare_locked(const struct exo_end *end)
+{
+    store_release(&end->pipe->filled, 1);
+    put_byte(end->fd.host);
 }
 
 /* With nothing in the pipe, a byte in the twin is for nobody: who it was to wake sleeps on. */
@@ -145,6 +189,8 @@ static void prepare_twin_locked(const struct exo_end *end)
 static bool is_mixed_locked(struct exo_pipe *pipe, int side, bool polls)
 {
     uint32_t all = pipe->sleeping[side];
+    if (side == EXO_PIPE_WRITES && !polls && exo_watched(&pipe->watch[side]))
+        return true;
     if (side != EXO_PIPE_WRITES || all == 0)
         return false;
     uint32_t writers = sleepers(exo_pipe_index(KR, pipe), side, 0);
@@ -166,9 +212,23 @@ bool exo_pipe_settle(struct exo_fd *at)
         pipe->sleeping[end.side]++;
     }
     exo_lock_release(&pipe->lock);
+    if (!ready && end.side == EXO_PIPE_READS)
+        wake_watchers_again(&end);
     if (mixed)
         exo_pipe_to_host(at);
     return !ready && !mixed;
+}
+
+bool exo_pipe_watchable(struct exo_fd *at)
+{
+    struct exo_end end;
+    if (!exo_pipe_enter(&end, at))
+        return false;
+    bool mixed = is_mixed_locked(end.pipe, end.side, true);
+    if (!mixed && end.side == EXO_PIPE_WRITES && exo_pipe_is_full(end.pipe))
+        exo_pipe_prepare_locked(&end);
+    exo_lock_release(&end.pipe->lock);
+    return !mixed;
 }
 
 void exo_pipe_rise(struct exo_pipe *pipe, int side)
@@ -208,7 +268,11 @@ long exo_pipe_wait_locked(const struct exo_end *end, bool *ended)
     store_release(&area()->task->asleep_on, end->fd.stamp | writes);
     exo_lock_release(&pipe->lock);
 
+    if (end->side == EXO_PIPE_READS)
+        wake_watchers_again(end);
     long result = sleep_on(end);
+    if (end->side == EXO_PIPE_READS)
+        wake_watchers_again(end);
 
     exo_lock_acquire(&pipe->lock);
     store_release(&area()->task->asleep_on, 0);

@@ -15,8 +15,7 @@
 #define OUT_SET 0x030c /* POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR */
 #define EX_SET 0x0002  /* POLLPRI */
 
-/* A guest's mask argument: *mask is room, or NULL if it gives none. */
-static long read_mask(struct exo_wait_mask **mask, uint64_t from, uint64_t size)
+long exo_poll_mask(struct exo_wait_mask **mask, uint64_t from, uint64_t size)
 {
     uint64_t guest;
     if (from == 0) {
@@ -44,7 +43,7 @@ long exo_poll_host(const void *fds, uint64_t count, long timeout, struct exo_wai
 }
 
 /* A bad timeout is found before anything else. */
-static long check_timeout(uint64_t from)
+long exo_poll_check_timeout(uint64_t from)
 {
     int64_t timeout[2];
     if (from == 0)
@@ -110,9 +109,9 @@ SYSCALL(poll)
 SYSCALL(ppoll)
 {
     struct exo_wait_mask room, *mask = &room;
-    long error = check_timeout((uint64_t)c);
+    long error = exo_poll_check_timeout((uint64_t)c);
     if (error == 0)
-        error = read_mask(&mask, (uint64_t)d, (uint64_t)e);
+        error = exo_poll_mask(&mask, (uint64_t)d, (uint64_t)e);
     return error ? error : do_poll((uint64_t)a, (uint32_t)b, c, mask);
 }
 
@@ -233,9 +232,9 @@ SYSCALL(pselect6)
     struct exo_wait_mask room, *mask = &room;
     if (f != 0 && guest_get(&pack, f) != 0)
         return -EFAULT;
-    long error = check_timeout((uint64_t)e);
+    long error = exo_poll_check_timeout((uint64_t)e);
     if (error == 0)
-        error = read_mask(&mask, pack[0], pack[1]);
+        error = exo_poll_mask(&mask, pack[0], pack[1]);
     if (error != 0)
         return error;
     own[0] = (uint64_t)for_host(mask);
@@ -250,35 +249,10 @@ SYSCALL(io_pgetevents)
     struct exo_wait_mask room, *mask = &room;
     if ((e != 0 && guest_get(&timeout, e) != 0) || (f != 0 && guest_get(&pack, f) != 0))
         return -EFAULT;
-    long error = read_mask(&mask, pack[0], pack[1]);
+    long error = exo_poll_mask(&mask, pack[0], pack[1]);
     if (error != 0)
         return error;
     own[0] = (uint64_t)for_host(mask);
     own[1] = MASK_SIZE;
     return EXO_WAIT(mask, __NR_io_pgetevents, a, b, c, d, e, (long)own);
-}
-
-static long epoll_masked(long nr, long a, long b, long c, long d, long e, long f)
-{
-    struct exo_wait_mask room, *mask = &room;
-    long error = nr == __NR_epoll_pwait2 ? check_timeout((uint64_t)d) : 0;
-    if (error == 0)
-        error = read_mask(&mask, (uint64_t)e, (uint64_t)f);
-    return error ? error
-                 : EXO_WAIT(mask, nr, exo_fd_or_bad((int)a), b, c, d, for_host(mask), MASK_SIZE);
-}
-
-SYSCALL(epoll_wait)
-{
-    return EXO_WAIT(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
-}
-
-SYSCALL(epoll_pwait)
-{
-    return epoll_masked(__NR_epoll_pwait, a, b, c, d, e, f);
-}
-
-SYSCALL(epoll_pwait2)
-{
-    return epoll_masked(__NR_epoll_pwait2, a, b, c, d, e, f);
 }

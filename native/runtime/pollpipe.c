@@ -6,6 +6,8 @@
  * Nothing of what wakes is taken here, so it does not matter when the pipe becomes the host's
  * meanwhile: then its twin tells the truth by itself.
  */
+#include "epoll.h"
+#include "event.h"
 #include "pipe.h"
 #include "poll.h"
 #include "sock.h"
@@ -24,16 +26,12 @@
 #define ASLEEP_ON_SOCKET 9
 #define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
 
-/* The entry if it is an end of a pipe whose contents are in the region. */
+/* The entry if it leads to an object whose state the region knows. */
 static struct exo_fd *own_end(int fd)
 {
     struct exo_fd *at = fd < 0 ? NULL : exo_fd_entry(fd);
-    uint16_t flags = at == NULL ? 0 : load_relaxed(&at->flags);
-    if (flags & EXO_FD_SOCKET) /* a listener's twin has the connections */
-        return load_acquire(&exo_sock_at(KR, at->stamp)->mode) != EXO_SOCK_LISTENS ? at : NULL;
-    if (!(flags & EXO_FD_PIPE))
-        return NULL;
-    return load_acquire(&exo_pipe_at(KR, at->stamp)->mode) == EXO_PIPE_OWN ? at : NULL;
+    uint32_t object = at == NULL ? 0 : exo_object_of(exo_fd_now(at));
+    return object != 0 && !(exo_object_state(KR, object) & EXO_STATE_HOST) ? at : NULL;
 }
 
 bool exo_poll_is_pipe(int fd)
@@ -41,19 +39,9 @@ bool exo_poll_is_pipe(int fd)
     return own_end(fd) != NULL;
 }
 
-/* As Linux's pipe_poll() has it. */
 static int16_t state_of(struct exo_fd *at)
 {
-    struct exo_fd fd = exo_fd_now(at);
-    if (fd.flags & EXO_FD_SOCKET)
-        return exo_sock_state(at);
-    const struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
-    uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
-    if (fd.flags & EXO_FD_PIPE_WRITES)
-        return (int16_t)((head - tail < EXO_PIPE_SLOT_COUNT ? OUT : 0) |
-                         (exo_pipe_users(pipe, EXO_PIPE_READS) == 0 ? POLLERR_ : 0));
-    return (int16_t)((head != tail ? IN : 0) |
-                     (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 ? POLLHUP_ : 0));
+    return (int16_t)(exo_object_state(KR, exo_object_of(exo_fd_now(at))) & ~EXO_STATE_HOST);
 }
 
 /* The same with what the host knows of the other end; a count may come to know it a moment later. */
@@ -61,13 +49,20 @@ static int16_t state_with(struct exo_fd *at, int16_t gone)
 {
     struct exo_fd fd = exo_fd_now(at);
     if (fd.flags & EXO_FD_SOCKET) {
-        if (gone != 0 && exo_sock_at(KR, fd.stamp)->mode == EXO_SOCK_CONNECTED)
+        if (gone != 0)
             exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
-        return exo_sock_state(at);
+        return state_of(at);
     }
-    if (gone != 0) /* the next call is to ask the host, too */
+    if (gone != 0 && (fd.flags & EXO_FD_PIPE)) /* the next call is to ask the host, too */
         exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
     return state_of(at) | gone;
+}
+
+/* The twin of a socket rings for all that it waits for; a listener's has the connections. */
+static int16_t twin_tells(const struct exo_fd *at)
+{
+    bool listens = load_acquire(&exo_sock_at(KR, at->stamp)->mode) == EXO_SOCK_LISTENS;
+    return listens ? IN : IN | OUT | POLLRDHUP_;
 }
 
 /* Fills in what pipes have, and in hosts what the host is to look at; how many have something. */
@@ -83,8 +78,8 @@ static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count,
             hosts[i].fd = load_relaxed(&at->host);
             polls[i].revents = state_of(at) & (polls[i].events | GONE);
             hosts[i].events = polls[i].events & (IN | OUT);
-            if (load_relaxed(&at->flags) & EXO_FD_SOCKET) /* its twin rings for all */
-                hosts[i].events = polls[i].events & (IN | OUT | POLLRDHUP_) ? IN : 0;
+            if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
+                hosts[i].events = polls[i].events & twin_tells(at) ? IN : 0;
         } else if (polls[i].fd >= 0) {
             hosts[i].fd = exo_fd_or_bad(polls[i].fd);
             hosts[i].events = polls[i].events;
@@ -119,35 +114,46 @@ static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t c
             exo_sock_rise(at->stamp, polls[i].events);
         else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
             exo_pipe_rise(exo_pipe_at(KR, at->stamp), asleep[i] - 1);
+        else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_EVENT))
+            exo_event_rise(exo_event_at(KR, at->stamp));
     }
     store_release(&area()->task->asleep_on, 0);
 }
 
-/* Prepares all twins; false if a pipe has something by now. */
+/* Prepares one twin for a sleep that waits for events: false if there is something by now. */
+static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
+{
+    uint16_t flags = load_relaxed(&at->flags);
+    bool writes = flags & EXO_FD_PIPE_WRITES;
+    if (flags & EXO_FD_SOCKET) {
+        if (exo_sock_at(KR, at->stamp)->mode == EXO_SOCK_LISTENS)
+            return true; /* its twin has the connections */
+        *asleep = ASLEEP_ON_SOCKET;
+        return exo_sock_settle(at, events);
+    }
+    if ((flags & EXO_FD_EVENT) && (events & POLLOUT_)) {
+        exo_object_to_host(at); /* its room is never watched for: the host may */
+        return false;
+    }
+    if (!(events & (writes ? OUT : IN)))
+        return true;
+    if (!(flags & EXO_FD_EVENT ? exo_event_settle(at) : exo_pipe_settle(at)))
+        return false;
+    *asleep = writes ? 1 + EXO_PIPE_WRITES : 1 + EXO_PIPE_READS;
+    return true;
+}
+
+/* Prepares all twins; false if an object has something by now. */
 static bool settle(const struct k_pollfd *polls, uint8_t *asleep, uint64_t count)
 {
     store_release(&area()->task->asleep_on, EXO_ASLEEP_POLLS);
     for (uint64_t i = 0; i < count; i++) {
         struct exo_fd *at = own_end(polls[i].fd);
         asleep[i] = 0;
-        if (at == NULL)
-            continue;
-        if (load_relaxed(&at->flags) & EXO_FD_SOCKET) {
-            if (!exo_sock_settle(at, polls[i].events)) {
-                rise(polls, asleep, i);
-                return false;
-            }
-            asleep[i] = ASLEEP_ON_SOCKET;
-            continue;
-        }
-        bool writes = load_relaxed(&at->flags) & EXO_FD_PIPE_WRITES;
-        if (!(polls[i].events & (writes ? OUT : IN)))
-            continue;
-        if (!exo_pipe_settle(at)) {
+        if (at != NULL && !settle_one(at, polls[i].events, &asleep[i])) {
             rise(polls, asleep, i);
             return false;
         }
-        asleep[i] = writes ? 1 + EXO_PIPE_WRITES : 1 + EXO_PIPE_READS;
     }
     return true;
 }

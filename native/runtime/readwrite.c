@@ -1,6 +1,8 @@
 /* read(2), write(2) and their like: the host's, or a pipe's of exo; what a signalfd tells is
  * translated, and text below /proc made anew.
  */
+#include "epoll.h"
+#include "event.h"
 #include "pipe.h"
 #include "proctext.h"
 #include "signal.h"
@@ -41,8 +43,8 @@ static long read_at(long a, long b, long c, long d, long e, long f, long offset)
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return host_wait(nr, -1, b, c, d, e, f);
-    if (unlikely(entry->flags & EXO_FD_PIPE))
-        exo_pipe_to_host(entry);
+    if (unlikely(entry->flags & (EXO_FD_PIPE | EXO_FD_EVENT)))
+        exo_object_to_host(entry);
     uint16_t flags = entry->flags;
     if (unlikely(flags & EXO_FD_TEXT)) {
         long error = exo_text_before_read(entry, offset);
@@ -57,7 +59,7 @@ static bool object_takes(struct exo_fd *entry, int side, const uint64_t (*vector
                          long *result)
 {
     uint16_t flags;
-    while ((flags = load_relaxed(&entry->flags)) & EXO_FD_OBJECT) {
+    while ((flags = load_relaxed(&entry->flags)) & EXO_FD_STREAM) {
         struct exo_span span = {.vector = vector, .left = size};
         *result = !(flags & EXO_FD_SOCKET)  ? exo_pipe_transfer(entry, side, &span)
                   : side == EXO_PIPE_WRITES ? exo_sock_send(entry, &span, 0)
@@ -110,6 +112,18 @@ static bool object_takes_vector(struct exo_fd *entry, int side, uint64_t from, u
     return object_takes(entry, side, (const uint64_t(*)[2])vector, size, result);
 }
 
+/* Of an eventfd of exo's, as pipe_takes(). */
+static bool event_takes(struct exo_fd *entry, bool writes, long at, long size, long *result)
+{
+    while (load_relaxed(&entry->flags) & EXO_FD_EVENT) {
+        *result = writes ? exo_event_write(entry, (uint64_t)at, (uint64_t)size)
+                         : exo_event_read(entry, (uint64_t)at, (uint64_t)size);
+        if (likely(*result != EXO_EVENT_AGAIN))
+            return true;
+    }
+    return false;
+}
+
 SYSCALL(read)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -117,11 +131,13 @@ SYSCALL(read)
     if (entry == NULL)
         return -EBADF;
     uint16_t flags = entry->flags;
-    if (flags & EXO_FD_OBJECT) {
+    if (flags & EXO_FD_STREAM) {
         if (likely(object_takes_one(entry, EXO_PIPE_READS, b, c, &result)))
             return result;
         flags = entry->flags;
     }
+    if ((flags & EXO_FD_EVENT) && event_takes(entry, false, b, c, &result))
+        return result;
     if (likely(!(flags & (EXO_FD_SIGNALS | EXO_FD_TEXT))))
         return host_wait(__NR_read, entry->host, b, c, 0, 0, 0);
     if (!(flags & EXO_FD_SIGNALS))
@@ -139,7 +155,7 @@ SYSCALL(readv)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
     long result;
-    if (entry != NULL && unlikely(entry->flags & EXO_FD_OBJECT) &&
+    if (entry != NULL && unlikely(entry->flags & EXO_FD_STREAM) &&
         object_takes_vector(entry, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, &result))
         return result;
     return read_at(a, b, c, 0, 0, 0, -1);
@@ -161,7 +177,9 @@ SYSCALL(write)
     long result;
     if (entry == NULL)
         return -EBADF;
-    if ((entry->flags & EXO_FD_OBJECT) && object_takes_one(entry, EXO_PIPE_WRITES, b, c, &result))
+    if ((entry->flags & EXO_FD_STREAM) && object_takes_one(entry, EXO_PIPE_WRITES, b, c, &result))
+        return result;
+    if ((entry->flags & EXO_FD_EVENT) && event_takes(entry, true, b, c, &result))
         return result;
     return host_wait(__NR_write, entry->host, b, c, 0, 0, 0);
 }
@@ -172,7 +190,9 @@ SYSCALL(writev)
     long result;
     if (entry == NULL)
         return host_wait(__NR_writev, -1, b, c, 0, 0, 0);
-    if (unlikely(entry->flags & EXO_FD_OBJECT) &&
+    if (unlikely(entry->flags & EXO_FD_EVENT))
+        exo_object_to_host(entry);
+    if (unlikely(entry->flags & EXO_FD_STREAM) &&
         object_takes_vector(entry, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, &result))
         return result;
     return host_wait(__NR_writev, entry->host, b, c, 0, 0, 0);

@@ -250,8 +250,13 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
             continue; /* or the peer has gone */
         if (done < 0)
             return sum > 0 ? sum : done;
-        if (!may_wait(end.sock, flags))
+        if (!may_wait(end.sock, flags)) {
+            store_relaxed(&end.sock->no_room, 1);
+            full_fence();
+            if (exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT))
+                continue;
             return sum > 0 ? sum : -EAGAIN;
+        }
         error = exo_sock_wait(&end, EXO_SOCK_OUT);
         if (error != 0)
             return sum > 0 ? sum : error;

@@ -78,8 +78,7 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
 void exo_sock_take_bells(const struct exo_sock_end *end);
 /* Without sleeping: whether the other side was killed, if there is reason to doubt it. */
 bool exo_sock_check_peer(const struct exo_sock_end *end);
-/* poll(2): what it says; and going to sleep on the twin for events, true if there is nothing to do yet. */
-int16_t exo_sock_state(struct exo_fd *at);
+/* poll(2): going to sleep on the twin for events, true if there is nothing to do yet; and getting up. */
 bool exo_sock_settle(struct exo_fd *at, int16_t events);
 void exo_sock_rise(uint32_t number, int16_t events);
 

@@ -1,4 +1,5 @@
 /* connect(2) and shutdown(2) of sockets whose contents are in the kernel region; see sockmake.c. */
+#include "../core/watch.h"
 #include "sock.h"
 #include "sockhost.h"
 #include "sockunix.h"
@@ -127,11 +128,14 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
         return -ENOBUFS;
     long listener = join_listener(end, embryo, to), error = listener < 0 ? listener : 0;
     if (error == 0) {
-        const struct exo_sock *there = exo_sock_at(KR, (uint32_t)listener);
+        struct exo_sock *there = exo_sock_at(KR, (uint32_t)listener);
         struct exo_twin_name name = exo_twin_name('l', (uint32_t)listener, there->generation);
+        fetch_add(&there->pending, 1);
         error = exo_sock_join_twins(end, embryo, &name, sizeof(name));
-        if (error != 0)
+        if (error != 0) {
+            fetch_add(&there->pending, (uint32_t)-1);
             renew_twin(end);
+        }
     }
     if (error != 0) {
         exo_sock_undo(sock, embryo);
@@ -143,6 +147,9 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
         return error == -EAGAIN ? -ECONNREFUSED : error;
     }
     store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
+    exo_sock_announce(KR, embryo);
+    if (exo_watched(&sock->watch))
+        exo_watch_tell(KR, &sock->watch, EXO_SOCK_ALL_EVENTS);
     exo_object_hold(KR, 0);
     return 0;
 }

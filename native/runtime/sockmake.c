@@ -21,8 +21,7 @@ static void install(int fd, int host, uint32_t number, long flags)
                    (flags & O_CLOEXEC_ ? EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : 0);
     struct exo_fd entry = {.host = host, .flags = own, .stamp = (uint16_t)number};
     exo_sock_at(KR, number)->nonblock = flags & O_NONBLOCK_ ? 1 : 0;
-    if (!(load_relaxed(&area()->leader->flags) & EXO_TASK_PIPES))
-        fetch_or(&area()->leader->flags, EXO_TASK_PIPES);
+    exo_note_objects();
     exo_fd_put(KR, area()->task->fd_table, fd, entry);
 }
 
@@ -205,9 +204,14 @@ static long accept_at(struct exo_fd *entry, int fd, uint64_t to, uint64_t size_a
         bool own = exo_sock_enter(&end, entry);
         if (own && end.sock->mode != EXO_SOCK_LISTENS)
             return -EINVAL;
+        uint32_t pending = own ? load_acquire(&end.sock->pending) : 0;
         long host = host_wait(__NR_accept4, end.fd.host, (long)&name, (long)&size, flags, 0, 0);
+        if (host == -EAGAIN && pending != 0) /* who counted it has been killed before it came */
+            compare_exchange(&end.sock->pending, &pending, 0);
         if (host < 0)
             return host;
+        if (own)
+            fetch_add(&end.sock->pending, (uint32_t)-1);
         uint32_t number = claim((const struct exo_twin_name *)&name, size);
         if (number == 0 && own) {
             HOST_1(__NR_close, host);

@@ -183,7 +183,7 @@ long exo_sock_land(long host, bool cloexec)
     entry.flags |= cloexec ? EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : 0;
     int fd = exo_fd_take(0);
     if (fd >= 0) {
-        fetch_or(&area()->leader->flags, EXO_TASK_PIPES);
+        exo_note_objects();
         exo_fd_put(KR, area()->task->fd_table, fd, entry);
     } else {
         exo_object_unref(KR, entry);

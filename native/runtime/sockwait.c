@@ -1,10 +1,11 @@
-/* Sleeping on a socket's twin, and waking who does; what poll(2) says of a socket.
+/* Sleeping on a socket's twin, and waking who does.
  *
  * Who waits, for bytes or for room, sleeps until there is a byte in the own twin. Who brings news sees
  * in `sleeping` that somebody does, and writes a byte into the twin of its own side, where it comes out.
  * Bytes are taken out only by who goes to sleep and finds, under the lock, that nobody who sleeps has
  * reason to wake. When the last one at the other side goes or is killed, the host ends all sleeps.
  */
+#include "../core/watch.h"
 #include "patience.h"
 #include "sock.h"
 #include "translate.h"
@@ -15,7 +16,6 @@
 #define POLLHUP_ 0x010
 #define POLLRDNORM_ 0x040
 #define POLLWRNORM_ 0x100
-#define POLLWRBAND_ 0x200
 #define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
@@ -53,24 +53,48 @@ static bool wakes_locked(struct exo_sock *other, int what)
     return other->sleeping[what] != 0;
 }
 
+static void ring_bell(const struct exo_sock_end *end)
+{
+    HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
+}
+
+/* Of room only who has found none is told, when there is enough of it. */
+static bool tell_watchers(struct exo_sock *other, int what)
+{
+    if (what == EXO_SOCK_IN)
+        return exo_watch_tell(KR, &other->watch, EXO_POLL_INS);
+    if (!load_relaxed(&other->no_room) || !exo_sock_is_ready(KR, other, what))
+        return false;
+    store_relaxed(&other->no_room, 0);
+    return exo_watch_tell(KR, &other->watch, EXO_POLL_OUTS);
+}
+
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what)
 {
-    bool wakes = unlikely(load_relaxed(&other->signals));
-    if (likely(load_relaxed(&other->sleeping[what]) == 0) && !wakes)
-        return;
-    exo_lock_acquire(&other->lock);
-    wakes |= wakes_locked(other, what);
-    exo_lock_release(&other->lock);
+    bool wakes = unlikely(load_relaxed(&other->signals)) ||
+                 (exo_watched(&other->watch) && tell_watchers(other, what));
+    if (unlikely(load_relaxed(&other->sleeping[what]) != 0)) {
+        exo_lock_acquire(&other->lock);
+        wakes |= wakes_locked(other, what);
+        exo_lock_release(&other->lock);
+    }
     if (wakes)
-        HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
+        ring_bell(end);
 }
 
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
 {
     if (peer == 0)
         return;
-    exo_sock_ring(end, exo_sock_at(KR, peer), EXO_SOCK_IN);
-    exo_sock_ring(end, exo_sock_at(KR, peer), EXO_SOCK_OUT);
+    struct exo_sock *other = exo_sock_at(KR, peer);
+    bool watched = exo_watched(&other->watch) &&
+                   exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
+    exo_sock_ring(end, other, EXO_SOCK_IN);
+    exo_sock_ring(end, other, EXO_SOCK_OUT);
+    if (watched)
+        ring_bell(end);
+    if (exo_watched(&end->sock->watch))
+        exo_watch_tell(KR, &end->sock->watch, EXO_SOCK_ALL_EVENTS);
     if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
         load_relaxed(&end->sock->sleeping[EXO_SOCK_OUT]))
         HOST_2(__NR_shutdown, end->fd.host, 0); /* who sleeps here sees the end of the twin */
@@ -175,42 +199,6 @@ bool exo_sock_check_peer(const struct exo_sock_end *end)
         return false;
     exo_sock_lose_peer(KR, sock);
     return true;
-}
-
-static int16_t of_unix(const struct exo_sock *sock, uint32_t shut)
-{
-    bool deaf = shut & (EXO_SHUT_READS | EXO_SHUT_END);
-    bool mute = shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF);
-    return (int16_t)((deaf ? IN | POLLRDHUP_ : 0) | (deaf && mute ? POLLHUP_ : 0) |
-                     (load_relaxed(&sock->error) != 0 ? POLLERR_ : 0));
-}
-
-static int16_t of_tcp(const struct exo_sock *sock, uint32_t shut)
-{
-    bool deaf = shut & (EXO_SHUT_READS | EXO_SHUT_END), mute = shut & EXO_SHUT_WRITES;
-    bool reset = load_relaxed(&sock->error) != 0;
-    bool over = reset || (shut & EXO_SHUT_DEAF) || (deaf && mute);
-    return (int16_t)((deaf || over ? IN | POLLRDHUP_ : 0) | (over ? POLLHUP_ : 0) |
-                     (mute || over ? OUT : 0) | (reset ? POLLERR_ : 0));
-}
-
-/* As Linux's unix_poll() and tcp_poll() have it. */
-int16_t exo_sock_state(struct exo_fd *at)
-{
-    struct exo_sock_end end;
-    if (!exo_sock_enter(&end, at))
-        return 0;
-    const struct exo_sock *sock = end.sock;
-    uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
-    int16_t state = sock->family == AF_UNIX_ ? of_unix(sock, shut) : of_tcp(sock, shut);
-    if (load_acquire(&sock->mode) == EXO_SOCK_FRESH)
-        state |= POLLHUP_;
-    if (exo_sock_size(sock) != 0)
-        state |= IN;
-    bool room = peer == 0 || exo_sock_size(exo_sock_at(KR, peer)) <= EXO_SOCK_SIZE / 3 * 2;
-    if (room)
-        state |= sock->family == AF_UNIX_ ? OUT | POLLWRBAND_ : OUT;
-    return state;
 }
 
 bool exo_sock_settle(struct exo_fd *at, int16_t events)

@@ -1,5 +1,6 @@
 /* Between the guest's numbers and the host's; see translate.h. */
 #include "translate.h"
+#include "epoll.h"
 #include "pipe.h"
 #include "trace.h"
 
@@ -72,8 +73,8 @@ struct exo_fd *exo_fd_entry(int fd)
 int exo_fd_host(int fd)
 {
     struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
-    if (entry != NULL && unlikely(load_relaxed(&entry->flags) & EXO_FD_PIPE))
-        exo_pipe_to_host(entry);
+    if (entry != NULL && unlikely(load_relaxed(&entry->flags) & EXO_FD_OBJECT & ~EXO_FD_SOCKET))
+        exo_object_to_host(entry);
     return exo_fd_twin(fd);
 }
 

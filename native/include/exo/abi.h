@@ -54,6 +54,14 @@
 #define EXO_PIPE_SIZE 65536
 #define EXO_SOCK_COUNT 8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
 #define EXO_SOCK_SIZE 262144 /* bytes on their way to a socket */
+#define EXO_EVENT_COUNT 4096  /* eventfds; further ones are the host's */
+#define EXO_EVENT_FIRST 57344 /* their numbers: this one is none */
+#define EXO_EPOLL_COUNT 4096  /* sets */
+#define EXO_EPOLL_FIRST 61440
+#define EXO_WATCH_GROUP_SIZE 64    /* files of a set that share a word of bits */
+#define EXO_WATCH_GROUP_COUNT 2048 /* of all sets; 0 is none */
+#define EXO_SET_GROUP_COUNT 1024   /* of one set */
+#define EXO_WATCH_LOCK_COUNT 64
 #define EXO_FILTER_LENGTH_LIMIT 4096 /* instructions of one filter, as BPF_MAXINSNS */
 
 /* A robust lock: the host marks it (FUTEX_OWNER_DIED) when its owner dies holding it, because the
@@ -160,6 +168,8 @@ enum exo_fd_flags {
     EXO_FD_PIPE = 256,       /* an end of exo's pipe number stamp; the host's is its twin */
     EXO_FD_PIPE_WRITES = 512, /* ... the one to write to */
     EXO_FD_SOCKET = 1024,     /* exo's socket number stamp; the host's is its twin */
+    EXO_FD_EPOLL = 2048,      /* exo's epoll set number stamp; the host's is its twin */
+    EXO_FD_EVENT = 4096,      /* exo's eventfd number stamp */
 };
 
 #define EXO_FD_HOST_FREE (-1)
@@ -204,7 +214,8 @@ struct exo_object {
     uint32_t mode;        /* 0 free; from here on all is zero at first */
 };
 
-enum exo_kind { EXO_KIND_PIPE, EXO_KIND_SOCK, EXO_KIND_COUNT };
+/* In the order of their numbers. */
+enum exo_kind { EXO_KIND_PIPE, EXO_KIND_SOCK, EXO_KIND_EVENT, EXO_KIND_EPOLL, EXO_KIND_COUNT };
 
 /* exo_object.ends: who reads (or has the one end), who writes, and how often that has changed. */
 #define EXO_ENDS_BITS 22
@@ -222,6 +233,7 @@ struct exo_pipe {
     uint32_t mode;        /* enum exo_pipe_mode */
     uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
+    uint32_t watch[2]; /* A, its watch lock: first of who watches the read end, the write end */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
     uint32_t spins[2]; /* how long to look before sleeping, by what it has brought lately */
@@ -231,7 +243,75 @@ struct exo_pipe {
     uint32_t filled;   /* a writer that slept may have filled the twin */
     uint32_t leaver;   /* slot of who brings it to the host */
     struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
-    uint32_t reserved[6];
+    uint32_t reserved[4];
+};
+
+/* An epoll set's watching of one object. Its number: group * 64 + which of it. */
+struct exo_watch {
+    uint64_t data;   /* A, the set's lock: what the guest wants told */
+    uint32_t events; /* A, the set's lock: what it asks for; 0 nothing now, EPOLLONESHOT */
+    uint32_t object; /* A, the object's watch lock: as exo_object_of() has it; 0 is none, or gone */
+    uint32_t next;   /* A, the object's watch lock: who else watches it */
+    uint16_t gone;   /* A, the set's lock: HUP, ERR and RDHUP as the twin has told */
+    uint16_t generation; /* A, the set's lock: changes when it is taken */
+    int32_t fd;      /* the number by which it was added */
+    int32_t host;    /* ... and the host's there */
+};
+
+struct exo_watch_group {
+    uint64_t used;      /* A, atomic: bit per watch, set under the set's lock */
+    uint64_t ready;     /* A, atomic: has changed, or may have; to be looked at */
+    uint32_t set;       /* A, group_lock: number of its set, 0 none */
+    uint32_t place;     /* which of the set's groups */
+    uint32_t next_free; /* A, group_lock */
+    uint32_t reserved[9];
+    struct exo_watch watches[EXO_WATCH_GROUP_SIZE];
+};
+
+enum exo_set_mode {
+    EXO_SET_OWN = 1,
+    EXO_SET_HOST = 2, /* all that is in it is in the twin, as the guest wants it */
+};
+
+/* An epoll set. Its twin is the host's epoll behind its fds: files of the host's are in it as the guest
+ * wants them, twins of exo's objects edge-triggered, to sleep by. */
+struct exo_epoll {
+    struct exo_lock lock; /* as struct exo_object */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode;        /* enum exo_set_mode */
+    uint32_t sleepers;    /* A, atomic: sleep, and nobody has been sent to wake them */
+    uint32_t inside;      /* A, its lock: are in the host's epoll_wait, or were killed there */
+    uint32_t hosts;       /* A, atomic: files of the host's that were added, less those removed */
+    uint32_t group_count; /* A, its lock */
+    uint32_t cursor;      /* A, its lock: group at which the next look begins */
+    uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
+    uint32_t spins, yields, looks;
+    uint32_t reserved[3];
+    uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
+    uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
+};
+
+/* An eventfd: read and written here; its twin is the host's eventfd, for who sleeps. */
+struct exo_event {
+    struct exo_lock lock; /* as struct exo_object */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode; /* enum exo_pipe_mode */
+    uint64_t count;
+    uint32_t semaphore; /* EFD_SEMAPHORE */
+    uint32_t sleeping;  /* readers that sleep or are about to, or were killed asleep */
+    uint32_t nonblock;
+    uint32_t watch; /* A, its watch lock: first of who watches it */
+    uint32_t spins, yields, looks;
+    uint32_t reserved[11];
+};
+
+/* For lists of who watches an object; one per many objects. */
+struct exo_watch_lock {
+    struct exo_lock lock;
+    uint32_t changes; /* odd while a list is being changed: who walks one without the lock looks */
+    uint32_t reserved[11];
 };
 
 /* A legacy call, from the guest's runtime to the kernel process and back. One per task slot. */
@@ -531,7 +611,8 @@ struct exo_sock {
     uint32_t head;          /* bytes that have come */
     uint32_t start;         /* ... before which all have been read: the ring began anew */
     uint32_t signals;       /* O_ASYNC: the host is to see each arrival */
-    uint32_t reserved[9];
+    uint32_t no_room;       /* A, atomic: who wrote here, or looked, found no room at the other side */
+    uint32_t reserved[8];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
@@ -579,6 +660,8 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t has_items;       /* A: there is something in items */
+    uint32_t free_group;      /* A, group_lock: of watches, 0 none */
+    uint32_t group_high;      /* A, group_lock: groups from here on were never used */
     uint32_t
         free_objects[8];     /* A, object_lock: by kind, number of the first of the chain, 0 none */
     uint32_t object_high[8]; /* A, object_lock: how many of the kind were ever used */
@@ -596,6 +679,7 @@ struct exo_kr {
     uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
     uint32_t unix_name_high;     /* A, net_lock */
     uint32_t reserved_net;
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
     uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -618,6 +702,10 @@ struct exo_kr {
     struct exo_trace traces[EXO_TASK_COUNT];
     struct exo_items items; /* in which task slots are the numbers */
     struct exo_pipe pipes[EXO_PIPE_COUNT];
+    struct exo_watch_lock watch_locks[EXO_WATCH_LOCK_COUNT];
+    struct exo_event events[EXO_EVENT_COUNT];
+    struct exo_epoll epolls[EXO_EPOLL_COUNT];
+    struct exo_watch_group watch_groups[EXO_WATCH_GROUP_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */

@@ -1,0 +1,49 @@
+/* Epoll sets in the kernel region: what they watch, and what of it is ready. */
+#ifndef EXO_CORE_EPOLL_H
+#define EXO_CORE_EPOLL_H
+
+#include "watch.h"
+
+/* As struct epoll_event. */
+struct __attribute__((packed)) exo_epoll_event {
+    uint32_t events;
+    uint64_t data;
+};
+
+#define EXO_LOOK_COUNT 128 /* at least two groups */
+
+/* A look at what is ready: zero at first but for max, then as exo_epoll_look() has left it. */
+struct exo_look {
+    uint32_t max;     /* events that are still wanted */
+    uint32_t visited; /* groups */
+    uint32_t start;   /* the set's cursor at first, + 1 */
+    uint32_t stray;   /* number of a watch whose object is the host's by now, 0: none */
+    uint32_t count;   /* of found */
+    uint32_t numbers[EXO_LOOK_COUNT];
+    struct exo_epoll_event found[EXO_LOOK_COUNT];
+};
+
+/* Fills found; true: there may be more, look again when that has been dealt with. -EBADF: the set has
+ * gone, or is the host's. */
+int exo_epoll_look(struct exo_kr *kr, uint32_t set, struct exo_look *look);
+bool exo_epoll_is_ready(struct exo_kr *kr, uint32_t set);
+
+/* what: events, data, object, fd and host. 0 or -errno, -ENOSPC: no room for more. *number is the watch;
+ * the caller has a share in the set, and in the object, so neither goes meanwhile. */
+int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what, uint32_t *number);
+int exo_epoll_modify(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
+                     uint32_t *number);
+int exo_epoll_remove(struct exo_kr *kr, uint32_t set, const struct exo_watch *what);
+/* By what the twin knows a watch; a guest that uses such a number itself has the host's epoll. */
+#define EXO_EPOLL_TAG 0xe5cafe7100000000UL
+#define EXO_EPOLL_TAG_MASK 0xffffffff00000000UL
+uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch);
+/* What the twin has told of the other end; the watch is looked at again. */
+void exo_epoll_learn(struct exo_kr *kr, uint32_t set, uint64_t tag, uint32_t gone);
+/* Whether somebody who sleeps on the set is to be woken for a watch that is ready already. */
+bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number);
+/* About to sleep: false if there is something; and back. */
+bool exo_epoll_settle(struct exo_kr *kr, uint32_t set);
+void exo_epoll_rise(struct exo_kr *kr, uint32_t set);
+
+#endif

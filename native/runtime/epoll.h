@@ -1,0 +1,34 @@
+/* Epoll sets of exo's: epoll.c makes and changes them, epollwait.c waits, epollleave.c gives them to
+ * the host for good, and what they watch.
+ */
+#ifndef EXO_RUNTIME_EPOLL_H
+#define EXO_RUNTIME_EPOLL_H
+
+#include "../core/epoll.h"
+#include "signal.h"
+
+/* The call was not served: the set is the host's now. */
+#define EXO_EPOLL_AGAIN (-4096L)
+
+/* epoll.c: wakes one who sleeps on the set. */
+void exo_epoll_ring(int twin);
+
+/* epollwait.c: at most max events to the guest; timeout_ns -1: none. */
+long exo_epoll_wait(struct exo_fd *at, uint64_t to, long max, int64_t timeout_ns,
+                    struct exo_wait_mask *mask);
+
+/* epollleave.c: the object is the host's, or about to be: sets of ours that have it in them by this
+ * entry get the host's instead. */
+void exo_watches_to_host(struct exo_fd of);
+void exo_epoll_to_host(struct exo_fd *at);
+/* Of a set at this entry, a watch whose object is the host's by now. */
+void exo_watch_stray(struct exo_fd set, uint32_t number);
+/* Any object: its entry is as any other then. */
+void exo_object_to_host(struct exo_fd *at);
+/* Puts a watch's file into the twin as the guest wants it. */
+bool exo_watch_to_host(uint32_t number, int epoll, int host);
+
+/* The entry becomes a plain one, as which it stands there; false: it has changed meanwhile. */
+bool exo_fd_make_plain(struct exo_fd *at, struct exo_fd was, struct exo_fd plain);
+
+#endif

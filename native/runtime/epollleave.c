@@ -1,0 +1,199 @@
+/* What an epoll set watches becomes the host's, or the whole set: the host's epoll, the set's twin, gets
+ * the files as the guest wants them.
+ *
+ * A file is put there by the number under which the guest has added it, so by a process that has set
+ * and file by that number. Where no such process looks at the set again, what it watches is forgotten.
+ */
+#include "epoll.h"
+#include "event.h"
+#include "pipe.h"
+#include "sock.h"
+#include "translate.h"
+
+#define EPOLL_CTL_ADD_ 1
+#define F_GETFD_ 1
+#define EPOLL_CTL_DEL_ 2
+
+/* Under the number that the host knows the file by in that epoll, which must be open. */
+static bool exchange_twin(const struct exo_watch *watch, int epoll)
+{
+    struct exo_epoll_event event = {.events = watch->events, .data = watch->data};
+    return HOST_4(__NR_epoll_ctl, epoll, EPOLL_CTL_DEL_, watch->host, 0) == 0 &&
+           HOST_4(__NR_epoll_ctl, epoll, EPOLL_CTL_ADD_, watch->host, &event) == 0;
+}
+
+/* The same where that is another file's by now, and host is an fd of the file's: those two change
+ * places for a moment, which nobody else must see. */
+static bool exchange_for(const struct exo_watch *watch, int epoll, int host)
+{
+    if (!exo_alone() || watch->host < 0 ||
+        (watch->host >= EXO_FD_COPIES && watch->host <= EXO_FD_LOADER))
+        return false;
+    long flags = HOST_2(__NR_fcntl, watch->host, F_GETFD_);
+    long saved = HOST_3(__NR_fcntl, watch->host, F_DUPFD_CLOEXEC, 0);
+    if (saved < 0 || flags < 0)
+        return false;
+    HOST_3(__NR_dup3, host, watch->host, 0);
+    bool done = exchange_twin(watch, epoll);
+    HOST_3(__NR_dup3, saved, watch->host, flags & 1 ? O_CLOEXEC_ : 0);
+    HOST_1(__NR_close, saved);
+    return done;
+}
+
+/* The same where that is closed, or another's. */
+static bool exchange_by(const struct exo_watch *watch, int epoll, int host)
+{
+    long same = HOST_3(__NR_fcntl, host, F_DUPFD_CLOEXEC, watch->host);
+    bool done = same == watch->host ? exchange_twin(watch, epoll) : false;
+    if (same >= 0)
+        HOST_1(__NR_close, same);
+    return done || (same != watch->host && exchange_for(watch, epoll, host));
+}
+
+bool exo_watch_to_host(uint32_t number, int epoll, int host)
+{
+    const struct exo_watch *watch = exo_watch_at(KR, number);
+    if (!(watch->host == host ? exchange_twin(watch, epoll) : exchange_by(watch, epoll, host)))
+        return false;
+    fetch_add(&exo_epoll_at(KR, exo_watch_group_of(KR, number)->set)->hosts, 1);
+    exo_watch_remove(KR, exo_object_watch(KR, watch->object), number);
+    return true;
+}
+
+/* This process's entries, one after the other. */
+static struct exo_fd *next_entry(uint32_t *i, struct exo_fd *now)
+{
+    uint64_t offset = area()->task->fd_table;
+    const struct exo_fd_table *table = exo_kr_at(KR, offset);
+    while (*i < load_acquire(&table->used)) {
+        struct exo_fd *at = exo_fd_at(KR, offset, (int)(*i)++);
+        *now = exo_fd_now(at);
+        if (now->host >= 0 && (now->flags & EXO_FD_OBJECT))
+            return at;
+    }
+    return NULL;
+}
+
+static int host_of_set(uint32_t set)
+{
+    struct exo_fd now;
+    for (uint32_t i = 0; next_entry(&i, &now) != NULL;)
+        if ((now.flags & EXO_FD_EPOLL) && now.stamp == set)
+            return now.host;
+    return -1;
+}
+
+void exo_watches_to_host(struct exo_fd of)
+{
+    uint32_t *watch = exo_object_watch(KR, exo_object_of(of));
+    uint32_t number = watch == NULL ? 0 : load_acquire(watch);
+    uint32_t limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
+    while (number != 0 && limit-- > 0) {
+        uint32_t next = load_acquire(&exo_watch_at(KR, number)->next);
+        int set = host_of_set(exo_watch_group_of(KR, number)->set);
+        if (set >= 0)
+            exo_watch_to_host(number, set, of.host);
+        number = next;
+    }
+}
+
+/* Brings all entries that lead to the object to the host. */
+static void all_to_host(uint32_t object)
+{
+    struct exo_fd now;
+    struct exo_fd *at;
+    for (uint32_t i = 0; (at = next_entry(&i, &now)) != NULL;)
+        if (exo_object_of(now) == object)
+            exo_object_to_host(at);
+}
+
+void exo_watch_stray(struct exo_fd set, uint32_t number)
+{
+    struct exo_watch *watch = exo_watch_at(KR, number);
+    uint32_t object = load_acquire(&watch->object);
+    if (object == 0)
+        return;
+    if (!exo_watch_to_host(number, set.host, load_relaxed(&watch->host)))
+        all_to_host(object);
+    uint32_t *list = exo_object_watch(KR, object);
+    if (load_acquire(&watch->object) == object && list != NULL)
+        exo_watch_remove(KR, list, number);
+}
+
+static void watches_to_host(struct exo_fd of)
+{
+    const struct exo_epoll *set = exo_epoll_at(KR, of.stamp);
+    for (uint32_t i = 0; i < load_acquire(&set->group_count) && i < EXO_SET_GROUP_COUNT; i++) {
+        uint32_t group = set->groups[i];
+        uint64_t used = load_acquire(&KR->watch_groups[group % EXO_WATCH_GROUP_COUNT].used);
+        for (; used != 0; used &= used - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(used);
+            uint32_t number = group * EXO_WATCH_GROUP_SIZE + bit;
+            uint32_t object = load_acquire(&exo_watch_at(KR, number)->object);
+            if (object != 0)
+                all_to_host(object);
+        }
+    }
+}
+
+static bool settle_set(struct exo_fd *at)
+{
+    struct exo_fd was = exo_fd_now(at), plain = was;
+    if (was.host < 0 || !(was.flags & EXO_FD_EPOLL))
+        return false;
+    struct exo_epoll *set = exo_epoll_at(KR, was.stamp);
+    exo_lock_acquire(&set->lock);
+    bool same = exo_fd_same(exo_fd_now(at), was);
+    if (same) /* from now on nothing is added */
+        store_release(&set->mode, (uint32_t)EXO_SET_HOST);
+    exo_lock_release(&set->lock);
+    if (!same)
+        return true;
+    watches_to_host(was);
+    plain.flags &= (uint16_t)~EXO_FD_EPOLL;
+    plain.stamp = 0;
+    return !exo_fd_make_plain(at, was, plain);
+}
+
+void exo_epoll_to_host(struct exo_fd *at)
+{
+    while (settle_set(at))
+        ;
+}
+
+bool exo_fd_make_plain(struct exo_fd *at, struct exo_fd was, struct exo_fd plain)
+{
+    uint64_t old, new;
+    memcpy(&old, &was, sizeof(old));
+    memcpy(&new, &plain, sizeof(new));
+    exo_object_hold(KR, was.stamp);
+    bool done = compare_exchange((uint64_t *)at, &old, new);
+    if (done)
+        exo_object_unref(KR, was);
+    exo_object_hold(KR, 0);
+    return done;
+}
+
+/* A socket stays exo's: from now on its twin is to be read whenever it is itself, as near as may be.
+ * DIFFERS: what has come before, and room to write, a set that is the host's does not see. */
+static void sock_to_host(struct exo_fd *at)
+{
+    struct exo_sock_end end;
+    if (!exo_sock_enter(&end, at))
+        return;
+    store_release(&end.sock->signals, 1);
+    exo_watches_to_host(end.fd);
+}
+
+void exo_object_to_host(struct exo_fd *at)
+{
+    uint16_t flags = load_acquire(&at->flags);
+    if (flags & EXO_FD_PIPE)
+        exo_pipe_to_host(at);
+    else if (flags & EXO_FD_EPOLL)
+        exo_epoll_to_host(at);
+    else if (flags & EXO_FD_EVENT)
+        exo_event_to_host(at);
+    else if (flags & EXO_FD_SOCKET)
+        sock_to_host(at);
+}

@@ -1,0 +1,284 @@
+/* Waiting for an epoll set of exo's: epoll_wait(2) and its like.
+ *
+ * What is ready of exo's objects stands in the region (core/epoll.c); of the host's files, and of the
+ * other ends of objects, the twin knows. To sleep is to wait for the twin, in which whoever has
+ * something for a sleeper makes an object's twin say so.
+ *
+ * Rules: what the twin says of an object is only where to look, and that somebody has gone. A set that
+ * is never empty asks the twin too: each time if it has files of the host's, else now and then.
+ */
+#include "epoll.h"
+#include "patience.h"
+#include "pipe.h"
+#include "poll.h"
+#include "translate.h"
+
+#define HOST_COUNT 128 /* events that the host is asked for at once */
+#define ASK_EVERY 2048 /* units of 1024 cycles */
+
+struct waiting {
+    struct exo_fd *at;
+    struct exo_fd set;
+    uint64_t to; /* the guest's array */
+    long max;
+    int64_t timeout_ns, since_ns; /* -1: for ever; 0: not asked for yet */
+    struct exo_wait_mask *mask;
+};
+
+static struct exo_epoll *set_of(const struct waiting *by)
+{
+    return exo_epoll_at(KR, by->set.stamp);
+}
+
+/* Nothing was told after all. */
+static void put_back(const struct exo_look *look)
+{
+    for (uint32_t i = 0; i < look->count; i++)
+        exo_watch_mark(KR, look->numbers[i]);
+}
+
+/* Tells what is ready of exo's, behind done events; how many there are now. */
+static long take_own(const struct waiting *by, long done)
+{
+    struct exo_look look;
+    look.max = (uint32_t)(by->max - done);
+    look.visited = look.start = 0;
+    int more = look.max != 0;
+    while (more > 0) {
+        more = exo_epoll_look(KR, by->set.stamp, &look);
+        if (more < 0)
+            return done > 0 ? done : EXO_EPOLL_AGAIN;
+        uint64_t to = by->to + (uint64_t)done * sizeof(look.found[0]);
+        if (look.count != 0 && guest_write(to, look.found, look.count * sizeof(look.found[0])) != 0) {
+            put_back(&look);
+            return done > 0 ? done : -EFAULT;
+        }
+        done += look.count;
+        if (unlikely(look.stray != 0)) {
+            exo_watch_stray(by->set, look.stray);
+            if (done > 0)
+                return done;
+            look.visited = look.start = 0;
+            more = 1;
+        }
+    }
+    return done;
+}
+
+/* Tells what the host has found behind done events, and learns the rest; how many there are now. */
+static long sort_out(const struct waiting *by, const struct exo_epoll_event *found, long count,
+                     long done)
+{
+    for (long i = 0; i < count; i++) {
+        uint32_t gone = found[i].events & (EXO_POLL_GONE | EXO_POLLRDHUP);
+        if ((found[i].data & EXO_EPOLL_TAG_MASK) == EXO_EPOLL_TAG) {
+            if (gone != 0)
+                exo_epoll_learn(KR, by->set.stamp, found[i].data, gone);
+            continue;
+        }
+        if (guest_put(by->to + (uint64_t)done * sizeof(*found), &found[i]) != 0)
+            return done > 0 ? done : -EFAULT;
+        done++;
+    }
+    return done;
+}
+
+/* Asks the host, and waits for it as timeout says; how many events there are now, done before. */
+static long take_hosts(const struct waiting *by, const int64_t *timeout, long done)
+{
+    struct exo_epoll_event found[HOST_COUNT];
+    long room = by->max - done < HOST_COUNT ? by->max - done : HOST_COUNT;
+    long mask = by->mask == NULL ? 0 : (long)&by->mask->host;
+    store_relaxed(&set_of(by)->asked, exo_moment());
+    long count = EXO_WAIT(by->mask, __NR_epoll_pwait2, by->set.host, (long)found, room,
+                          (long)timeout, mask, 8);
+    if (count < 0)
+        return done > 0 ? done : count;
+    return sort_out(by, found, count, done);
+}
+
+static bool asks_too(const struct waiting *by)
+{
+    const struct exo_epoll *set = set_of(by);
+    return load_relaxed(&set->hosts) != 0 || exo_moment() - load_relaxed(&set->asked) > ASK_EVERY;
+}
+
+/* Who is told leaves what is still there to the next who sleeps, as Linux does. */
+static void pass_on(const struct waiting *by)
+{
+    struct exo_epoll *set = set_of(by);
+    if (load_relaxed(&set->sleepers) != 0 && exo_epoll_is_ready(KR, by->set.stamp) &&
+        exo_watch_claim(set))
+        exo_epoll_ring(by->set.host);
+}
+
+/* Without waiting: ready ones of exo's, and of the host's where those might be overlooked. */
+static long take(const struct waiting *by)
+{
+    static const int64_t now[2] = {0};
+    long done = take_own(by, 0);
+    if (done > 0)
+        pass_on(by);
+    if (done <= 0 || done == by->max || !asks_too(by))
+        return done;
+    return take_hosts(by, now, done);
+}
+
+static int64_t clock_ns(void)
+{
+    int64_t time[2];
+    HOST_2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, time);
+    return time[0] * 1000000000 + time[1];
+}
+
+/* What is left to wait, NULL for ever. */
+static const int64_t *time_left(struct waiting *by, int64_t left[2])
+{
+    if (by->timeout_ns < 0)
+        return NULL;
+    int64_t now = clock_ns();
+    if (by->since_ns == 0)
+        by->since_ns = now;
+    int64_t rest = by->since_ns + by->timeout_ns - now;
+    left[0] = rest > 0 ? rest / 1000000000 : 0;
+    left[1] = rest > 0 ? rest % 1000000000 : 0;
+    return left;
+}
+
+static bool look_by(const struct waiting *by, uint32_t *worth, uint32_t limit, bool yields)
+{
+    uint32_t spent = exo_budget(load_relaxed(worth), limit, set_of(by)->looks), i = 0;
+    if (spent == 0)
+        return false;
+    while (i < spent && !exo_epoll_is_ready(KR, by->set.stamp) && !area()->stashed) {
+        if (yields)
+            HOST_0(__NR_sched_yield);
+        else
+            spin_pause();
+        i++;
+    }
+    store_relaxed(worth, exo_learnt(i, spent, limit));
+    return i < spent;
+}
+
+/* As exo_pipe_look(). */
+static bool look(const struct waiting *by)
+{
+    struct exo_epoll *set = set_of(by);
+    store_relaxed(&set->looks, set->looks + 1);
+    return (KR->cpu_count > 1 && look_by(by, &set->spins, EXO_SPIN_LIMIT, false)) ||
+           look_by(by, &set->yields, EXO_YIELD_LIMIT, true);
+}
+
+/* Nothing was ready. EXO_EPOLL_NEWS: something may be now. */
+#define EXO_EPOLL_NEWS (-4098L)
+
+static long sleep_once(struct waiting *by)
+{
+    int64_t left[2];
+    if (look(by) || !exo_epoll_settle(KR, by->set.stamp))
+        return EXO_EPOLL_NEWS;
+    const int64_t *timeout = time_left(by, left);
+    store_release(&area()->task->asleep_on, by->set.stamp);
+    long result = take_hosts(by, timeout, 0);
+    store_release(&area()->task->asleep_on, 0);
+    exo_epoll_rise(KR, by->set.stamp);
+    if (result != 0)
+        return result;
+    return timeout != NULL && timeout[0] == 0 && timeout[1] == 0 ? 0 : EXO_EPOLL_NEWS;
+}
+
+/* Once more without waiting, the host too. */
+static long take_at_last(const struct waiting *by)
+{
+    static const int64_t now[2] = {0};
+    long done = take_hosts(by, now, 0);
+    return done < 0 ? done : take_own(by, done);
+}
+
+static long wait(struct waiting *by)
+{
+    long result;
+    do {
+        by->set = exo_fd_now(by->at);
+        if (!(by->set.flags & EXO_FD_EPOLL))
+            return EXO_EPOLL_AGAIN;
+        result = take(by);
+        if (result != 0)
+            return result;
+        if (by->timeout_ns == 0)
+            return take_at_last(by);
+        result = sleep_once(by);
+    } while (result == EXO_EPOLL_NEWS);
+    return result != 0 ? result : take_own(by, 0);
+}
+
+long exo_epoll_wait(struct exo_fd *at, uint64_t to, long max, int64_t timeout_ns,
+                    struct exo_wait_mask *mask)
+{
+    struct waiting by = {.at = at, .to = to, .max = max, .timeout_ns = timeout_ns, .mask = mask};
+    if (max <= 0 || max > INT32_MAX / (long)sizeof(struct exo_epoll_event))
+        return -EINVAL;
+    if (to >= EXO_USER_END || (uint64_t)max * sizeof(struct exo_epoll_event) > EXO_USER_END - to)
+        return -EFAULT;
+    long result;
+    while ((result = wait(&by)) == EXO_EPOLL_AGAIN && (load_acquire(&at->flags) & EXO_FD_EPOLL))
+        exo_epoll_to_host(at);
+    return result;
+}
+
+static bool is_own(const struct exo_fd *at)
+{
+    return at != NULL && (load_relaxed(&at->flags) & EXO_FD_EPOLL);
+}
+
+SYSCALL(epoll_wait)
+{
+    struct exo_fd *at = exo_fd_entry((int)a);
+    int milliseconds = (int)d;
+    int64_t timeout_ns = milliseconds < 0 ? -1 : (int64_t)milliseconds * 1000000;
+    long result = is_own(at) ? exo_epoll_wait(at, (uint64_t)b, (int)c, timeout_ns, NULL)
+                             : EXO_EPOLL_AGAIN;
+    if (likely(result != EXO_EPOLL_AGAIN))
+        return result;
+    return EXO_WAIT(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
+}
+
+/* nr and d: as the host has them, should the set be the host's. */
+static long wait_masked(long nr, long a, long b, long c, long d, int64_t timeout_ns,
+                        const long mask_at[2])
+{
+    struct exo_wait_mask room, *mask = &room;
+    long error = exo_poll_mask(&mask, (uint64_t)mask_at[0], (uint64_t)mask_at[1]);
+    if (error != 0)
+        return error;
+    struct exo_fd *at = exo_fd_entry((int)a);
+    long result = is_own(at) ? exo_epoll_wait(at, (uint64_t)b, (int)c, timeout_ns, mask)
+                             : EXO_EPOLL_AGAIN;
+    if (likely(result != EXO_EPOLL_AGAIN))
+        return result;
+    return EXO_WAIT(mask, nr, exo_fd_or_bad((int)a), b, c, d, mask == NULL ? 0 : (long)&mask->host,
+                    8);
+}
+
+SYSCALL(epoll_pwait)
+{
+    int milliseconds = (int)d;
+    int64_t timeout_ns = milliseconds < 0 ? -1 : (int64_t)milliseconds * 1000000;
+    return wait_masked(__NR_epoll_pwait, a, b, c, d, timeout_ns, (const long[2]){e, f});
+}
+
+#define LONGEST 9000000000 /* seconds: beyond is for ever */
+
+SYSCALL(epoll_pwait2)
+{
+    int64_t timeout[2], timeout_ns = -1;
+    long error = exo_poll_check_timeout((uint64_t)d);
+    if (error == 0 && d != 0 && guest_get(&timeout, d) != 0)
+        error = -EFAULT;
+    if (error != 0)
+        return error;
+    if (d != 0 && timeout[0] < LONGEST)
+        timeout_ns = timeout[0] * 1000000000 + timeout[1];
+    return wait_masked(__NR_epoll_pwait2, a, b, c, d, timeout_ns, (const long[2]){e, f});
+}
