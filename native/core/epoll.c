@@ -314,10 +314,9 @@ void exo_epoll_rise(struct exo_kr *kr, uint32_t number)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
     exo_lock_acquire(&set->lock);
-    uint32_t inside = set->inside - (set->inside != 0), sleepers = load_relaxed(&set->sleepers);
-    set->inside = inside;
-    while (sleepers > inside && !compare_exchange(&set->sleepers, &sleepers, inside))
-        ;
+    store_relaxed(&set->inside, set->inside - (set->inside != 0));
+    /* We may have taken from the twin what was to wake others: they sleep on. */
+    store_release(&set->sleepers, set->inside);
     exo_lock_release(&set->lock);
 }
 
