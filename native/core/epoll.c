@@ -16,8 +16,12 @@
 #include "mem.h"
 
 #define PRIVATE (EXO_EPOLLEXCLUSIVE | EXO_EPOLLWAKEUP | EXO_EPOLLONESHOT | EXO_EPOLLET)
-#define GROUPS_OF(set)                                                                             \
-    ((set)->group_count < EXO_SET_GROUP_COUNT ? (set)->group_count : EXO_SET_GROUP_COUNT)
+
+static uint32_t groups_of(const struct exo_epoll *set)
+{
+    uint32_t count = load_acquire(&set->group_count);
+    return count < EXO_SET_GROUP_COUNT ? count : EXO_SET_GROUP_COUNT;
+}
 
 static struct exo_watch_group *group_at(struct exo_kr *kr, uint32_t index)
 {
@@ -57,7 +61,7 @@ static void free_group(struct exo_kr *kr, uint32_t index)
 /* A free watch of the set's groups, taken; 0: they are full. */
 static uint32_t take_watch_locked(struct exo_kr *kr, struct exo_epoll *set)
 {
-    for (uint32_t i = 0; i < GROUPS_OF(set); i++) {
+    for (uint32_t i = 0; i < groups_of(set); i++) {
         struct exo_watch_group *group = group_at(kr, set->groups[i]);
         uint64_t used = load_relaxed(&group->used);
         if (used == UINT64_MAX)
@@ -74,7 +78,7 @@ static bool give_group_locked(struct exo_kr *kr, struct exo_epoll *set, uint32_t
     uint32_t place = set->group_count;
     if (place >= EXO_SET_GROUP_COUNT)
         return false;
-    group_at(kr, index)->place = place;
+    store_relaxed(&group_at(kr, index)->place, place);
     set->groups[place] = (uint16_t)index;
     store_release(&set->group_count, place + 1);
     return true;
@@ -84,9 +88,10 @@ static void fill_locked(struct exo_kr *kr, uint32_t number, const struct exo_wat
 {
     struct exo_watch *watch = exo_watch_at(kr, number);
     watch->data = what->data;
-    watch->next = watch->gone = 0;
+    store_relaxed(&watch->next, 0);
+    store_relaxed(&watch->gone, 0);
     watch->generation++;
-    watch->fd = what->fd;
+    store_relaxed(&watch->fd, what->fd);
     watch->host = what->host;
     store_release(&watch->events, what->events);
     store_release(&watch->object, what->object);
@@ -141,9 +146,9 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     struct exo_watch *watch = exo_watch_at(kr, *found);
     int error = 0;
     exo_lock_acquire(&set->lock);
-    if (watch->object != what->object || watch->fd != what->fd)
+    if (load_relaxed(&watch->object) != what->object || watch->fd != what->fd)
         error = -ENOENT;
-    else if (watch->events & EXO_EPOLLEXCLUSIVE)
+    else if (load_relaxed(&watch->events) & EXO_EPOLLEXCLUSIVE)
         error = -EINVAL;
     else {
         watch->data = what->data;
@@ -175,7 +180,7 @@ uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch)
     return EXO_EPOLL_TAG | (uint64_t)(generation & 0x7fff) << 17 | watch;
 }
 
-_Static_assert(EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE <= 1 << 17, "exo_epoll_tag");
+_Static_assert(EXO_WATCH_GROUP_COUNT *EXO_WATCH_GROUP_SIZE <= 1 << 17, "exo_epoll_tag");
 
 void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t gone)
 {
@@ -188,7 +193,7 @@ void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     bool is_sock = object != 0 && exo_object_kind(object & 0xffff) == EXO_KIND_SOCK;
     uint32_t known = of->gone | (ours ? exo_object_state(kr, object) : 0);
     if (ours && !is_sock)
-        of->gone |= (uint16_t)gone;
+        store_relaxed(&of->gone, (uint16_t)(of->gone | gone));
     exo_lock_release(&set->lock);
     if (is_sock) { /* it tells itself what that means */
         exo_sock_lose_peer(kr, exo_sock_at(kr, object));
@@ -201,7 +206,7 @@ void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
 bool exo_epoll_is_ready(struct exo_kr *kr, uint32_t number)
 {
     const struct exo_epoll *set = exo_epoll_at(kr, number);
-    for (uint32_t i = 0; i * 64 < GROUPS_OF(set); i++)
+    for (uint32_t i = 0; i * 64 < groups_of(set); i++)
         if (load_acquire(&set->ready[i]) != 0)
             return true;
     return false;
@@ -221,7 +226,7 @@ static uint32_t news_of(struct exo_kr *kr, const struct exo_watch *watch)
 static bool look_at(struct exo_kr *kr, uint32_t number, struct exo_look *look)
 {
     struct exo_watch *watch = exo_watch_at(kr, number);
-    uint32_t news = news_of(kr, watch), wants = watch->events;
+    uint32_t news = news_of(kr, watch), wants = load_relaxed(&watch->events);
     if (news == EXO_STATE_HOST) {
         look->stray = number;
         return true;
@@ -264,7 +269,7 @@ static bool look_at_group(struct exo_kr *kr, struct exo_epoll *set, uint32_t pla
  * looked at before all others have been. */
 static bool look_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_look *look)
 {
-    uint32_t count = GROUPS_OF(set);
+    uint32_t count = groups_of(set);
     if (count == 0)
         return false;
     if (look->start == 0)
@@ -336,7 +341,7 @@ static void end_group(struct exo_kr *kr, uint32_t index)
 void exo_epoll_end(struct exo_kr *kr, uint32_t number)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
-    for (uint32_t i = 0; i < GROUPS_OF(set); i++) {
+    for (uint32_t i = 0; i < groups_of(set); i++) {
         uint32_t index = set->groups[i] % EXO_WATCH_GROUP_COUNT;
         if (index == 0 || group_at(kr, index)->set != number)
             continue;

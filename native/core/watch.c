@@ -36,8 +36,8 @@ static void end_change(struct exo_watch_lock *lock)
 void exo_watch_mark(struct exo_kr *kr, uint32_t number)
 {
     struct exo_watch_group *group = exo_watch_group_of(kr, number);
-    struct exo_epoll *set = exo_epoll_at(kr, group->set);
-    uint32_t place = group->place % EXO_SET_GROUP_COUNT;
+    struct exo_epoll *set = exo_epoll_at(kr, load_relaxed(&group->set));
+    uint32_t place = load_relaxed(&group->place) % EXO_SET_GROUP_COUNT;
     fetch_or(&group->ready, 1ULL << number % EXO_WATCH_GROUP_SIZE);
     /* Who looks clears this first and takes the other then. */
     if (!(load_relaxed(&set->ready[place / 64]) >> place % 64 & 1))
@@ -56,7 +56,7 @@ bool exo_watch_claim(struct exo_epoll *set)
 
 static struct exo_epoll *set_of(struct exo_kr *kr, uint32_t number)
 {
-    return exo_epoll_at(kr, exo_watch_group_of(kr, number)->set);
+    return exo_epoll_at(kr, load_relaxed(&exo_watch_group_of(kr, number)->set));
 }
 
 /* Of those who have the object exclusively, one that sleeps is enough. */
@@ -142,7 +142,8 @@ void exo_watch_drop(struct exo_kr *kr, uint32_t *watch)
 
 static bool is_same(struct exo_kr *kr, uint32_t number, uint32_t set, int fd)
 {
-    return exo_watch_group_of(kr, number)->set == set && exo_watch_at(kr, number)->fd == fd;
+    return load_relaxed(&exo_watch_group_of(kr, number)->set) == set &&
+           load_relaxed(&exo_watch_at(kr, number)->fd) == fd;
 }
 
 /* The link that leads to number, or to the one of a set's fd; the list's end if there is none. */
@@ -160,7 +161,7 @@ static uint32_t *link_to(struct exo_kr *kr, uint32_t *watch, uint32_t number, ui
 int exo_watch_link(struct exo_kr *kr, uint32_t *watch, uint32_t number)
 {
     struct exo_watch_lock *lock = lock_of(kr, watch);
-    uint32_t set = exo_watch_group_of(kr, number)->set;
+    uint32_t set = load_relaxed(&exo_watch_group_of(kr, number)->set);
     begin_change(lock);
     uint32_t *link = link_to(kr, watch, 0, set, exo_watch_at(kr, number)->fd);
     bool free = *link == 0;

@@ -49,7 +49,8 @@ static long take_own(const struct waiting *by, long done)
         if (more < 0)
             return done > 0 ? done : EXO_EPOLL_AGAIN;
         uint64_t to = by->to + (uint64_t)done * sizeof(look.found[0]);
-        if (look.count != 0 && guest_write(to, look.found, look.count * sizeof(look.found[0])) != 0) {
+        if (look.count != 0 &&
+            guest_write(to, look.found, look.count * sizeof(look.found[0])) != 0) {
             put_back(&look);
             return done > 0 ? done : -EFAULT;
         }
@@ -237,8 +238,8 @@ SYSCALL(epoll_wait)
     struct exo_fd *at = exo_fd_entry((int)a);
     int milliseconds = (int)d;
     int64_t timeout_ns = milliseconds < 0 ? -1 : (int64_t)milliseconds * 1000000;
-    long result = is_own(at) ? exo_epoll_wait(at, (uint64_t)b, (int)c, timeout_ns, NULL)
-                             : EXO_EPOLL_AGAIN;
+    long result =
+        is_own(at) ? exo_epoll_wait(at, (uint64_t)b, (int)c, timeout_ns, NULL) : EXO_EPOLL_AGAIN;
     if (likely(result != EXO_EPOLL_AGAIN))
         return result;
     return EXO_WAIT(NULL, __NR_epoll_wait, exo_fd_or_bad((int)a), b, c, d, 0, 0);
@@ -253,8 +254,8 @@ static long wait_masked(long nr, long a, long b, long c, long d, int64_t timeout
     if (error != 0)
         return error;
     struct exo_fd *at = exo_fd_entry((int)a);
-    long result = is_own(at) ? exo_epoll_wait(at, (uint64_t)b, (int)c, timeout_ns, mask)
-                             : EXO_EPOLL_AGAIN;
+    long result =
+        is_own(at) ? exo_epoll_wait(at, (uint64_t)b, (int)c, timeout_ns, mask) : EXO_EPOLL_AGAIN;
     if (likely(result != EXO_EPOLL_AGAIN))
         return result;
     return EXO_WAIT(mask, nr, exo_fd_or_bad((int)a), b, c, d, mask == NULL ? 0 : (long)&mask->host,

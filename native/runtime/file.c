@@ -445,7 +445,8 @@ SYSCALL(fcntl)
     struct exo_fd *entry = exo_fd_entry((int)a);
     if (entry == NULL)
         return -EBADF;
-    if (unlikely(entry->flags & (EXO_FD_PIPE | EXO_FD_EVENT)) && pipe_fcntl(entry, (int)b, c, &result))
+    if (unlikely(entry->flags & (EXO_FD_PIPE | EXO_FD_EVENT)) &&
+        pipe_fcntl(entry, (int)b, c, &result))
         return result;
     if (unlikely(entry->flags & EXO_FD_SOCKET) && exo_sock_fcntl(entry, (int)b, c, &result))
         return result;

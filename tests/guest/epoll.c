@@ -3,12 +3,12 @@
  */
 #include "check.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <poll.h>
 
 static char bytes[1 << 17];
 
@@ -202,7 +202,8 @@ static void mixed(void)
     add(set, event, EPOLLIN | EPOLLET, 2);
     add(set, sockets[0], EPOLLIN, 3);
     show("nothing", set);
-    CHECK(write(fds[1], "x", 1) == 1 && write(event, &one, 8) == 8 && write(sockets[1], "y", 1) == 1);
+    CHECK(write(fds[1], "x", 1) == 1 && write(event, &one, 8) == 8 &&
+          write(sockets[1], "y", 1) == 1);
     show("all", set);
     show("again", set);
     int copy = dup(fds[0]);
@@ -215,7 +216,8 @@ static void mixed(void)
     show("modified", set);
     int more[2];
     make(more);
-    CHECK(splice(copy, NULL, more[1], NULL, 1, SPLICE_F_NONBLOCK) == 1); /* the host's from here on */
+    CHECK(splice(copy, NULL, more[1], NULL, 1, SPLICE_F_NONBLOCK) ==
+          1); /* the host's from here on */
     show("spliced", set);
     CHECK(write(fds[1], "z", 1) == 1);
     show("written", set);

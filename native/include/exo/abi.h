@@ -233,7 +233,7 @@ struct exo_pipe {
     uint32_t mode;        /* enum exo_pipe_mode */
     uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
-    uint32_t watch[2]; /* A, its watch lock: first of who watches the read end, the write end */
+    uint32_t watch[2];    /* A, its watch lock: first of who watches the read end, the write end */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
     uint32_t spins[2]; /* how long to look before sleeping, by what it has brought lately */
@@ -254,8 +254,8 @@ struct exo_watch {
     uint32_t next;   /* A, the object's watch lock: who else watches it */
     uint16_t gone;   /* A, the set's lock: HUP, ERR and RDHUP as the twin has told */
     uint16_t generation; /* A, the set's lock: changes when it is taken */
-    int32_t fd;      /* the number by which it was added */
-    int32_t host;    /* ... and the host's there */
+    int32_t fd;          /* the number by which it was added */
+    int32_t host;        /* ... and the host's there */
 };
 
 struct exo_watch_group {
