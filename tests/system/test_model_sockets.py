@@ -529,9 +529,12 @@ class Calls(RuleBasedStateMachine):
 
     @rule(which=st.integers(1, CHILDREN))
     def execute(self, which: int) -> None:
-        """What is to be closed then is known by the child's next answers only."""
+        """What is to be closed then is gone."""
         if which in self.alive:
             self.command(f"@{which} exec")
+            for fd in sorted(self.alive[which]):
+                if self.command(f"@{which} fcntl {fd} 1 0").value < 0:
+                    del self.alive[which][fd]
 
 
 @pytest.fixture(scope="session")
