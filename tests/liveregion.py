@@ -21,6 +21,7 @@ from typing import Any
 from exo_um.bindings import ffi, lib
 
 TID_MASK = 0x3FFFFFFF
+ENDS_BITS = 22  # of exo_object.ends
 PAGE = 4096
 UNIT = 64
 SYS_PIDFD_GETFD = 438
@@ -91,9 +92,10 @@ class LiveRegion:
                 if entry.host >= 0 and entry.flags & lib.EXO_FD_PIPE:
                     ends[entry.stamp, bool(entry.flags & lib.EXO_FD_PIPE_WRITES)] += 1
         found = []
-        for i in range(1, self.kr.pipe_high + 1):
+        for i in range(1, self.kr.object_high[lib.EXO_KIND_PIPE] + 1):
             pipe = self.kr.pipes[i]
-            counts = pipe.readers, pipe.writers
+            mask = (1 << ENDS_BITS) - 1
+            counts = pipe.ends & mask, pipe.ends >> ENDS_BITS & mask
             if pipe.mode == lib.EXO_PIPE_FREE and not ends[i, False] + ends[i, True]:
                 continue
             if counts != (ends[i, False], ends[i, True]) or sum(counts) == 0:

@@ -1,8 +1,8 @@
-/* Pipes in the kernel region: their contents (pipe.c) and who has their ends (pipeends.c). */
+/* Pipes in the kernel region: their contents (pipe.c); who has their ends: objects.h. */
 #ifndef EXO_CORE_PIPE_H
 #define EXO_CORE_PIPE_H
 
-#include <exo/core.h>
+#include "objects.h"
 
 enum { EXO_PIPE_READS = 0, EXO_PIPE_WRITES = 1 }; /* ends; index of sleeping, woken, spins, used */
 
@@ -18,18 +18,11 @@ static inline uint32_t exo_pipe_index(const struct exo_kr *kr, const struct exo_
     return (uint32_t)(pipe - kr->pipes);
 }
 
-/* Whether two readings of an entry lead to the same end of a pipe. */
-static inline bool exo_pipe_same(struct exo_fd a, struct exo_fd b)
-{
-    return a.host == b.host && a.stamp == b.stamp &&
-           !((a.flags ^ b.flags) & (EXO_FD_PIPE | EXO_FD_PIPE_WRITES));
-}
-
 /* How many entries of fd tables lead to that end, at least. */
 static inline uint32_t exo_pipe_users(const struct exo_pipe *pipe, int side)
 {
     uint64_t ends = __atomic_load_n(&pipe->ends, __ATOMIC_RELAXED);
-    return (uint32_t)(ends >> side * EXO_PIPE_ENDS_BITS) & EXO_PIPE_ENDS_MASK;
+    return (uint32_t)(ends >> side * EXO_ENDS_BITS) & EXO_ENDS_MASK;
 }
 
 static inline bool exo_pipe_is_empty(const struct exo_pipe *pipe)
@@ -59,17 +52,10 @@ const uint8_t *exo_pipe_first_locked(struct exo_kr *kr, const struct exo_pipe *p
                                      uint32_t *size);
 void exo_pipe_drop_locked(struct exo_pipe *pipe, uint32_t size);
 
-/* pipeends.c: entries of fd tables count as users. */
-uint32_t exo_pipe_create(struct exo_kr *kr); /* with an entry for each end to come; 0: no room */
-/* Says so (two of them: the other in the high half) while an end is made, copied or taken away: from
- * before an entry or a count changes until both have; 0: no more. exo_pipe_create() does the former.
- * Else the kernel process, which counts entries, takes one of them for what a killed task left. */
-void exo_pipe_hold(struct exo_kr *kr, uint32_t index);
-/* One more entry like *entry, which may be going away: false if it has. */
-bool exo_pipe_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as);
-/* An entry that was a pipe's end is gone, and its host fd about to be closed. */
-void exo_pipe_unref(struct exo_kr *kr, struct exo_fd gone);
-/* The same for who holds a lock: should it be the last, the kernel process frees the pipe. */
-void exo_pipe_uncount(struct exo_kr *kr, struct exo_fd gone);
+/* A new pipe with an entry for each end to come; 0: no room. Held until its entries are there. */
+static inline uint32_t exo_pipe_create(struct exo_kr *kr)
+{
+    return exo_object_create(kr, EXO_KIND_PIPE, EXO_PIPE_OWN, (1ULL << EXO_ENDS_BITS) + 1);
+}
 
 #endif

@@ -9,7 +9,7 @@
 #include "tables.h"
 #include "atomic.h"
 #include "mem.h"
-#include "pipe.h"
+#include "objects.h"
 
 _Static_assert(EXO_KR_MAPPED_SIZE < UINT32_MAX, "held_table and held_array");
 
@@ -127,9 +127,9 @@ uint64_t exo_fd_table_create(struct exo_kr *kr)
     return table_create(kr, 0);
 }
 
-static bool is_pipe(struct exo_fd entry)
+static bool is_object(struct exo_fd entry)
 {
-    return entry.host >= 0 && (entry.flags & EXO_FD_PIPE);
+    return entry.host >= 0 && (entry.flags & EXO_FD_OBJECT);
 }
 
 /* An entry for another table, which is to have it before the hold ends; it may be closed meanwhile. */
@@ -138,9 +138,9 @@ static struct exo_fd copy_of(struct exo_kr *kr, const struct exo_fd *from)
     uint64_t whole = load_acquire((const uint64_t *)from);
     struct exo_fd entry;
     memcpy(&entry, &whole, sizeof(entry));
-    if (is_pipe(entry))
-        exo_pipe_hold(kr, entry.stamp);
-    if (entry.host < 0 || (is_pipe(entry) && !exo_pipe_ref(kr, from, entry)))
+    if (is_object(entry))
+        exo_object_hold(kr, entry.stamp);
+    if (entry.host < 0 || (is_object(entry) && !exo_object_ref(kr, from, entry)))
         return (struct exo_fd){.host = EXO_FD_HOST_FREE};
     return entry;
 }
@@ -149,16 +149,16 @@ static struct exo_fd copy_of(struct exo_kr *kr, const struct exo_fd *from)
 static void copy_entry(struct exo_kr *kr, struct exo_fd *to, const struct exo_fd *from)
 {
     struct exo_fd was = *to;
-    if (is_pipe(was)) {
+    if (is_object(was)) {
         if (memcmp(to, from, sizeof(*to)) == 0)
             return;
-        exo_pipe_hold(kr, was.stamp);
+        exo_object_hold(kr, was.stamp);
         store_release(&to->host, EXO_FD_HOST_FREE);
-        exo_pipe_uncount(kr, was);
+        exo_object_uncount(kr, was);
     }
     *to = copy_of(kr, from);
-    if (is_pipe(was) || is_pipe(*to))
-        exo_pipe_hold(kr, 0);
+    if (is_object(was) || is_object(*to))
+        exo_object_hold(kr, 0);
 }
 
 /* Both have the same size; to is nobody else's. */
@@ -221,12 +221,12 @@ static void drop_objects(struct exo_kr *kr, struct exo_fd_table *table)
     struct exo_fd *entries = exo_kr_at(kr, table->entries);
     for (uint32_t i = 0; i < table->used && i < table->count; i++) {
         struct exo_fd entry = entries[i];
-        if (!is_pipe(entry))
+        if (!is_object(entry))
             continue;
-        exo_pipe_hold(kr, entry.stamp);
+        exo_object_hold(kr, entry.stamp);
         store_release(&entries[i].host, EXO_FD_HOST_FREE); /* who goes on after us finds it done */
-        exo_pipe_unref(kr, entry);
-        exo_pipe_hold(kr, 0);
+        exo_object_unref(kr, entry);
+        exo_object_hold(kr, 0);
     }
 }
 

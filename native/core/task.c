@@ -106,7 +106,7 @@ static void free_locked(struct exo_kr *kr, uint32_t slot)
     store_relaxed(&exo_ids_of(kr, slot)->host_tid, 0);
     task->call_posted = 0;
     if (exchange(&kr->frames[slot].state, EXO_FRAME_IDLE) != EXO_FRAME_IDLE ||
-        task->held_table != 0 || task->held_array != 0 || task->held_pipe != 0)
+        task->held_table != 0 || task->held_array != 0 || task->held_objects != 0)
         store_release(&kr->left_behind, 1);
     if (load_acquire(&kr->has_items)) /* looked at here: what exo_kr_repair() needs is far away */
         exo_kr_repair(kr, slot);

@@ -193,7 +193,7 @@ int64_t exo_host_collect(struct exo_kr *kr)
     exo_lock_acquire(&kr->task_lock);
     exo_lock_acquire(&kr->table_lock);
     int64_t freed = collect_locked(kr);
-    exo_host_collect_pipes(kr);
+    exo_host_collect_objects(kr);
     exo_lock_release(&kr->table_lock);
     exo_lock_release(&kr->task_lock);
     return freed;

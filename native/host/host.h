@@ -127,7 +127,7 @@ int exo_host_task_signal(const struct exo_kr *kr, uint32_t slot, uint32_t tid, i
 /* collect.c: frees what killed tasks held of the region's heap; how many bytes. -EINVAL when the
  * region is not as it should be, and nothing was freed. */
 int64_t exo_host_collect(struct exo_kr *kr);
-void exo_host_collect_pipes(struct exo_kr *kr);
+void exo_host_collect_objects(struct exo_kr *kr);
 
 /* wait.c */
 enum exo_wake {

@@ -173,11 +173,11 @@ long exo_fd_remove(int fd, struct exo_fd *gone)
     struct exo_fd was = exo_fd_now(entry);
     if (was.host < 0)
         return -EBADF;
-    if (was.flags & EXO_FD_PIPE)
-        exo_pipe_hold(KR, was.stamp);
+    if (was.flags & EXO_FD_OBJECT)
+        exo_object_hold(KR, was.stamp);
     int host = exchange(&entry->host, EXO_FD_HOST_RESERVED); /* one closer only */
     if (host == EXO_FD_HOST_RESERVED) {
-        exo_pipe_hold(KR, 0);
+        exo_object_hold(KR, 0);
         return -EBADF;
     }
     *gone = exo_fd_now(entry);
@@ -188,21 +188,21 @@ long exo_fd_remove(int fd, struct exo_fd *gone)
 
 void exo_fd_gone(struct exo_fd gone)
 {
-    if (likely(!(gone.flags & EXO_FD_PIPE)))
+    if (likely(!(gone.flags & EXO_FD_OBJECT)))
         return;
-    exo_pipe_unref(KR, gone);
-    exo_pipe_hold(KR, 0);
+    exo_object_unref(KR, gone);
+    exo_object_hold(KR, 0);
 }
 
 /* Counts a copy of an entry that is to be: false if the entry has gone. */
 static bool count_copy(const struct exo_fd *entry, struct exo_fd copy)
 {
-    if (!(copy.flags & EXO_FD_PIPE))
+    if (!(copy.flags & EXO_FD_OBJECT))
         return true;
-    exo_pipe_hold(KR, copy.stamp);
-    if (exo_pipe_ref(KR, entry, copy))
+    exo_object_hold(KR, copy.stamp);
+    if (exo_object_ref(KR, entry, copy))
         return true;
-    exo_pipe_hold(KR, 0);
+    exo_object_hold(KR, 0);
     return false;
 }
 
@@ -242,7 +242,7 @@ static uint16_t copied_flags(const struct exo_fd *from, bool cloexec)
 static void put_copy(int to, int host, const struct exo_fd *from, bool cloexec)
 {
     struct exo_fd entry = {.host = host, .flags = copied_flags(from, cloexec)};
-    if (from->flags & EXO_FD_PIPE)
+    if (from->flags & EXO_FD_OBJECT)
         entry.stamp = from->stamp;
     exo_fd_put(KR, my_table(), to, entry);
 }
@@ -269,8 +269,8 @@ static long duplicate(int from, int to, bool cloexec)
         return host;
     }
     put_copy(to, (int)host, &copy, cloexec);
-    if (copy.flags & EXO_FD_PIPE)
-        exo_pipe_hold(KR, 0);
+    if (copy.flags & EXO_FD_OBJECT)
+        exo_object_hold(KR, 0);
     return to;
 }
 
@@ -298,8 +298,8 @@ static long replace(int from, int to, bool cloexec)
     }
     if (!count_copy(source, copy))
         return -EBADF;
-    if (gone.flags & EXO_FD_PIPE)
-        exo_pipe_hold(KR, gone.stamp | (uint32_t)copy.stamp << 16);
+    if (gone.flags & EXO_FD_OBJECT)
+        exo_object_hold(KR, gone.stamp | (uint32_t)copy.stamp << 16);
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
     if (error < 0) {
         exo_fd_gone(copy);
@@ -307,8 +307,8 @@ static long replace(int from, int to, bool cloexec)
     }
     put_copy(to, host, &copy, cloexec);
     exo_fd_gone(gone);
-    if (copy.flags & EXO_FD_PIPE)
-        exo_pipe_hold(KR, 0);
+    if (copy.flags & EXO_FD_OBJECT)
+        exo_object_hold(KR, 0);
     return to;
 }
 

@@ -159,9 +159,9 @@ static void settle_fds(void)
         struct exo_fd was = exo_fd_now(entry);
         if (was.host != EXO_FD_HOST_RESERVED && !(was.flags & EXO_FD_CLOEXEC))
             continue;
-        bool pipe = was.host >= 0 && (was.flags & EXO_FD_PIPE);
+        bool pipe = was.host >= 0 && (was.flags & EXO_FD_OBJECT);
         if (pipe)
-            exo_pipe_hold(KR, was.stamp);
+            exo_object_hold(KR, was.stamp);
         exo_fd_unreserve(KR, task->fd_table, (int)i);
         if (pipe)
             exo_fd_gone(was);

@@ -18,7 +18,7 @@ bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at)
     end->pipe = exo_pipe_at(KR, end->fd.stamp);
     end->side = end->fd.flags & EXO_FD_PIPE_WRITES ? EXO_PIPE_WRITES : EXO_PIPE_READS;
     exo_lock_acquire(&end->pipe->lock);
-    if (likely(end->pipe->mode == EXO_PIPE_OWN && exo_pipe_same(exo_fd_now(at), end->fd)))
+    if (likely(end->pipe->mode == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), end->fd)))
         return true;
     uint32_t mode = end->pipe->mode;
     exo_lock_release(&end->pipe->lock);

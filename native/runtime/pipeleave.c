@@ -142,11 +142,11 @@ static bool settle(struct exo_fd *at)
     uint64_t old, new;
     memcpy(&old, &was, sizeof(old));
     memcpy(&new, &plain, sizeof(new));
-    exo_pipe_hold(KR, was.stamp);
+    exo_object_hold(KR, was.stamp);
     bool done = compare_exchange((uint64_t *)at, &old, new);
     if (done)
-        exo_pipe_unref(KR, was);
-    exo_pipe_hold(KR, 0);
+        exo_object_unref(KR, was);
+    exo_object_hold(KR, 0);
     return !done;
 }
 

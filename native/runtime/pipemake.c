@@ -56,7 +56,7 @@ static long make(const int *fds, uint64_t to, long flags)
     if (index != 0 && !(load_relaxed(&area()->leader->flags) & EXO_TASK_PIPES))
         fetch_or(&area()->leader->flags, EXO_TASK_PIPES);
     install(fds, host, flags, index);
-    exo_pipe_hold(KR, 0);
+    exo_object_hold(KR, 0);
     return 0;
 }
 
@@ -98,11 +98,11 @@ void exo_pipe_close_all(void)
         struct exo_fd *at = exo_fd_at(KR, offset, (int)i), fd = exo_fd_now(at);
         if (!(fd.flags & EXO_FD_PIPE))
             continue;
-        exo_pipe_hold(KR, fd.stamp);
+        exo_object_hold(KR, fd.stamp);
         if (exchange(&at->host, EXO_FD_HOST_RESERVED) < 0)
             continue;
-        exo_pipe_unref(KR, fd);
+        exo_object_unref(KR, fd);
         HOST_1(__NR_close, fd.host);
     }
-    exo_pipe_hold(KR, 0);
+    exo_object_hold(KR, 0);
 }

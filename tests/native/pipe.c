@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "core/pipe.h"
-#include "host/collectpipes.c"
+#include "host/collectobjects.c"
 #include "setup.h"
 
 #define STEPS 20000
@@ -98,8 +98,8 @@ static void *copy_ends(void *unused)
         struct exo_fd copy;
         uint64_t whole = __atomic_load_n((uint64_t *)&shared_entry, __ATOMIC_ACQUIRE);
         memcpy(&copy, &whole, sizeof(copy));
-        if ((copy.flags & EXO_FD_PIPE) && exo_pipe_ref(region, &shared_entry, copy))
-            exo_pipe_unref(region, copy);
+        if ((copy.flags & EXO_FD_PIPE) && exo_object_ref(region, &shared_entry, copy))
+            exo_object_unref(region, copy);
     }
     return unused;
 }
@@ -121,9 +121,9 @@ static void *make_ends(void *unused)
         writes.flags |= EXO_FD_PIPE_WRITES;
         CHECK(index != 0 && exo_pipe_at(region, index)->mode == EXO_PIPE_OWN);
         publish(entry);
-        exo_pipe_unref(region, writes);
+        exo_object_unref(region, writes);
         publish((struct exo_fd){.host = EXO_FD_HOST_FREE});
-        exo_pipe_unref(region, entry);
+        exo_object_unref(region, entry);
     }
     return unused;
 }
@@ -138,8 +138,8 @@ static void test_ends(void)
         CHECK(pthread_create(&threads[i], NULL, i == 0 ? make_ends : copy_ends, NULL) == 0);
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    exo_host_collect_pipes(region); /* what a copier was the last to let go of */
-    for (uint32_t i = 1; i <= region->pipe_high; i++)
+    exo_host_collect_objects(region); /* what a copier was the last to let go of */
+    for (uint32_t i = 1; i <= region->object_high[EXO_KIND_PIPE]; i++)
         CHECK(region->pipes[i].mode == EXO_PIPE_FREE);
     region_destroy(region);
 }
@@ -152,7 +152,7 @@ static void test_no_room(void)
     while (exo_pipe_create(region) != 0)
         count++;
     CHECK(count == EXO_PIPE_COUNT - 1 && region->left_behind == 1);
-    exo_host_collect_pipes(region); /* none has an entry */
+    exo_host_collect_objects(region); /* none has an entry */
     CHECK(exo_pipe_create(region) != 0);
     region_destroy(region);
 }

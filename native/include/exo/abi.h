@@ -20,7 +20,7 @@
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
 #define EXO_KR_BASE 0x7e9000180000   /* the kernel region */
-#define EXO_AREA_BASE 0x7e9060000000 /* thread areas, EXO_AREA_SIZE each */
+#define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
 #define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
@@ -130,12 +130,11 @@ struct exo_task {
     uint16_t filter;     /* A, filter_lock: its newest seccomp filter, 0 none */
     uint8_t security;    /* A, filter_lock: enum exo_task_security */
     uint8_t reserved;
-    uint32_t traced;      /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
-    uint32_t tracer;      /* A, trace_lock: pid of the process that traces it, 0 none */
-    uint32_t trace_waits; /* A, trace_lock: sleeps until something that it traces has news */
-    uint32_t asleep_on;   /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
-    uint32_t
-        held_pipe; /* T: index of the pipe that it makes, or an end of which comes or goes; two */
+    uint32_t traced;       /* futex word: EXO_INTERCEPT_PTRACE's tracer has it; it waits */
+    uint32_t tracer;       /* A, trace_lock: pid of the process that traces it, 0 none */
+    uint32_t trace_waits;  /* A, trace_lock: sleeps until something that it traces has news */
+    uint32_t asleep_on;    /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
+    uint32_t held_objects; /* T: number of what it makes, or an end of which comes or goes; two */
     uint32_t reserved2[10];
 };
 #define EXO_ASLEEP_WRITES 0x10000
@@ -193,20 +192,31 @@ struct exo_pipe_page {
     uint16_t offset, size; /* of what is to be read */
 };
 
-/* exo_pipe.ends: readers, writers, and how often they have changed, in the bits left. */
-#define EXO_PIPE_ENDS_BITS 22
-#define EXO_PIPE_ENDS_MASK ((1U << EXO_PIPE_ENDS_BITS) - 1)
-#define EXO_PIPE_ENDS_CHANGE (1ULL << 2 * EXO_PIPE_ENDS_BITS)
+/* What all things that fds lead to begin with: core/objects.c. The kinds and their numbers, which an
+ * entry's stamp names, stand in exo_kinds there. */
+struct exo_object {
+    struct exo_lock lock; /* what follows, but for ends and next_free */
+    uint64_t ends;        /* A, atomic: users of either end, changes */
+    uint32_t next_free;   /* A, object_lock */
+    uint32_t mode;        /* 0 free; from here on all is zero at first */
+};
+
+enum exo_kind { EXO_KIND_PIPE, EXO_KIND_COUNT };
+
+/* exo_object.ends: who reads (or has the one end), who writes, and how often that has changed. */
+#define EXO_ENDS_BITS 22
+#define EXO_ENDS_MASK ((1U << EXO_ENDS_BITS) - 1)
+#define EXO_ENDS_CHANGE (1ULL << 2 * EXO_ENDS_BITS)
 
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
  * its being emptied. So the host wakes all when the last one at the other end is killed. */
 struct exo_pipe {
-    struct exo_lock lock; /* all of this but ends and next_free */
-    uint64_t ends;        /* A, atomic: readers, writers, changes: core/pipeends.c */
-    uint32_t next_free;   /* A, object_lock */
-    uint32_t mode;        /* enum exo_pipe_mode; from here on all is zero at first */
+    struct exo_lock lock; /* as struct exo_object */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode;        /* enum exo_pipe_mode */
     uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
@@ -473,15 +483,16 @@ struct exo_kr {
     uint32_t filter_high;     /* A, filter_lock: filters from here on were never used */
     uint32_t left_behind;     /* A: a task was killed at work: the reaper is to look */
     uint32_t has_items;       /* A: there is something in items */
-    uint32_t free_pipe;       /* A, object_lock: first of the chain, 0 none */
-    uint32_t pipe_high;       /* A, object_lock: pipes from here on were never used */
-    uint64_t entry;           /* A: address of exo_entry, the same in every guest */
+    uint32_t
+        free_objects[8];     /* A, object_lock: by kind, number of the first of the chain, 0 none */
+    uint32_t object_high[8]; /* A, object_lock: how many of the kind were ever used */
+    uint64_t entry;          /* A: address of exo_entry, the same in every guest */
     struct exo_lock task_lock;   /* taking and freeing slots */
     struct exo_lock table_lock;  /* taking and freeing fd tables and arrays */
     struct exo_lock image_lock;  /* adding images and sites */
     struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
     struct exo_lock trace_lock;  /* who traces whom, stops and waiting for them */
-    struct exo_lock object_lock; /* taking and freeing pipes */
+    struct exo_lock object_lock; /* taking and freeing objects */
     uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */

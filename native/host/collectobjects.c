@@ -1,14 +1,13 @@
-/* Finds the pipes of killed tasks that nobody has an end of, and makes them free again.
+/* Finds the objects of killed tasks that nobody has, and makes them free again.
  *
  * Who has ends are entries of fd tables, in use or in a task's hand, and tasks that are at work on one
- * (held_pipe). An end goes from a table to a hand or the other way round at any moment, so tables are
+ * (held_objects). An end goes from a table to a hand or the other way round at any moment, so tables are
  * looked at, then hands, then tables once more: one of the three sees it. task_lock and table_lock
  * are held by the caller, object_lock here; a guest may have written anything anywhere.
  */
 #include <stdlib.h>
 
-#include <exo/core.h>
-
+#include "core/objects.h"
 #include "host.h"
 
 static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
@@ -21,11 +20,11 @@ static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
         return;
     const struct exo_fd *entries = exo_kr_at(kr, at);
     for (uint64_t i = 0; i < used; i++) {
-        uint32_t index = entries[i].stamp % EXO_PIPE_COUNT;
-        if (entries[i].host < 0 || !(entries[i].flags & EXO_FD_PIPE))
+        uint32_t index = entries[i].stamp % EXO_OBJECT_COUNT;
+        if (entries[i].host < 0 || !(entries[i].flags & EXO_FD_OBJECT))
             continue;
         if (entries[i].flags & EXO_FD_PIPE_WRITES)
-            ends[index] += 1ULL << EXO_PIPE_ENDS_BITS;
+            ends[index] += 1ULL << EXO_ENDS_BITS;
         else
             ends[index]++;
     }
@@ -51,11 +50,11 @@ static void mark_hands(const struct exo_kr *kr, bool *held)
 {
     for (uint32_t i = 0; i < kr->task_high && i < EXO_TASK_COUNT; i++) {
         const struct exo_task *task = &kr->tasks[i];
-        uint32_t pair = __atomic_load_n(&task->held_pipe, __ATOMIC_ACQUIRE);
+        uint32_t pair = __atomic_load_n(&task->held_objects, __ATOMIC_ACQUIRE);
         if (task->state == EXO_TASK_FREE || !exo_alive_test(task))
             continue;
-        held[pair % EXO_PIPE_COUNT] = true;
-        held[(pair >> 16) % EXO_PIPE_COUNT] = true;
+        held[pair % EXO_OBJECT_COUNT] = true;
+        held[(pair >> 16) % EXO_OBJECT_COUNT] = true;
     }
 }
 
@@ -63,33 +62,42 @@ static void mark_hands(const struct exo_kr *kr, bool *held)
 static void settle(struct exo_kr *kr, uint32_t index, uint64_t before, uint64_t after,
                    uint64_t said)
 {
-    struct exo_pipe *pipe = &kr->pipes[index];
-    uint64_t changes = said & ~(EXO_PIPE_ENDS_CHANGE - 1);
-    if (pipe->mode == EXO_PIPE_FREE || before != after ||
-        !__atomic_compare_exchange_n(&pipe->ends, &said, changes | after, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED) ||
-        after != 0)
-        return;
-    __atomic_store_n(&pipe->mode, (uint32_t)EXO_PIPE_FREE, __ATOMIC_RELEASE);
-    pipe->next_free = kr->free_pipe;
-    __atomic_store_n(&kr->free_pipe, index, __ATOMIC_RELEASE);
+    struct exo_object *object = exo_object_at(kr, index);
+    uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1);
+    if (object->mode != 0 && before == after &&
+        __atomic_compare_exchange_n(&object->ends, &said, changes | after, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED) &&
+        after == 0)
+        exo_object_free_locked(kr, index);
 }
 
-void exo_host_collect_pipes(struct exo_kr *kr)
+/* All that was ever used, of every kind. */
+static void settle_all(struct exo_kr *kr, const uint64_t *before, const uint64_t *after,
+                       const uint64_t *said, const bool *held)
 {
-    uint64_t *looks = calloc((size_t)3 * EXO_PIPE_COUNT, sizeof *looks);
-    bool *held = calloc(EXO_PIPE_COUNT, sizeof *held);
+    for (uint32_t kind = 0; kind < EXO_KIND_COUNT; kind++) {
+        const struct exo_kind_row *row = &exo_kinds[kind];
+        for (uint32_t i = 1; i <= kr->object_high[kind] && i < row->count; i++)
+            if (!held[row->first + i])
+                settle(kr, row->first + i, before[row->first + i], after[row->first + i],
+                       said[row->first + i]);
+    }
+}
+
+void exo_host_collect_objects(struct exo_kr *kr)
+{
+    uint64_t *looks = calloc((size_t)3 * EXO_OBJECT_COUNT, sizeof *looks);
+    bool *held = calloc(EXO_OBJECT_COUNT, sizeof *held);
     if (looks != NULL && held != NULL) {
-        uint64_t *before = looks, *after = looks + EXO_PIPE_COUNT, *said = after + EXO_PIPE_COUNT;
-        for (uint32_t i = 0; i < EXO_PIPE_COUNT; i++)
-            said[i] = __atomic_load_n(&kr->pipes[i].ends, __ATOMIC_ACQUIRE);
+        uint64_t *before = looks, *after = looks + EXO_OBJECT_COUNT,
+                 *said = after + EXO_OBJECT_COUNT;
+        for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
+            said[i] = __atomic_load_n(&exo_object_at(kr, i)->ends, __ATOMIC_ACQUIRE);
         count_tables(kr, before);
         mark_hands(kr, held);
         count_tables(kr, after);
         exo_lock_acquire(&kr->object_lock);
-        for (uint32_t i = 1; i <= kr->pipe_high && i < EXO_PIPE_COUNT; i++)
-            if (!held[i])
-                settle(kr, i, before[i], after[i], said[i]);
+        settle_all(kr, before, after, said, held);
         exo_lock_release(&kr->object_lock);
     }
     free(looks);

@@ -1,0 +1,145 @@
+/* What fds lead to and lives in the kernel region: making it, and who has it: entries of fd tables, and
+ * nothing else.
+ *
+ * Rules: an entry is counted before it stands in a table, and no longer counted when it is gone, so a
+ * count is never too small, whoever is killed; an object that nobody has is free. An entry's host fd
+ * is closed after that: who learns from the host that nobody is left finds the counts so.
+ * What was killed in between is found by the kernel process (host/collectobjects.c).
+ */
+#include "objects.h"
+#include "atomic.h"
+#include "mem.h"
+
+#define ROW(kind, from, many, array)                                                               \
+    [kind] = {.first = (from),                                                                     \
+              .count = (many),                                                                     \
+              .at = offsetof(struct exo_kr, array),                                                \
+              .stride = sizeof(((struct exo_kr *)0)->array[0])}
+
+const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
+    ROW(EXO_KIND_PIPE, 0, EXO_PIPE_COUNT, pipes),
+};
+
+#define BEGINS_AS_OBJECT(type)                                                                     \
+    _Static_assert(offsetof(type, lock) == offsetof(struct exo_object, lock) &&                    \
+                       offsetof(type, ends) == offsetof(struct exo_object, ends) &&                \
+                       offsetof(type, next_free) == offsetof(struct exo_object, next_free) &&      \
+                       offsetof(type, mode) == offsetof(struct exo_object, mode),                  \
+                   #type " begins as struct exo_object")
+
+BEGINS_AS_OBJECT(struct exo_pipe);
+
+enum exo_kind exo_object_kind(uint32_t number)
+{
+    enum exo_kind kind = 0;
+    while (kind + 1 < EXO_KIND_COUNT && number >= exo_kinds[kind + 1].first)
+        kind++;
+    return kind;
+}
+
+struct exo_object *exo_object_at(struct exo_kr *kr, uint32_t number)
+{
+    const struct exo_kind_row *row = &exo_kinds[exo_object_kind(number)];
+    return exo_kr_at(kr, row->at + (number - row->first) % row->count * row->stride);
+}
+
+/* What an entry counts for; with every change the whole word is another one, for who compares. */
+static uint64_t share_of(struct exo_fd entry)
+{
+    return entry.flags & EXO_FD_PIPE_WRITES ? 1ULL << EXO_ENDS_BITS : 1;
+}
+
+/* The ends that are left. */
+static uint64_t take_away(struct exo_kr *kr, struct exo_fd entry)
+{
+    uint64_t change = EXO_ENDS_CHANGE - share_of(entry);
+    return fetch_add(&exo_object_at(kr, entry.stamp)->ends, change) + change;
+}
+
+void exo_object_hold(struct exo_kr *kr, uint32_t number)
+{
+    store_release(&kr->tasks[exo_self()->slot].held_objects, number);
+}
+
+/* The next free one of a kind, or one that was never used; held before it is gone. 0: none. */
+static uint32_t take_locked(struct exo_kr *kr, enum exo_kind kind)
+{
+    const struct exo_kind_row *row = &exo_kinds[kind];
+    uint32_t number = kr->free_objects[kind], used = kr->object_high[kind];
+    if (number >= row->first && number < row->first + row->count && number != 0) {
+        exo_object_hold(kr, number);
+        kr->free_objects[kind] = exo_object_at(kr, number)->next_free;
+        return number;
+    }
+    if (used + 1 >= row->count)
+        return 0;
+    exo_object_hold(kr, row->first + used + 1);
+    kr->object_high[kind] = used + 1;
+    return row->first + used + 1;
+}
+
+uint32_t exo_object_create(struct exo_kr *kr, enum exo_kind kind, uint32_t mode, uint64_t ends)
+{
+    exo_lock_acquire(&kr->object_lock);
+    uint32_t number = take_locked(kr, kind);
+    if (number != 0) {
+        struct exo_object *object = exo_object_at(kr, number);
+        /* An old reading of an entry may lead here: what counts is never touched but by a count. */
+        memset(&object->mode, 0, exo_kinds[kind].stride - offsetof(struct exo_object, mode));
+        fetch_add(&object->ends, EXO_ENDS_CHANGE + ends);
+        store_release(&object->mode, mode);
+    } else {
+        store_release(&kr->left_behind, 1); /* or so many are in use, indeed */
+    }
+    exo_lock_release(&kr->object_lock);
+    return number;
+}
+
+bool exo_object_ref(struct exo_kr *kr, const struct exo_fd *entry, struct exo_fd as)
+{
+    uint64_t *ends = &exo_object_at(kr, as.stamp)->ends, was = load_relaxed(ends);
+    uint64_t share = share_of(as), all = share * EXO_ENDS_MASK;
+    do {
+        if ((was & all) == 0 || (was & all) == all)
+            return false;
+    } while (!compare_exchange(ends, &was, was + EXO_ENDS_CHANGE + share));
+    /* The object may have gone, and be another one by now, only if the entry has gone before. */
+    uint64_t whole = load_acquire((const uint64_t *)entry);
+    struct exo_fd now;
+    memcpy(&now, &whole, sizeof(now));
+    if (exo_fd_same(now, as))
+        return true;
+    exo_object_uncount(kr, as);
+    return false;
+}
+
+static bool is_last(uint64_t ends, struct exo_fd gone)
+{
+    return (ends & share_of(gone) * EXO_ENDS_MASK) == 0;
+}
+
+void exo_object_uncount(struct exo_kr *kr, struct exo_fd gone)
+{
+    if (is_last(take_away(kr, gone), gone))
+        store_release(&kr->left_behind, 1);
+}
+
+void exo_object_free_locked(struct exo_kr *kr, uint32_t number)
+{
+    enum exo_kind kind = exo_object_kind(number);
+    struct exo_object *object = exo_object_at(kr, number);
+    store_release(&object->mode, 0);
+    object->next_free = kr->free_objects[kind];
+    store_release(&kr->free_objects[kind], number);
+}
+
+void exo_object_unref(struct exo_kr *kr, struct exo_fd gone)
+{
+    struct exo_object *object = exo_object_at(kr, gone.stamp);
+    if (!is_last(take_away(kr, gone), gone))
+        return;
+    exo_lock_acquire(&kr->object_lock);
+    if (load_relaxed(&object->ends) % EXO_ENDS_CHANGE == 0 && object->mode != 0)
+        exo_object_free_locked(kr, gone.stamp);
+    exo_lock_release(&kr->object_lock);
+}
