@@ -21,6 +21,7 @@ SUITES = {
     "ring": "Fusion rings",
     "alloc": "Allocator",
     "pipe": "Pipes, natively and in exo-um",
+    "epoll": "epoll and eventfd, natively and in exo-um",
     "sched": "Scheduler",
     "switch": "Context switch",
     "tasks": "exo tasks",
