@@ -65,7 +65,7 @@ def sum_up(
             unit=job.unit,
             median=median,
             p99=quantile(samples[side], 0.99 if job.better == "less" else 0.01),
-            ratio=median / base if base else float("inf"),
+            ratio=1.0 if median == base else median / base if base else float("inf"),
             must=job.must if side in job.judged else None,
             aim=job.aim if side in job.judged else None,
             cycles=in_cycles(median, job.unit, cycles_per_ns),

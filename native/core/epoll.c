@@ -8,6 +8,7 @@
  * their locks. A bit is taken before the object is looked at. Locks are held one at a time.
  */
 #include "epoll.h"
+#include "sock.h"
 
 #include <asm-generic/errno.h>
 
@@ -189,10 +190,16 @@ void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     exo_lock_acquire(&set->lock);
     bool ours = exo_watch_group_of(kr, watch)->set == number && exo_epoll_tag(kr, watch) == tag;
     struct exo_watch *of = exo_watch_at(kr, watch);
-    uint32_t known = of->gone | (ours ? exo_object_state(kr, load_acquire(&of->object)) : 0);
-    if (ours)
+    uint32_t object = ours ? load_acquire(&of->object) : 0;
+    bool is_sock = object != 0 && exo_object_kind(object & 0xffff) == EXO_KIND_SOCK;
+    uint32_t known = of->gone | (ours ? exo_object_state(kr, object) : 0);
+    if (ours && !is_sock)
         store_relaxed(&of->gone, (uint16_t)(of->gone | gone));
     exo_lock_release(&set->lock);
+    if (is_sock) { /* it tells itself what that means */
+        exo_sock_lose_peer(kr, exo_sock_at(kr, object));
+        return;
+    }
     if (ours && (gone & ~known)) /* else it has been told already, which is enough with EPOLLET */
         exo_watch_mark(kr, watch);
 }

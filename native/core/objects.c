@@ -9,6 +9,7 @@
 #include "objects.h"
 #include "atomic.h"
 #include "mem.h"
+#include "sock.h"
 #include "watch.h"
 
 #define ROW(kind, from, many, array)                                                               \
@@ -19,6 +20,7 @@
 
 const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
     ROW(EXO_KIND_PIPE, 0, EXO_PIPE_COUNT, pipes),
+    ROW(EXO_KIND_SOCK, EXO_PIPE_COUNT, EXO_SOCK_COUNT, socks),
     ROW(EXO_KIND_EVENT, EXO_EVENT_FIRST, EXO_EVENT_COUNT, events),
     ROW(EXO_KIND_EPOLL, EXO_EPOLL_FIRST, EXO_EPOLL_COUNT, epolls),
 };
@@ -31,6 +33,7 @@ const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
                    #type " begins as struct exo_object")
 
 BEGINS_AS_OBJECT(struct exo_pipe);
+BEGINS_AS_OBJECT(struct exo_sock);
 BEGINS_AS_OBJECT(struct exo_event);
 BEGINS_AS_OBJECT(struct exo_epoll);
 
@@ -97,14 +100,15 @@ static uint32_t take_locked(struct exo_kr *kr, enum exo_kind kind)
 {
     const struct exo_kind_row *row = &exo_kinds[kind];
     uint32_t number = kr->free_objects[kind], used = kr->object_high[kind];
+    uint32_t other = kr->tasks[exo_self()->slot].held_objects & 0xffff0000;
     if (number >= row->first && number < row->first + row->count && number != 0) {
-        exo_object_hold(kr, number);
+        exo_object_hold(kr, number | other);
         kr->free_objects[kind] = exo_object_at(kr, number)->next_free;
         return number;
     }
     if (used + 1 >= row->count)
         return 0;
-    exo_object_hold(kr, row->first + used + 1);
+    exo_object_hold(kr, (row->first + used + 1) | other);
     kr->object_high[kind] = used + 1;
     return row->first + used + 1;
 }
@@ -155,6 +159,15 @@ void exo_object_uncount(struct exo_kr *kr, struct exo_fd gone)
         store_release(&kr->left_behind, 1);
 }
 
+void exo_object_free(struct exo_kr *kr, uint32_t number)
+{
+    exo_lock_acquire(&kr->object_lock);
+    const struct exo_object *object = exo_object_at(kr, number);
+    if (load_relaxed(&object->ends) % EXO_ENDS_CHANGE == 0 && object->mode != 0)
+        exo_object_free_locked(kr, number);
+    exo_lock_release(&kr->object_lock);
+}
+
 void exo_object_free_locked(struct exo_kr *kr, uint32_t number)
 {
     enum exo_kind kind = exo_object_kind(number);
@@ -166,11 +179,9 @@ void exo_object_free_locked(struct exo_kr *kr, uint32_t number)
 
 void exo_object_unref(struct exo_kr *kr, struct exo_fd gone)
 {
-    struct exo_object *object = exo_object_at(kr, gone.stamp);
     if (!is_last(take_away(kr, gone), gone))
         return;
-    exo_lock_acquire(&kr->object_lock);
-    if (load_relaxed(&object->ends) % EXO_ENDS_CHANGE == 0 && object->mode != 0)
-        exo_object_free_locked(kr, gone.stamp);
-    exo_lock_release(&kr->object_lock);
+    if (exo_object_kind(gone.stamp) == EXO_KIND_SOCK)
+        exo_sock_part(kr, gone.stamp);
+    exo_object_free(kr, gone.stamp);
 }

@@ -16,28 +16,6 @@ static uint8_t *page_at(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t
     return pages + index * EXO_PIPE_SIZE + slot % EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE;
 }
 
-/* size bytes between the region and the span, which moves on; -EFAULT, and then it may have moved. */
-static long copy(uint8_t *page, struct exo_span *span, uint64_t size, bool to_page)
-{
-    while (size > 0) {
-        uint64_t there = (*span->vector)[1] - span->at;
-        if (there == 0) {
-            span->vector++;
-            span->at = 0;
-            continue;
-        }
-        uint64_t part = size < there ? size : there;
-        void *guest = (void *)((*span->vector)[0] + span->at);
-        if (exo_guest_copy(to_page ? page : guest, to_page ? guest : page, part) != 0)
-            return -EFAULT;
-        page += part;
-        size -= part;
-        span->at += part;
-        span->left -= part;
-    }
-    return 0;
-}
-
 /* To the last page, if all of what is over whole pages fits there: 0, its size, or -EFAULT. */
 static long push_to_last(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
 {
@@ -46,7 +24,7 @@ static long push_to_last(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_sp
     uint32_t end = (uint32_t)pipe->pages[at].offset + pipe->pages[at].size;
     if (over == 0 || exo_pipe_is_empty(pipe) || end + over > EXO_PIPE_PAGE)
         return 0;
-    if (copy(page_at(kr, pipe, last) + end, span, over, true) != 0)
+    if (exo_span_copy(page_at(kr, pipe, last) + end, span, over, true) != 0)
         return -EFAULT;
     store_release(&pipe->pages[at].size, (uint16_t)(pipe->pages[at].size + over));
     return over;
@@ -56,7 +34,7 @@ static long push_page(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span 
 {
     uint32_t head = pipe->head;
     uint32_t part = span->left < EXO_PIPE_PAGE ? (uint32_t)span->left : EXO_PIPE_PAGE;
-    if (copy(page_at(kr, pipe, head), span, part, true) != 0)
+    if (exo_span_copy(page_at(kr, pipe, head), span, part, true) != 0)
         return -EFAULT;
     pipe->pages[head % EXO_PIPE_SLOT_COUNT].offset = 0;
     pipe->pages[head % EXO_PIPE_SLOT_COUNT].size = (uint16_t)part;
@@ -113,7 +91,7 @@ long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
     const uint8_t *from;
     while (span->left > 0 && (from = exo_pipe_first_locked(kr, pipe, &there)) != NULL) {
         uint32_t part = span->left < there ? (uint32_t)span->left : there;
-        if (copy((uint8_t *)from, span, part, false) != 0)
+        if (exo_span_copy((uint8_t *)from, span, part, false) != 0)
             return done > 0 ? done : -EFAULT;
         exo_pipe_drop_locked(pipe, part == there ? EXO_PIPE_PAGE : part);
         done += part;

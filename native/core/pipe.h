@@ -3,6 +3,7 @@
 #define EXO_CORE_PIPE_H
 
 #include "objects.h"
+#include "span.h"
 
 enum { EXO_PIPE_READS = 0, EXO_PIPE_WRITES = 1 }; /* ends; index of sleeping, woken, spins, used */
 
@@ -34,13 +35,6 @@ static inline bool exo_pipe_is_full(const struct exo_pipe *pipe)
 {
     return pipe->head - pipe->tail >= EXO_PIPE_SLOT_COUNT;
 }
-
-/* A guest's memory, as readv(2) and writev(2) name it, and how far it has been used. */
-struct exo_span {
-    const uint64_t (*vector)[2]; /* address, size */
-    uint64_t at;                 /* within the first of the vector */
-    uint64_t left;               /* bytes, all of it */
-};
 
 /* pipe.c, all under the pipe's lock. They move span on: bytes moved; -EFAULT for a bad address if there
  * were none. What does not fit stays; at most EXO_PIPE_PAGE bytes go in together or not at all. */

@@ -1,6 +1,7 @@
 /* What can be waited for: by what entries it is known, where its watchers are, and its state. */
 #include "atomic.h"
 #include "pipe.h"
+#include "sock.h"
 #include "watch.h"
 
 uint32_t exo_object_of(struct exo_fd fd)
@@ -21,6 +22,8 @@ uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object)
     switch (exo_object_kind(number)) {
     case EXO_KIND_PIPE:
         return &exo_pipe_at(kr, number)->watch[side_of(object)];
+    case EXO_KIND_SOCK:
+        return &exo_sock_at(kr, number)->watch;
     case EXO_KIND_EVENT:
         return &exo_event_at(kr, number)->watch;
     default:
@@ -57,6 +60,8 @@ uint32_t exo_object_state(struct exo_kr *kr, uint32_t object)
     switch (exo_object_kind(number)) {
     case EXO_KIND_PIPE:
         return pipe_state(exo_pipe_at(kr, number), side_of(object));
+    case EXO_KIND_SOCK:
+        return exo_sock_poll(kr, exo_sock_at(kr, number));
     case EXO_KIND_EVENT:
         return event_state(exo_event_at(kr, number));
     default:

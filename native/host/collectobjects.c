@@ -3,11 +3,12 @@
  * Who has ends are entries of fd tables, in use or in a task's hand, and tasks that are at work on one
  * (held_objects). An end goes from a table to a hand or the other way round at any moment, so tables are
  * looked at, then hands, then tables once more: one of the three sees it. task_lock and table_lock
- * are held by the caller, object_lock here; a guest may have written anything anywhere.
+ * are held by the caller; a guest may have written anything anywhere.
  */
 #include <stdlib.h>
 
 #include "core/epoll.h"
+#include "core/sock.h"
 #include "host.h"
 
 static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
@@ -82,31 +83,44 @@ static void leave(struct exo_kr *kr, uint32_t index, uint64_t said, uint64_t aft
     }
 }
 
-/* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. */
-static void settle(struct exo_kr *kr, uint32_t index, uint64_t before, uint64_t after,
+/* What both looks agree on is so, if nothing was counted meanwhile; said is the word as it was. True:
+ * nobody has it. */
+static bool settle(struct exo_kr *kr, uint32_t number, uint64_t before, uint64_t after,
                    uint64_t said)
 {
-    struct exo_object *object = exo_object_at(kr, index);
+    struct exo_object *object = exo_object_at(kr, number);
     uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1), word = said;
+    if (exo_object_kind(number) == EXO_KIND_SOCK) /* what is on its way in messages nobody sees */
+        changes |= said & ((uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS);
     if (object->mode == 0 || before != after ||
         !__atomic_compare_exchange_n(&object->ends, &word, changes | after, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
-        return;
-    leave(kr, index, said, after);
-    if (after == 0)
-        exo_object_free_locked(kr, index);
+        return false;
+    leave(kr, number, said, after);
+    return after == 0 && changes % EXO_ENDS_CHANGE == 0;
+}
+
+/* Nobody has it. */
+static void drop(struct exo_kr *kr, uint32_t number)
+{
+    if (exo_object_kind(number) == EXO_KIND_SOCK) {
+        if (!exo_sock_is_stray(kr, number))
+            return;
+        exo_sock_part(kr, number);
+    }
+    exo_object_free(kr, number);
 }
 
 /* All that was ever used, of every kind. */
 static void settle_all(struct exo_kr *kr, const uint64_t *before, const uint64_t *after,
-                       const uint64_t *said, const bool *held)
+                       const uint64_t *said, const bool *held, bool *gone)
 {
     for (uint32_t kind = 0; kind < EXO_KIND_COUNT; kind++) {
         const struct exo_kind_row *row = &exo_kinds[kind];
         for (uint32_t i = 1; i <= kr->object_high[kind] && i < row->count; i++)
             if (!held[row->first + i])
-                settle(kr, row->first + i, before[row->first + i], after[row->first + i],
-                       said[row->first + i]);
+                gone[row->first + i] = settle(kr, row->first + i, before[row->first + i],
+                                              after[row->first + i], said[row->first + i]);
     }
 }
 
@@ -127,18 +141,20 @@ static void settle_sets(struct exo_kr *kr, const bool *held)
 void exo_host_collect_objects(struct exo_kr *kr)
 {
     uint64_t *looks = calloc((size_t)3 * EXO_OBJECT_COUNT, sizeof *looks);
-    bool *held = calloc(EXO_OBJECT_COUNT, sizeof *held);
+    bool *held = calloc((size_t)2 * EXO_OBJECT_COUNT, sizeof *held);
     if (looks != NULL && held != NULL) {
         uint64_t *before = looks, *after = looks + EXO_OBJECT_COUNT,
                  *said = after + EXO_OBJECT_COUNT;
+        bool *gone = held + EXO_OBJECT_COUNT;
         read_ends(kr, said);
         count_tables(kr, before);
         mark_hands(kr, held);
         count_tables(kr, after);
-        exo_lock_acquire(&kr->object_lock);
-        settle_all(kr, before, after, said, held);
+        settle_all(kr, before, after, said, held, gone);
+        for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
+            if (gone[i])
+                drop(kr, i);
         settle_sets(kr, held);
-        exo_lock_release(&kr->object_lock);
     }
     free(looks);
     free(held);

@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -25,7 +26,7 @@ static int region_map(int fd, struct exo_kr **kr)
         return -errno;
     *kr = map;
     exo_kr_init(*kr, EXO_KR_MAPPED_SIZE);
-    return 0;
+    return getrandom(&(*kr)->instance, sizeof((*kr)->instance), 0) < 0 ? -errno : 0;
 }
 
 int exo_host_region_create(struct exo_kr **kr)

@@ -5,6 +5,7 @@
  */
 #include "epoll.h"
 #include "pipe.h"
+#include "sock.h"
 #include "translate.h"
 
 #define EPOLL_CTL_ADD_ 1
@@ -153,6 +154,10 @@ static long control_object(struct exo_fd *set, struct exo_fd *target, int op, in
         error = -ENOSPC;
     else
         error = op == EPOLL_CTL_ADD_ ? add_object(set, target, &what) : modify_object(of, &what);
+    if (error == -ENOSPC && (to.flags & EXO_FD_SOCKET)) {
+        struct exo_sock_end end;
+        return exo_sock_enter(&end, target) ? error : EXO_EPOLL_AGAIN;
+    }
     if (error == -ENOSPC) { /* the host has room for it */
         exo_object_to_host(target);
         return EXO_EPOLL_AGAIN;
@@ -181,7 +186,10 @@ SYSCALL(epoll_ctl)
     struct exo_fd *set = exo_fd_entry((int)a);
     for (;;) {
         struct exo_fd *target = exo_fd_entry((int)c);
-        if (set == NULL || !(load_acquire(&set->flags) & EXO_FD_EPOLL))
+        bool own = set != NULL && (load_acquire(&set->flags) & EXO_FD_EPOLL);
+        if (!own && target != NULL && (load_acquire(&target->flags) & EXO_FD_SOCKET))
+            exo_object_to_host(target);
+        if (!own)
             return HOST_4(__NR_epoll_ctl, exo_fd_or_bad((int)a), b, exo_fd_or_bad((int)c), d);
         if (target == NULL)
             return HOST_4(__NR_epoll_ctl, set->host, b, INT32_MAX, d);

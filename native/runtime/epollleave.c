@@ -7,6 +7,7 @@
 #include "epoll.h"
 #include "event.h"
 #include "pipe.h"
+#include "sock.h"
 #include "translate.h"
 
 #define EPOLL_CTL_ADD_ 1
@@ -173,6 +174,17 @@ bool exo_fd_make_plain(struct exo_fd *at, struct exo_fd was, struct exo_fd plain
     return done;
 }
 
+/* A socket stays exo's: from now on its twin is to be read whenever it is itself, as near as may be.
+ * DIFFERS: what has come before, and room to write, a set that is the host's does not see. */
+static void sock_to_host(struct exo_fd *at)
+{
+    struct exo_sock_end end;
+    if (!exo_sock_enter(&end, at))
+        return;
+    store_release(&end.sock->signals, 1);
+    exo_watches_to_host(end.fd);
+}
+
 void exo_object_to_host(struct exo_fd *at)
 {
     uint16_t flags = load_acquire(&at->flags);
@@ -182,4 +194,6 @@ void exo_object_to_host(struct exo_fd *at)
         exo_epoll_to_host(at);
     else if (flags & EXO_FD_EVENT)
         exo_event_to_host(at);
+    else if (flags & EXO_FD_SOCKET)
+        sock_to_host(at);
 }

@@ -4,6 +4,7 @@
 #include "event.h"
 #include "legacy.h"
 #include "pipe.h"
+#include "sock.h"
 #include "signal.h"
 #include "translate.h"
 
@@ -16,7 +17,6 @@
 #define F_GETOWN_EX 16
 #define F_DUPFD_QUERY 1027
 #define FD_CLOEXEC_ 1
-#define SOCK_TYPE_MASK 15
 #define CLOSE_RANGE_UNSHARE_ 2
 #define CLOSE_RANGE_CLOEXEC_ 4
 
@@ -448,6 +448,8 @@ SYSCALL(fcntl)
     if (unlikely(entry->flags & (EXO_FD_PIPE | EXO_FD_EVENT)) &&
         pipe_fcntl(entry, (int)b, c, &result))
         return result;
+    if (unlikely(entry->flags & EXO_FD_SOCKET) && exo_sock_fcntl(entry, (int)b, c, &result))
+        return result;
     switch ((int)b) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC: {
@@ -477,36 +479,6 @@ SYSCALL(fcntl)
     default:
         return host_wait(__NR_fcntl, entry->host, b, c, 0, 0, 0);
     }
-}
-
-static long make_pair(long a, long b, long c, uint64_t to, bool cloexec)
-{
-    int host[2], fds[2];
-    fds[0] = exo_fd_take(0);
-    if (fds[0] < 0)
-        return fds[0];
-    fds[1] = exo_fd_take(0);
-    if (fds[1] < 0) {
-        exo_fd_untake(fds[0]);
-        return fds[1];
-    }
-    /* Linux tells the numbers before it makes the sockets. */
-    long error =
-        guest_write(to, fds, sizeof(fds)) != 0 ? -EFAULT : HOST_4(__NR_socketpair, a, b, c, host);
-    for (int i = 0; i < 2; i++) {
-        if (error != 0)
-            exo_fd_untake(fds[i]);
-        else
-            exo_fd_give(fds[i], host[i], cloexec);
-    }
-    return error;
-}
-
-SYSCALL(socketpair)
-{
-    if ((int)b & ~(SOCK_TYPE_MASK | O_CLOEXEC_ | O_NONBLOCK_))
-        return -EINVAL;
-    return make_pair(a, b, c, (uint64_t)d, b & O_CLOEXEC_);
 }
 
 static long signal_fd(long a, long b, long c, long d)

@@ -1,6 +1,7 @@
 /* ioctl(2): the host's, but for commands whose argument or result is an fd, a pid or a group. */
 #include "epoll.h"
 #include "pipe.h"
+#include "sock.h"
 #include "translate.h"
 #include "userfault.h"
 
@@ -100,6 +101,10 @@ SYSCALL(ioctl)
         if (command != FIOCLEX_ && command != FIONCLEX_ && command != TCGETS_)
             exo_pipe_to_host(entry);
     }
+    long result;
+    if (unlikely(entry->flags & EXO_FD_SOCKET) &&
+        exo_sock_ioctl(entry, command, (uint64_t)c, &result))
+        return result;
     if (unlikely(entry->flags & EXO_FD_EVENT) && command != FIOCLEX_ && command != FIONCLEX_)
         exo_object_to_host(entry); /* FIONBIO */
     switch (command) {

@@ -14,6 +14,7 @@ enum {
     SIGFPE_ = 8,
     SIGKILL_ = 9,
     SIGSEGV_ = 11,
+    SIGPIPE_ = 13,
     SIGALRM_ = 14,
     SIGTERM_ = 15,
     SIGCHLD_ = 17,

@@ -1,6 +1,8 @@
 /* sendmsg(2), recvmsg(2), getsockopt(2): the host's sockets, with the fds and pids that control
  * messages and SO_PEERCRED hold translated.
  */
+#include "sockhost.h"
+#include "sockmsg.h"
 #include "translate.h"
 
 #define SOL_SOCKET_ 1
@@ -12,25 +14,14 @@
 #define MSG_CMSG_CLOEXEC_ 0x40000000
 #define MSG_CTRUNC_ 8
 #define MSG_CMSG_COMPAT_ 0x80000000L
+#define MSG_WAITFORONE_ 0x10000
 #define CONTROL_SIZE 8192          /* on the stack; more is mapped */
 #define CONTROL_MAX_SIZE (1 << 24) /* more than the host takes (net.core.optmem_max) */
 #define MESSAGE_LIMIT 1024         /* UIO_MAXIOV: most messages in one sendmmsg */
 
-struct k_msghdr {
-    uint64_t name;
-    uint32_t name_size, pad;
-    uint64_t iov, iov_count, control, control_size;
-    uint32_t flags, pad2;
-};
-
 struct k_mmsghdr {
     struct k_msghdr header;
     uint32_t size, pad;
-};
-
-struct k_cmsghdr {
-    uint64_t size;
-    int32_t level, type;
 };
 
 /* Calls act on every control message in [at, end) of runtime memory. */
@@ -56,9 +47,25 @@ static long to_host(struct k_cmsghdr *header, UNUSED bool flag)
     if (header->type == SCM_CREDENTIALS_ && count >= 3 && numbers[0] > 0)
         numbers[0] = (int32_t)exo_host_of_or_none((uint32_t)numbers[0]);
     for (uint64_t i = 0; header->type == SCM_RIGHTS_ && i < count; i++) {
+        struct exo_fd *entry = exo_fd_entry(numbers[i]);
+        if (entry != NULL && (entry->flags & EXO_FD_SOCKET))
+            exo_sock_fly(entry);
         numbers[i] = exo_fd_host(numbers[i]);
         if (numbers[i] < 0)
             return -EBADF;
+    }
+    return 0;
+}
+
+/* Sockets that were to leave, and have not. */
+static long stay(struct k_cmsghdr *header, UNUSED bool flag)
+{
+    const int32_t *numbers = (const int32_t *)(header + 1);
+    uint64_t count = (header->size - sizeof(*header)) / 4;
+    for (uint64_t i = 0; header->type == SCM_RIGHTS_ && i < count; i++) {
+        struct exo_fd *entry = exo_fd_entry(numbers[i]);
+        if (entry != NULL && (entry->flags & EXO_FD_SOCKET))
+            exo_sock_unfly(entry);
     }
     return 0;
 }
@@ -79,20 +86,65 @@ static void control_free(const uint8_t *control, const uint8_t *own, uint64_t si
         HOST_2(__NR_munmap, control, size);
 }
 
-static long send_translated(int host, struct k_msghdr *message, uint8_t *control, long flags)
+static bool is_own(int fd)
+{
+    const struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
+}
+
+static long send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags)
+{
+    struct exo_rights rights = {.control = control, .size = message->control_size};
+    long result;
+    return exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, &result) ? result
+                                                                                   : -EBADF;
+}
+
+static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t *control,
+                            long flags)
 {
     if (guest_read(control, message->control, message->control_size) != 0)
         return -EFAULT;
-    long error = each_message(control, control + message->control_size, to_host, false);
-    if (error != 0)
-        return error;
-    message->control = (uint64_t)control;
-    return host_wait(__NR_sendmsg, host, (long)message, flags, 0, 0, 0);
+    uint64_t from = message->control, size = message->control_size;
+    long error = each_message(control, control + size, to_host, false);
+    if (error == 0 && is_own(fd)) {
+        error = send_own(fd, message, control, flags);
+    } else if (error == 0) {
+        message->control = (uint64_t)control;
+        error = host_wait(__NR_sendmsg, host, (long)message, flags, 0, 0, 0);
+    }
+    if (error < 0 && guest_read(control, from, size) == 0)
+        each_message(control, control + size, stay, false);
+    return error;
 }
 
-static long send_one(int host, uint64_t from, long flags)
+/* A message of exo's own socket, without control data or where that does not matter; false: another. */
+static bool send_plain(int fd, uint64_t from, long flags, long *result)
 {
     struct k_msghdr message;
+    struct exo_fd *entry = exo_fd_entry(fd);
+    if (entry == NULL || !(load_relaxed(&entry->flags) & EXO_FD_SOCKET))
+        return false;
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    bool is_unix = sock->family == AF_UNIX_;
+    *result = -EFAULT;
+    if (guest_get(&message, from) != 0)
+        return true;
+    *result = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    if (is_unix && message.name != 0 && message.name_size != 0)
+        return true;
+    if (is_unix && message.control != 0 && message.control_size != 0)
+        return false;
+    return exo_sock_message(fd, EXO_PIPE_WRITES, &message, flags, NULL, result);
+}
+
+static long send_one(int fd, uint64_t from, long flags)
+{
+    struct k_msghdr message;
+    long own_result;
+    if (send_plain(fd, from, flags, &own_result))
+        return own_result;
+    int host = exo_fd_or_bad(fd);
     uint8_t own[CONTROL_SIZE] __attribute__((aligned(8)));
     if (host < 0 || guest_get(&message, from) != 0 || message.control == 0 ||
         message.control_size == 0)
@@ -101,7 +153,7 @@ static long send_one(int host, uint64_t from, long flags)
         return host_wait(__NR_sendmsg, host, (long)&message, flags, 0, 0, 0);
     uint64_t size = message.control_size;
     uint8_t *control = control_create(own, size);
-    long result = control == NULL ? -ENOBUFS : send_translated(host, &message, control, flags);
+    long result = control == NULL ? -ENOBUFS : send_translated(fd, host, &message, control, flags);
     control_free(control, own, size);
     return result;
 }
@@ -115,7 +167,7 @@ static uint64_t install_fds(int32_t *numbers, uint64_t count, bool cloexec)
             HOST_1(__NR_close, numbers[i]);
             continue;
         }
-        long fd = exo_fd_made(numbers[i], cloexec);
+        long fd = exo_sock_land(numbers[i], cloexec);
         if (fd >= 0)
             numbers[kept++] = (int32_t)fd;
     }
@@ -164,6 +216,42 @@ static long receive_control(uint64_t to, uint8_t *at, const uint8_t *end, bool c
     return (long)used;
 }
 
+/* Cuts a message to the room there is: fds that find none are closed; size 0: it is left out. */
+static void fit_message(struct k_cmsghdr *header, uint64_t room, uint32_t *flags)
+{
+    const int32_t *numbers = (const int32_t *)(header + 1);
+    if (header->size <= room)
+        return;
+    bool fds = header->level == SOL_SOCKET_ && header->type == SCM_RIGHTS_;
+    uint64_t count = (header->size - sizeof(*header)) / 4;
+    uint64_t fits = room < sizeof(*header) ? 0 : (room - sizeof(*header)) / 4;
+    for (uint64_t i = fits; fds && i < count; i++)
+        HOST_1(__NR_close, numbers[i]);
+    header->size = fds && fits > 0 ? sizeof(*header) + fits * 4 : 0;
+    *flags |= MSG_CTRUNC_;
+}
+
+/* The same of a socket of exo's, cut to the room that the guest has. */
+static long exo_rights_give(struct exo_rights *rights, uint64_t to, uint64_t room, bool cloexec,
+                            uint32_t *flags)
+{
+    uint64_t used = 0, at = 0;
+    while (at + sizeof(struct k_cmsghdr) <= rights->size) {
+        struct k_cmsghdr *header = (struct k_cmsghdr *)(rights->control + at);
+        uint64_t size = header->size, step = (size + 7) & ~7UL;
+        if (size < sizeof(*header) || size > rights->size - at)
+            break;
+        fit_message(header, room - used, flags);
+        uint64_t kept = header->size == 0 ? 0 : receive_message(header, cloexec, flags);
+        if (kept > 0 && guest_write(to + used, header, kept) != 0)
+            return -EFAULT;
+        uint64_t taken = (kept + 7) & ~7UL;
+        used += taken < room - used ? taken : room - used;
+        at += step;
+    }
+    return (long)used;
+}
+
 static long receive_into(uint64_t at, struct k_msghdr *message, uint8_t *control, bool cloexec)
 {
     uint64_t size = message->control_size;
@@ -203,7 +291,7 @@ SYSCALL(sendmsg)
 {
     if (c & MSG_CMSG_COMPAT_)
         return -EINVAL;
-    return send_one(exo_fd_or_bad((int)a), (uint64_t)b, c);
+    return send_one((int)a, (uint64_t)b, c);
 }
 
 /* Writes back what recvmsg changes in the guest's header. */
@@ -235,9 +323,63 @@ static long receive_copied(int host, uint64_t at, struct k_msghdr *message, uint
     return put_header(at, message) ? -EFAULT : got;
 }
 
-static long receive_one(int host, uint64_t at, long flags)
+/* Credentials of the other side, for who has asked for them and got none. */
+static void add_cred(int fd, struct exo_rights *rights)
+{
+    const struct exo_fd *entry = exo_fd_entry(fd);
+    struct {
+        struct k_cmsghdr header;
+        uint32_t cred[3], pad;
+    } message = {.header = {.size = 28, .level = SOL_SOCKET_, .type = SCM_CREDENTIALS_}};
+    uint32_t size = sizeof(message.cred);
+    if (entry == NULL || !exo_sock_at(KR, entry->stamp)->passes_cred || rights->size != 0 ||
+        rights->room < sizeof(message) ||
+        HOST_5(__NR_getsockopt, entry->host, SOL_SOCKET_, SO_PEERCRED_, message.cred, &size) != 0)
+        return;
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    uint32_t peer = load_acquire(&sock->peer);
+    uint32_t slot = peer == 0 ? 0 : load_relaxed(&exo_sock_at(KR, peer)->used) % EXO_TASK_COUNT;
+    if (slot != 0 && KR->tasks[slot].host_tgid != 0) /* who has written last */
+        message.cred[0] = KR->tasks[slot].host_tgid;
+    memcpy(rights->control, &message, sizeof(message));
+    rights->size = sizeof(message);
+}
+
+/* A message for exo's own socket; false: it is another. */
+static bool receive_own(int fd, uint64_t at, long flags, long *result)
 {
     struct k_msghdr message;
+    uint8_t own[EXO_RIGHTS_ROOM] __attribute__((aligned(8)));
+    struct exo_rights rights = {.control = own, .room = sizeof(own)};
+    if (!is_own(fd))
+        return false;
+    *result = -EFAULT;
+    if (guest_get(&message, at) != 0)
+        return true;
+    if (!exo_sock_message(fd, EXO_PIPE_READS, &message, flags, &rights, result))
+        return false;
+    if (*result < 0)
+        return true;
+    if (*result > 0)
+        add_cred(fd, &rights);
+    message.flags = (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0);
+    message.name_size = 0;
+    uint64_t room = message.control == 0 ? 0 : message.control_size;
+    long used = exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_,
+                                &message.flags);
+    message.control_size = used < 0 ? 0 : (uint64_t)used;
+    if (used < 0 || put_header(at, &message) != 0)
+        *result = -EFAULT;
+    return true;
+}
+
+static long receive_one(int fd, uint64_t at, long flags)
+{
+    struct k_msghdr message;
+    long own_result;
+    if (receive_own(fd, at, flags, &own_result))
+        return own_result;
+    int host = exo_fd_or_bad(fd);
     uint8_t own[CONTROL_SIZE] __attribute__((aligned(8)));
     if (host < 0 || guest_get(&message, at) != 0 || message.control == 0 ||
         message.control_size == 0)
@@ -257,13 +399,38 @@ SYSCALL(recvmsg)
 {
     if (c & MSG_CMSG_COMPAT_)
         return -EINVAL;
-    return receive_one(exo_fd_or_bad((int)a), (uint64_t)b, c);
+    return receive_one((int)a, (uint64_t)b, c);
+}
+
+/* recvmmsg of exo's own socket: waits for the first, as for all if MSG_WAITFORONE is not given.
+ * DIFFERS: a timeout is looked at by nobody, as a stream has its own. */
+static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t timeout)
+{
+    int64_t limit[2];
+    if (timeout != 0 && guest_get(&limit, timeout) != 0)
+        return -EFAULT;
+    long all = (uint32_t)count > MESSAGE_LIMIT ? MESSAGE_LIMIT : (uint32_t)count;
+    for (long i = 0; i < all; i++) {
+        uint64_t header = at + (uint64_t)i * sizeof(struct k_mmsghdr);
+        long got = receive_one(fd, header, i > 0 && (flags & MSG_WAITFORONE_) ? flags | MSG_DONTWAIT_
+                                                                             : flags);
+        if (got < 0)
+            return i > 0 ? i : got;
+        uint32_t size = (uint32_t)got;
+        if (guest_put(header + offsetof(struct k_mmsghdr, size), &size) != 0)
+            return -EFAULT;
+        if (got == 0)
+            return i + 1;
+    }
+    return all;
 }
 
 SYSCALL(recvmmsg)
 {
     if (d & MSG_CMSG_COMPAT_)
         return -EINVAL;
+    if (is_own((int)a))
+        return receive_many((int)a, (uint64_t)b, c, d, (uint64_t)e);
     long count = host_wait(__NR_recvmmsg, exo_fd_or_bad((int)a), b, c, d, e, 0);
     for (long i = 0; i < count; i++) {
         long error = translate_received((uint64_t)b + (uint64_t)i * sizeof(struct k_mmsghdr), d);
@@ -275,7 +442,7 @@ SYSCALL(recvmmsg)
 
 SYSCALL(sendmmsg)
 {
-    int host = exo_fd_host((int)a);
+    int host = exo_fd_twin((int)a);
     long count = (uint32_t)c > MESSAGE_LIMIT ? MESSAGE_LIMIT : (uint32_t)c;
     if (d & MSG_CMSG_COMPAT_)
         return -EINVAL;
@@ -283,7 +450,7 @@ SYSCALL(sendmmsg)
         return -EBADF;
     for (long i = 0; i < count; i++) {
         uint64_t at = (uint64_t)b + (uint64_t)i * sizeof(struct k_mmsghdr);
-        long sent = send_one(host, at, d);
+        long sent = send_one((int)a, at, d);
         if (sent < 0)
             return i > 0 ? i : sent;
         uint32_t size = (uint32_t)sent;
@@ -299,6 +466,11 @@ SYSCALL(getsockopt)
     int host = exo_fd_host((int)a);
     if (host < 0)
         return -EBADF;
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    long own_result;
+    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) &&
+        exo_sock_option(entry, (int)b, (int)c, (uint64_t)d, (uint64_t)e, &own_result))
+        return own_result;
     long error = host_wait(__NR_getsockopt, host, b, c, d, e, 0);
     if (error != 0 || b != SOL_SOCKET_ || (c != SO_PEERCRED_ && c != SO_PEERPIDFD_) ||
         guest_get(&number, d) != 0)

@@ -8,6 +8,10 @@
 #define EXO_YIELD_LIMIT 16
 #define EXO_TRY_EVERY 32
 
+/* Spins if another CPU has brought news soon lately, then yields if that has helped; true with news. */
+bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), const void *object,
+              int what);
+
 /* TSC in units of 1024 cycles, never 0. */
 static inline uint32_t exo_moment(void)
 {

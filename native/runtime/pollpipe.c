@@ -10,6 +10,7 @@
 #include "event.h"
 #include "pipe.h"
 #include "poll.h"
+#include "sock.h"
 #include "translate.h"
 
 #define POLLIN_ 0x001
@@ -19,8 +20,10 @@
 #define POLLNVAL_ 0x020
 #define POLLRDNORM_ 0x040
 #define POLLWRNORM_ 0x100
+#define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
+#define ASLEEP_ON_SOCKET 9
 #define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
 
 /* The entry if it leads to an object whose state the region knows. */
@@ -45,9 +48,21 @@ static int16_t state_of(struct exo_fd *at)
 static int16_t state_with(struct exo_fd *at, int16_t gone)
 {
     struct exo_fd fd = exo_fd_now(at);
+    if (fd.flags & EXO_FD_SOCKET) {
+        if (gone != 0)
+            exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
+        return state_of(at);
+    }
     if (gone != 0 && (fd.flags & EXO_FD_PIPE)) /* the next call is to ask the host, too */
         exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
     return state_of(at) | gone;
+}
+
+/* The twin of a socket rings for all that it waits for; a listener's has the connections. */
+static int16_t twin_tells(const struct exo_fd *at)
+{
+    bool listens = load_acquire(&exo_sock_at(KR, at->stamp)->mode) == EXO_SOCK_LISTENS;
+    return listens ? IN : IN | OUT | POLLRDHUP_;
 }
 
 /* Fills in what pipes have, and in hosts what the host is to look at; how many have something. */
@@ -63,6 +78,8 @@ static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count,
             hosts[i].fd = load_relaxed(&at->host);
             polls[i].revents = state_of(at) & (polls[i].events | GONE);
             hosts[i].events = polls[i].events & (IN | OUT);
+            if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
+                hosts[i].events = polls[i].events & twin_tells(at) ? IN : 0;
         } else if (polls[i].fd >= 0) {
             hosts[i].fd = exo_fd_or_bad(polls[i].fd);
             hosts[i].events = polls[i].events;
@@ -93,7 +110,9 @@ static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t c
 {
     for (uint64_t i = 0; i < count; i++) {
         struct exo_fd *at = asleep[i] ? exo_fd_entry(polls[i].fd) : NULL;
-        if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
+        if (at != NULL && asleep[i] == ASLEEP_ON_SOCKET)
+            exo_sock_rise(at->stamp, polls[i].events);
+        else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
             exo_pipe_rise(exo_pipe_at(KR, at->stamp), asleep[i] - 1);
         else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_EVENT))
             exo_event_rise(exo_event_at(KR, at->stamp));
@@ -106,6 +125,12 @@ static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
 {
     uint16_t flags = load_relaxed(&at->flags);
     bool writes = flags & EXO_FD_PIPE_WRITES;
+    if (flags & EXO_FD_SOCKET) {
+        if (exo_sock_at(KR, at->stamp)->mode == EXO_SOCK_LISTENS)
+            return true; /* its twin has the connections */
+        *asleep = ASLEEP_ON_SOCKET;
+        return exo_sock_settle(at, events);
+    }
     if ((flags & EXO_FD_EVENT) && (events & POLLOUT_)) {
         exo_object_to_host(at); /* its room is never watched for: the host may */
         return false;

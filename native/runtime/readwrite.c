@@ -6,6 +6,7 @@
 #include "pipe.h"
 #include "proctext.h"
 #include "signal.h"
+#include "sock.h"
 #include "translate.h"
 
 #define SIGNALFD_SIGINFO_SIZE 128
@@ -53,34 +54,52 @@ static long read_at(long a, long b, long c, long d, long e, long f, long offset)
     return host_wait(nr, entry->host, b, c, d, e, f);
 }
 
-/* Of an end of exo's pipe; false if it is not that any more. */
-static bool pipe_takes(struct exo_fd *entry, int side, const uint64_t (*vector)[2], uint64_t size,
-                       long *result)
+/* Of an end of exo's pipe or socket; false if it is not that any more. */
+static bool object_takes(struct exo_fd *entry, int side, const uint64_t (*vector)[2], uint64_t size,
+                         long *result)
 {
-    while (load_relaxed(&entry->flags) & EXO_FD_PIPE) {
+    uint16_t flags;
+    while ((flags = load_relaxed(&entry->flags)) & EXO_FD_STREAM) {
         struct exo_span span = {.vector = vector, .left = size};
-        *result = exo_pipe_transfer(entry, side, &span);
+        *result = !(flags & EXO_FD_SOCKET)  ? exo_pipe_transfer(entry, side, &span)
+                  : side == EXO_PIPE_WRITES ? exo_sock_send(entry, &span, 0)
+                  : size == 0               ? 0
+                                            : exo_sock_receive(entry, &span, 0, NULL);
         if (likely(*result != EXO_PIPE_AGAIN))
             return true;
     }
     return false;
 }
 
-static bool pipe_takes_one(struct exo_fd *entry, int side, long at, long size, long *result)
+/* What no guest's buffer is: the host has its say about such, or there is nobody to ask. */
+static bool is_odd(struct exo_fd *entry, long *result)
 {
-    const uint64_t vector[1][2] = {{(uint64_t)at, (uint64_t)size}};
-    if ((uint64_t)size > MAX_RW_COUNT || (uint64_t)at >= EXO_USER_END) {
-        exo_pipe_to_host(entry); /* which has its say about such */
-        return false;
-    }
-    return pipe_takes(entry, side, vector, (uint64_t)size, result);
+    *result = -EFAULT;
+    if (!(load_relaxed(&entry->flags) & EXO_FD_SOCKET))
+        exo_pipe_to_host(entry);
+    return load_relaxed(&entry->flags) & EXO_FD_SOCKET;
 }
 
-/* readv, writev: a few pieces of a pipe; more are the host's affair. */
-static bool pipe_takes_vector(struct exo_fd *entry, int side, uint64_t from, uint64_t count,
-                              long *result)
+static bool object_takes_one(struct exo_fd *entry, int side, long at, long size, long *result)
+{
+    if ((uint64_t)size > MAX_RW_COUNT && (size < 0 || !(entry->flags & EXO_FD_SOCKET)))
+        return is_odd(entry, result);
+    uint64_t whole = (uint64_t)size < MAX_RW_COUNT ? (uint64_t)size : MAX_RW_COUNT;
+    const uint64_t vector[1][2] = {{(uint64_t)at, whole}};
+    if ((uint64_t)at >= EXO_USER_END)
+        return is_odd(entry, result);
+    return object_takes(entry, side, vector, whole, result);
+}
+
+/* readv, writev: a few pieces of a pipe; more are the host's affair. Of a socket any number. */
+static bool object_takes_vector(struct exo_fd *entry, int side, uint64_t from, uint64_t count,
+                                long *result)
 {
     uint64_t vector[PIECES][2], size = 0;
+    if (entry->flags & EXO_FD_SOCKET) {
+        *result = exo_sock_vector(entry, side, from, count, 0, NULL);
+        return *result != EXO_SOCK_AGAIN;
+    }
     bool plain = count <= PIECES && guest_read(vector, from, count * sizeof(vector[0])) == 0;
     for (uint64_t i = 0; plain && i < count; i++) {
         plain = vector[i][1] <= MAX_RW_COUNT && vector[i][0] < EXO_USER_END;
@@ -90,7 +109,7 @@ static bool pipe_takes_vector(struct exo_fd *entry, int side, uint64_t from, uin
         exo_pipe_to_host(entry);
         return false;
     }
-    return pipe_takes(entry, side, (const uint64_t(*)[2])vector, size, result);
+    return object_takes(entry, side, (const uint64_t(*)[2])vector, size, result);
 }
 
 /* Of an eventfd of exo's, as pipe_takes(). */
@@ -112,8 +131,8 @@ SYSCALL(read)
     if (entry == NULL)
         return -EBADF;
     uint16_t flags = entry->flags;
-    if (flags & EXO_FD_PIPE) {
-        if (likely(pipe_takes_one(entry, EXO_PIPE_READS, b, c, &result)))
+    if (flags & EXO_FD_STREAM) {
+        if (likely(object_takes_one(entry, EXO_PIPE_READS, b, c, &result)))
             return result;
         flags = entry->flags;
     }
@@ -136,8 +155,8 @@ SYSCALL(readv)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
     long result;
-    if (entry != NULL && unlikely(entry->flags & EXO_FD_PIPE) &&
-        pipe_takes_vector(entry, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, &result))
+    if (entry != NULL && unlikely(entry->flags & EXO_FD_STREAM) &&
+        object_takes_vector(entry, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, &result))
         return result;
     return read_at(a, b, c, 0, 0, 0, -1);
 }
@@ -158,7 +177,7 @@ SYSCALL(write)
     long result;
     if (entry == NULL)
         return -EBADF;
-    if ((entry->flags & EXO_FD_PIPE) && pipe_takes_one(entry, EXO_PIPE_WRITES, b, c, &result))
+    if ((entry->flags & EXO_FD_STREAM) && object_takes_one(entry, EXO_PIPE_WRITES, b, c, &result))
         return result;
     if ((entry->flags & EXO_FD_EVENT) && event_takes(entry, true, b, c, &result))
         return result;
@@ -173,8 +192,8 @@ SYSCALL(writev)
         return host_wait(__NR_writev, -1, b, c, 0, 0, 0);
     if (unlikely(entry->flags & EXO_FD_EVENT))
         exo_object_to_host(entry);
-    if (unlikely(entry->flags & EXO_FD_PIPE) &&
-        pipe_takes_vector(entry, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, &result))
+    if (unlikely(entry->flags & EXO_FD_STREAM) &&
+        object_takes_vector(entry, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, &result))
         return result;
     return host_wait(__NR_writev, entry->host, b, c, 0, 0, 0);
 }

@@ -73,7 +73,7 @@ struct exo_fd *exo_fd_entry(int fd)
 int exo_fd_host(int fd)
 {
     struct exo_fd *entry = exo_fd_at(KR, area()->task->fd_table, fd);
-    if (entry != NULL && unlikely(load_relaxed(&entry->flags) & EXO_FD_OBJECT))
+    if (entry != NULL && unlikely(load_relaxed(&entry->flags) & EXO_FD_OBJECT & ~EXO_FD_SOCKET))
         exo_object_to_host(entry);
     return exo_fd_twin(fd);
 }

@@ -52,6 +52,8 @@
 #define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
 #define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
+#define EXO_SOCK_COUNT 8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
+#define EXO_SOCK_SIZE 262144 /* bytes on their way to a socket */
 #define EXO_EVENT_COUNT 4096  /* eventfds; further ones are the host's */
 #define EXO_EVENT_FIRST 57344 /* their numbers: this one is none */
 #define EXO_EPOLL_COUNT 4096  /* sets */
@@ -165,6 +167,7 @@ enum exo_fd_flags {
     EXO_FD_TEXT_NEW = 128,   /* ... nothing has been read of it yet */
     EXO_FD_PIPE = 256,       /* an end of exo's pipe number stamp; the host's is its twin */
     EXO_FD_PIPE_WRITES = 512, /* ... the one to write to */
+    EXO_FD_SOCKET = 1024,     /* exo's socket number stamp; the host's is its twin */
     EXO_FD_EPOLL = 2048,      /* exo's epoll set number stamp; the host's is its twin */
     EXO_FD_EVENT = 4096,      /* exo's eventfd number stamp */
 };
@@ -211,7 +214,8 @@ struct exo_object {
     uint32_t mode;        /* 0 free; from here on all is zero at first */
 };
 
-enum exo_kind { EXO_KIND_PIPE, EXO_KIND_EVENT, EXO_KIND_EPOLL, EXO_KIND_COUNT };
+/* In the order of their numbers. */
+enum exo_kind { EXO_KIND_PIPE, EXO_KIND_SOCK, EXO_KIND_EVENT, EXO_KIND_EPOLL, EXO_KIND_COUNT };
 
 /* exo_object.ends: who reads (or has the one end), who writes, and how often that has changed. */
 #define EXO_ENDS_BITS 22
@@ -538,6 +542,100 @@ enum exo_intercept {
 enum exo_kr_flags {
     EXO_KR_STATS = 1,
     EXO_KR_NO_PATCH = 2, /* leave every site trapping */
+    EXO_KR_NET_HOST = 4, /* INET sockets are the host's */
+};
+
+enum exo_sock_mode {
+    EXO_SOCK_FREE,
+    EXO_SOCK_FRESH,     /* bound or not */
+    EXO_SOCK_LISTENS,   /* its twin does */
+    EXO_SOCK_EMBRYO,    /* connected, and not yet accepted: nobody has it */
+    EXO_SOCK_CONNECTED, /* or was, once */
+    EXO_SOCK_HOST,      /* the twin is all there is, from now on: entries forget the socket */
+};
+
+enum exo_sock_shut {
+    EXO_SHUT_READS = 1,   /* shutdown(2) here */
+    EXO_SHUT_WRITES = 2,
+    EXO_SHUT_END = 4,     /* nothing comes any more from the other side */
+    EXO_SHUT_DEAF = 8,    /* nothing is read there any more */
+    EXO_SHUT_GONE = 16,   /* closed there, or killed */
+    EXO_SHUT_QUEUED = 32, /* an embryo that the host's queue has */
+    EXO_SHUT_TOLD = 64,   /* of a connect(2) that did not wait: its end has been told */
+    EXO_SHUT_WROTE = 128, /* to TCP whose other side is gone: that answers with a reset, then */
+};
+
+/* As in struct sockaddr_in and sockaddr_in6, in network order; AF_UNIX sockets have none. */
+struct exo_sock_name {
+    uint16_t family, port;
+    uint32_t scope;
+    uint8_t address[16];
+};
+
+/* How long to look for news before sleeping, by what that has brought lately. */
+struct exo_patience {
+    uint32_t spins, yields, looks;
+};
+
+/* An AF_UNIX name that a guest has bound: device and inode, or a hash of an abstract name. */
+struct exo_unix_name {
+    uint64_t key[2];
+    uint64_t cookie;   /* SO_COOKIE of the host's socket */
+    uint32_t listener; /* host pid of who has called listen(2), 0: nobody yet */
+    uint32_t reserved;
+};
+
+#define EXO_UNIX_NAME_COUNT 256
+#define EXO_SOCK_MARK_COUNT 16
+
+/* With the byte at `at`, and up to size more, comes control data: the twin has it, with a byte. */
+struct exo_sock_mark {
+    uint32_t at, size;
+};
+
+/* A stream socket, or one side of a connection: what is on its way to it, in a ring, and its state. Its
+ * twin, the host's AF_UNIX socket behind the fds, has no content, but bytes that ring: who waits here
+ * sleeps until there is one, and is woken by its peer's writing one there. So the host wakes all when
+ * the last one at the other side is killed. Bytes are counted from the first on, modulo 2^32. */
+struct exo_sock {
+    struct exo_lock lock; /* as struct exo_object; sleeping, rung */
+    uint64_t ends;
+    uint32_t next_free;
+    uint32_t mode;          /* enum exo_sock_mode */
+    uint32_t peer;          /* A, net_lock: number of the other side, 0 none */
+    uint32_t shut;          /* A, atomic: enum exo_sock_shut */
+    uint32_t sleeping[2];   /* for something to read, for room to write; or were killed asleep */
+    uint32_t rung;          /* when last, TSC >> 10; 0: what rang has been taken */
+    uint32_t watch;         /* who watches it: core/watch.h */
+    uint32_t nonblock;      /* O_NONBLOCK */
+    uint32_t used;          /* slot of who was at work here last */
+    struct exo_lock input;  /* head, start: the other side's writers */
+    uint32_t head;          /* bytes that have come */
+    uint32_t start;         /* ... before which all have been read: the ring began anew */
+    uint32_t signals;       /* O_ASYNC: the host is to see each arrival */
+    uint32_t no_room;       /* A, atomic: who wrote here, or looked, found no room at the other side */
+    uint32_t reserved[8];
+    struct exo_lock output; /* tail: readers */
+    uint32_t tail;          /* bytes that have been read */
+    uint32_t error;         /* A, atomic: SO_ERROR */
+    uint64_t generation;    /* no two sockets have the same */
+    uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
+    uint16_t family, protocol;
+    uint32_t listener;      /* an embryo's; AF_UNIX: host pid of who listens */
+    struct exo_patience patience[2];
+    struct exo_sock_name local, remote;
+    uint32_t next_bound;    /* A, net_lock: of the same port */
+    uint32_t bound;         /* A, net_lock: the port whose chain it is in, 0 none */
+    uint32_t backlog;
+    uint32_t pending;       /* A, atomic: embryos of a listener */
+    uint32_t options[24];   /* runtime/sockopt.c: what setsockopt(2) has set, by row */
+    uint64_t cookie;        /* the twin's SO_COOKIE, once it has been sent somewhere */
+    uint32_t sending;       /* input: slot of who puts control data into our twin just now, 0 nobody */
+    uint32_t passes_cred;   /* SO_PASSCRED */
+    uint32_t mark_head;     /* input: marks that were ever set */
+    uint32_t mark_tail;     /* output: ... and reached */
+    struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
+    uint32_t reserved2[24];
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
@@ -576,6 +674,13 @@ struct exo_kr {
     struct exo_lock filter_lock; /* adding seccomp filters, and giving them to tasks */
     struct exo_lock trace_lock;  /* who traces whom, stops and waiting for them */
     struct exo_lock object_lock; /* taking and freeing objects */
+    struct exo_lock net_lock;    /* who is connected with whom, ports */
+    uint64_t instance;           /* K: random, in the names of twins */
+    uint64_t next_generation;    /* A, atomic: of sockets */
+    uint32_t next_port;          /* A, net_lock: to try for who names none */
+    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;     /* A, net_lock */
+    uint32_t reserved_net;
     struct exo_lock group_lock;  /* taking and freeing groups of watches */
     uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
@@ -604,6 +709,10 @@ struct exo_kr {
     struct exo_epoll epolls[EXO_EPOLL_COUNT];
     struct exo_watch_group watch_groups[EXO_WATCH_GROUP_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
+    struct exo_sock socks[EXO_SOCK_COUNT];
+    struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
+    uint16_t bound[65536]; /* A, net_lock: number of the first socket of a TCP port, 0 none */
+    uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */

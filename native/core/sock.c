@@ -1,0 +1,133 @@
+/* What is on its way to a socket: a ring of bytes.
+ *
+ * Rules: writers hold the receiver's input lock, readers its output lock, never both. What is written is
+ * copied first and counted then, what is read the other way round, so whoever is killed has done all of a
+ * copy or none. An empty ring begins anew at its beginning, which is in the cache.
+ */
+#include "sock.h"
+
+#include <asm-generic/errno.h>
+
+#define NEAR_SIZE 16384 /* so much of the ring is used before it begins anew */
+
+static uint8_t *ring_of(struct exo_kr *kr, const struct exo_sock *sock)
+{
+    uint8_t *rings = (uint8_t *)(((uintptr_t)kr->sock_rings + 4095) & ~(uintptr_t)4095);
+    return rings + (uint64_t)(sock - kr->socks) * EXO_SOCK_SIZE;
+}
+
+/* Up to size bytes at position, in two pieces where the ring ends in between. */
+static long copy(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position, uint32_t size,
+                 struct exo_span *span, bool to_ring)
+{
+    uint32_t at = position % EXO_SOCK_SIZE, first = EXO_SOCK_SIZE - at;
+    uint8_t *ring = ring_of(kr, sock);
+    first = first < size ? first : size;
+    long error = exo_span_copy(ring + at, span, first, to_ring);
+    return error != 0 || first == size ? error : exo_span_copy(ring, span, size - first, to_ring);
+}
+
+/* Where the next byte comes to stand, and how many there is room for. */
+static uint32_t room_at(struct exo_sock *to, uint32_t *position)
+{
+    uint32_t head = to->head, size = exo_sock_size(to);
+    if (size == 0 && head % EXO_SOCK_SIZE > NEAR_SIZE && load_acquire(&to->tail) == head) {
+        head = (head | (EXO_SOCK_SIZE - 1)) + 1;
+        store_release(&to->start, head);
+        store_release(&to->head, head);
+    }
+    *position = head;
+    return EXO_SOCK_SIZE - size;
+}
+
+uint8_t *exo_sock_room_locked(struct exo_kr *kr, struct exo_sock *to, uint32_t *size)
+{
+    uint32_t position, room = room_at(to, &position), at = position % EXO_SOCK_SIZE;
+    *size = room < EXO_SOCK_SIZE - at ? room : EXO_SOCK_SIZE - at;
+    return *size == 0 ? NULL : ring_of(kr, to) + at;
+}
+
+void exo_sock_count_locked(struct exo_sock *to, uint32_t size)
+{
+    store_release(&to->head, to->head + size);
+}
+
+long exo_sock_push_locked(struct exo_kr *kr, struct exo_sock *to, struct exo_span *span)
+{
+    uint32_t position, room = room_at(to, &position);
+    uint32_t size = span->left < room ? (uint32_t)span->left : room;
+    if (copy(kr, to, position, size, span, true) != 0)
+        return -EFAULT;
+    store_release(&to->head, position + size);
+    return size;
+}
+
+/* The oldest byte's position; the writer has begun anew before it stored start. */
+static uint32_t oldest(const struct exo_sock *from)
+{
+    uint32_t start = load_relaxed(&from->start);
+    return (int32_t)(start - from->tail) > 0 ? start : from->tail;
+}
+
+long exo_sock_peek_locked(struct exo_kr *kr, struct exo_sock *from, uint32_t past,
+                          struct exo_span *span)
+{
+    uint32_t there = exo_sock_size(from);
+    if (there <= past)
+        return 0;
+    there -= past;
+    uint32_t size = span->left < there ? (uint32_t)span->left : there;
+    return copy(kr, from, oldest(from) + past, size, span, false) != 0 ? -EFAULT : (long)size;
+}
+
+void exo_sock_drop_locked(struct exo_sock *from, uint32_t size)
+{
+    store_release(&from->tail, oldest(from) + size);
+}
+
+long exo_sock_pull_locked(struct exo_kr *kr, struct exo_sock *from, struct exo_span *span)
+{
+    long size = exo_sock_peek_locked(kr, from, 0, span);
+    if (size > 0)
+        exo_sock_drop_locked(from, (uint32_t)size);
+    return size;
+}
+
+/* As poll(2) has it: a third of the room must be free for who waits to write. */
+bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what)
+{
+    uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
+    if (load_relaxed(&sock->error) != 0 || peer == 0)
+        return true;
+    if (what == EXO_SOCK_IN)
+        return (shut & (EXO_SHUT_READS | EXO_SHUT_END)) || exo_sock_size(sock) != 0;
+    return (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF)) ||
+           exo_sock_size(exo_sock_at(kr, peer)) <= EXO_SOCK_SIZE / 3 * 2;
+}
+
+uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size)
+{
+    uint32_t tail = from->mark_tail;
+    if (load_acquire(&from->mark_head) == tail)
+        return UINT32_MAX;
+    const struct exo_sock_mark *mark = &from->marks[tail % EXO_SOCK_MARK_COUNT];
+    int32_t distance = (int32_t)(mark->at - oldest(from));
+    *size = mark->size;
+    return distance > 0 ? (uint32_t)distance : 0;
+}
+
+void exo_sock_pass_mark_locked(struct exo_sock *from)
+{
+    store_release(&from->mark_tail, from->mark_tail + 1);
+}
+
+bool exo_sock_mark_locked(struct exo_sock *to, uint32_t size)
+{
+    uint32_t head = to->mark_head, position;
+    room_at(to, &position);
+    if (head - load_acquire(&to->mark_tail) >= EXO_SOCK_MARK_COUNT)
+        return false;
+    to->marks[head % EXO_SOCK_MARK_COUNT] = (struct exo_sock_mark){.at = position, .size = size};
+    store_release(&to->mark_head, head + 1);
+    return true;
+}

@@ -1,0 +1,88 @@
+/* Stream sockets in the kernel region: what is on its way (sock.c), who is connected with whom
+ * (sockpair.c), TCP ports (sockport.c).
+ */
+#ifndef EXO_CORE_SOCK_H
+#define EXO_CORE_SOCK_H
+
+#include "atomic.h"
+#include "objects.h"
+#include "span.h"
+
+#define EXO_SOCK_FIRST EXO_PIPE_COUNT /* a socket's number less this is its index */
+
+enum { EXO_SOCK_IN = 0, EXO_SOCK_OUT = 1 }; /* what one waits for; index of sleeping, patience, timeout_ns */
+
+#define AF_UNSPEC_ 0
+#define AF_UNIX_ 1
+#define AF_INET_ 2
+#define AF_INET6_ 10
+
+static inline struct exo_sock *exo_sock_at(struct exo_kr *kr, uint32_t number)
+{
+    return &kr->socks[(number - EXO_SOCK_FIRST) % EXO_SOCK_COUNT];
+}
+
+static inline uint32_t exo_sock_number(const struct exo_kr *kr, const struct exo_sock *sock)
+{
+    return (uint32_t)(sock - kr->socks) + EXO_SOCK_FIRST;
+}
+
+/* Bytes to be read; what a guest has scribbled there is not believed. */
+static inline uint32_t exo_sock_size(const struct exo_sock *sock)
+{
+    uint32_t head = load_acquire(&sock->head), tail = load_acquire(&sock->tail);
+    uint32_t start = load_relaxed(&sock->start);
+    if ((int32_t)(start - tail) > 0)
+        tail = start;
+    return head - tail <= EXO_SOCK_SIZE ? head - tail : 0;
+}
+
+/* sock.c. push: input is held, pull and peek: output. Bytes moved, 0 for none or no room; -EFAULT. */
+long exo_sock_push_locked(struct exo_kr *kr, struct exo_sock *to, struct exo_span *span);
+long exo_sock_pull_locked(struct exo_kr *kr, struct exo_sock *from, struct exo_span *span);
+/* The same from `past` bytes on, which stay; pull's other half. */
+long exo_sock_peek_locked(struct exo_kr *kr, struct exo_sock *from, uint32_t past,
+                          struct exo_span *span);
+void exo_sock_drop_locked(struct exo_sock *from, uint32_t size);
+/* One piece of free room, *size of it, to be filled and then counted. NULL: none. input is held. */
+uint8_t *exo_sock_room_locked(struct exo_kr *kr, struct exo_sock *to, uint32_t *size);
+void exo_sock_count_locked(struct exo_sock *to, uint32_t size);
+/* Bytes up to the next mark, UINT32_MAX for none; passing it, and setting one for size bytes to come:
+ * false if there are too many. */
+uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size);
+void exo_sock_pass_mark_locked(struct exo_sock *from);
+bool exo_sock_mark_locked(struct exo_sock *to, uint32_t size);
+/* sockpoll.c: bits of poll(2), or EXO_STATE_HOST. */
+uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock);
+bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what);
+
+/* sockpair.c. A new socket, held: it is to have an entry, unless it is an embryo. 0: no room. */
+uint32_t exo_sock_create(struct exo_kr *kr, enum exo_sock_mode mode, uint16_t family,
+                         uint16_t protocol);
+/* Both have no peer yet; false if that has changed. */
+bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other);
+/* Nobody has it any more: its peer is told, and what waits at a listener is gone. */
+void exo_sock_part(struct exo_kr *kr, uint32_t number);
+/* The peer's last fd is closed, or was killed. */
+void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock);
+/* A connection that has been counted as pending is in its listener's queue now. */
+void exo_sock_announce(struct exo_kr *kr, uint32_t embryo);
+#define EXO_SOCK_ALL_EVENTS 0x2fff /* of poll(2) */
+/* A connection that nobody has accepted and nobody will: the kernel process asks. */
+bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number);
+
+/* sockport.c, all under net_lock. port is in network order, 0: any. 0 or -EADDRINUSE. */
+long exo_sock_bind_locked(struct exo_kr *kr, struct exo_sock *sock,
+                          const struct exo_sock_name *name);
+void exo_sock_unbind_locked(struct exo_kr *kr, struct exo_sock *sock);
+/* Whether nobody else listens there, but who shares the port. */
+bool exo_sock_may_listen_locked(struct exo_kr *kr, const struct exo_sock *sock);
+/* Who listens there; 0: nobody. */
+uint32_t exo_sock_listener_locked(struct exo_kr *kr, const struct exo_sock_name *to);
+bool exo_sock_is_any(const struct exo_sock_name *name);
+bool exo_sock_is_loopback(const struct exo_sock_name *name);
+
+/* Rows of exo_sock.options that the core looks at. */
+enum { EXO_SOCK_REUSEADDR = 0, EXO_SOCK_REUSEPORT = 1, EXO_SOCK_V6ONLY = 2 };
+
+#endif

@@ -1,0 +1,54 @@
+/* What poll(2) says of a stream socket, as Linux's tcp_poll() and unix_poll() have it. */
+#include "sock.h"
+#include "watch.h"
+
+#define WRITE_BAND 0x200
+
+static uint32_t of_unix(const struct exo_sock *sock, uint32_t shut)
+{
+    bool deaf = shut & (EXO_SHUT_READS | EXO_SHUT_END);
+    bool mute = shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF);
+    return (deaf ? EXO_POLL_INS | EXO_POLLRDHUP : 0) | (deaf && mute ? EXO_POLLHUP : 0) |
+           (load_relaxed(&sock->error) != 0 ? EXO_POLLERR : 0);
+}
+
+static uint32_t of_tcp(const struct exo_sock *sock, uint32_t shut)
+{
+    bool deaf = shut & (EXO_SHUT_READS | EXO_SHUT_END), mute = shut & EXO_SHUT_WRITES;
+    bool reset = load_relaxed(&sock->error) != 0;
+    bool over = reset || (shut & EXO_SHUT_DEAF) || (deaf && mute);
+    return (deaf || over ? EXO_POLL_INS | EXO_POLLRDHUP : 0) | (over ? EXO_POLLHUP : 0) |
+           (mute || over ? EXO_POLL_OUTS : 0) | (reset ? EXO_POLLERR : 0);
+}
+
+/* Who finds no room is told when there is some. */
+static bool has_room(struct exo_kr *kr, struct exo_sock *sock)
+{
+    uint32_t peer = load_acquire(&sock->peer);
+    if (peer == 0)
+        return true;
+    const struct exo_sock *to = exo_sock_at(kr, peer);
+    if (exo_sock_size(to) <= EXO_SOCK_SIZE / 3 * 2)
+        return true;
+    store_relaxed(&sock->no_room, 1);
+    full_fence();
+    return exo_sock_size(to) <= EXO_SOCK_SIZE / 3 * 2;
+}
+
+uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
+{
+    uint32_t shut = load_acquire(&sock->shut), mode = load_acquire(&sock->mode);
+    bool is_unix = sock->family == AF_UNIX_;
+    if (mode == EXO_SOCK_LISTENS)
+        return (int32_t)load_acquire(&sock->pending) > 0 ? EXO_POLL_INS : 0;
+    if (mode == EXO_SOCK_HOST)
+        return EXO_STATE_HOST;
+    uint32_t state = is_unix ? of_unix(sock, shut) : of_tcp(sock, shut);
+    if (mode == EXO_SOCK_FRESH)
+        state |= EXO_POLLHUP;
+    if (exo_sock_size(sock) != 0)
+        state |= EXO_POLL_INS;
+    if (has_room(kr, sock))
+        state |= is_unix ? EXO_POLL_OUTS | WRITE_BAND : EXO_POLL_OUTS;
+    return state;
+}

@@ -1,0 +1,175 @@
+/* TCP ports of the instance's loopback: who is bound to which, and who listens.
+ *
+ * Rules: all under net_lock. kr->bound has the first socket of each port, next_bound the others.
+ * Source: bind(2), ip(7), ipv6(7), socket(7) (SO_REUSEADDR, SO_REUSEPORT).
+ */
+#include "mem.h"
+#include "sock.h"
+
+#include <asm-generic/errno.h>
+
+#define FIRST_PORT 32768 /* as net.ipv4.ip_local_port_range has it */
+#define LAST_PORT 60999
+
+static uint32_t port_of(const struct exo_sock_name *name)
+{
+    return (uint32_t)(name->port >> 8 | (name->port & 0xff) << 8);
+}
+
+static bool is_mapped(const struct exo_sock_name *name)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return name->family == AF_INET6_ && memcmp(name->address, prefix, sizeof(prefix)) == 0;
+}
+
+/* Of IPv4, also where it stands in an IPv6 address. NULL: it is none. */
+static const uint8_t *v4_of(const struct exo_sock_name *name)
+{
+    if (name->family == AF_INET_)
+        return name->address;
+    return is_mapped(name) ? name->address + 12 : NULL;
+}
+
+bool exo_sock_is_any(const struct exo_sock_name *name)
+{
+    static const uint8_t any[16];
+    const uint8_t *v4 = v4_of(name);
+    return v4 != NULL ? memcmp(v4, any, 4) == 0 : memcmp(name->address, any, 16) == 0;
+}
+
+bool exo_sock_is_loopback(const struct exo_sock_name *name)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    const uint8_t *v4 = v4_of(name);
+    return v4 != NULL ? v4[0] == 127 : memcmp(name->address, one, 16) == 0;
+}
+
+/* Whether a socket that is bound so gets what is sent there. */
+static bool takes(const struct exo_sock *sock, const struct exo_sock_name *to)
+{
+    const struct exo_sock_name *own = &sock->local;
+    const uint8_t *a = v4_of(own), *b = v4_of(to);
+    if (exo_sock_is_any(own)) {
+        bool both = own->family == AF_INET6_ && a == NULL && !sock->options[EXO_SOCK_V6ONLY];
+        return b != NULL ? a != NULL || both : a == NULL;
+    }
+    if ((a == NULL) != (b == NULL))
+        return false;
+    return a != NULL ? memcmp(a, b, 4) == 0 : memcmp(own->address, to->address, 16) == 0;
+}
+
+static bool both_have(const struct exo_sock *a, const struct exo_sock *b, int option)
+{
+    return a->options[option] && b->options[option];
+}
+
+static bool conflicts(const struct exo_sock *sock, const struct exo_sock_name *name,
+                      const struct exo_sock *other)
+{
+    struct exo_sock wanted = {.local = *name};
+    wanted.options[EXO_SOCK_V6ONLY] = sock->options[EXO_SOCK_V6ONLY];
+    if (!takes(other, name) && !takes(&wanted, &other->local))
+        return false;
+    if (both_have(sock, other, EXO_SOCK_REUSEPORT))
+        return false;
+    return !both_have(sock, other, EXO_SOCK_REUSEADDR) || other->mode == EXO_SOCK_LISTENS;
+}
+
+static bool is_free(struct exo_kr *kr, const struct exo_sock *sock,
+                    const struct exo_sock_name *name)
+{
+    uint32_t at = kr->bound[port_of(name)];
+    for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
+        const struct exo_sock *other = exo_sock_at(kr, at);
+        if (other != sock && conflicts(sock, name, other))
+            return false;
+        at = other->next_bound;
+    }
+    return true;
+}
+
+static void add(struct exo_kr *kr, struct exo_sock *sock, const struct exo_sock_name *name)
+{
+    uint32_t port = port_of(name);
+    sock->local = *name;
+    sock->next_bound = kr->bound[port];
+    sock->bound = port;
+    kr->bound[port] = (uint16_t)exo_sock_number(kr, sock);
+}
+
+long exo_sock_bind_locked(struct exo_kr *kr, struct exo_sock *sock,
+                          const struct exo_sock_name *name)
+{
+    struct exo_sock_name to = *name;
+    if (to.port != 0) {
+        if (!is_free(kr, sock, &to))
+            return -EADDRINUSE;
+        add(kr, sock, &to);
+        return 0;
+    }
+    for (uint32_t i = 0; i <= LAST_PORT - FIRST_PORT; i++) {
+        uint32_t port = FIRST_PORT + kr->next_port++ % (LAST_PORT - FIRST_PORT + 1);
+        to.port = (uint16_t)(port >> 8 | (port & 0xff) << 8);
+        if (kr->bound[port] == 0) {
+            add(kr, sock, &to);
+            return 0;
+        }
+    }
+    return -EADDRINUSE;
+}
+
+void exo_sock_unbind_locked(struct exo_kr *kr, struct exo_sock *sock)
+{
+    uint32_t number = exo_sock_number(kr, sock), port = sock->bound % 65536;
+    if (port == 0)
+        return;
+    sock->bound = 0;
+    if (kr->bound[port] == number) {
+        kr->bound[port] = (uint16_t)sock->next_bound;
+        return;
+    }
+    uint32_t at = kr->bound[port];
+    for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
+        struct exo_sock *before = exo_sock_at(kr, at);
+        if (before->next_bound == number) {
+            before->next_bound = sock->next_bound;
+            return;
+        }
+        at = before->next_bound;
+    }
+}
+
+bool exo_sock_may_listen_locked(struct exo_kr *kr, const struct exo_sock *sock)
+{
+    uint32_t at = kr->bound[sock->bound % 65536];
+    for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
+        const struct exo_sock *other = exo_sock_at(kr, at);
+        if (other != sock && other->mode == EXO_SOCK_LISTENS &&
+            conflicts(sock, &sock->local, other))
+            return false;
+        at = other->next_bound;
+    }
+    return true;
+}
+
+/* Of several with SO_REUSEPORT one after the other; the nearest address first. */
+uint32_t exo_sock_listener_locked(struct exo_kr *kr, const struct exo_sock_name *to)
+{
+    uint32_t exact[2] = {0}, chosen = 0, skip = kr->next_port++;
+    for (int pass = 0; pass < 2 && chosen == 0; pass++) {
+        uint32_t at = kr->bound[port_of(to)], seen = 0;
+        for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
+            const struct exo_sock *sock = exo_sock_at(kr, at);
+            if (sock->mode == EXO_SOCK_LISTENS && takes(sock, to)) {
+                uint32_t any = exo_sock_is_any(&sock->local);
+                if (pass == 1 && any == (exact[0] == 0) && seen++ == skip % exact[any])
+                    chosen = at;
+                exact[any] += pass == 0;
+            }
+            at = sock->next_bound;
+        }
+        if (pass == 0 && exact[0] + exact[1] == 0)
+            return 0;
+    }
+    return chosen;
+}

@@ -1,0 +1,89 @@
+/* Stream sockets whose contents are in the kernel region: sock.c sends and receives, sockwait.c sleeps,
+ * wakes and says what poll(2) sees, sockmake.c makes and connects, sockname.c has to do with addresses,
+ * sockopt.c with options, sockmsg.c with messages, sockfile.c with what comes from a file.
+ */
+#ifndef EXO_RUNTIME_SOCK_H
+#define EXO_RUNTIME_SOCK_H
+
+#include "../core/sock.h"
+#include "area.h"
+#include "pipe.h"
+
+/* What an entry says, at one moment. */
+struct exo_sock_end {
+    struct exo_fd *at; /* the entry */
+    struct exo_fd fd;  /* ... as it was */
+    struct exo_sock *sock;
+};
+
+/* The entry is another by now. Look again. */
+#define EXO_SOCK_AGAIN EXO_PIPE_AGAIN
+
+#define MSG_OOB_ 0x1
+#define MSG_PEEK_ 0x2
+#define MSG_TRUNC_ 0x20
+#define MSG_DONTWAIT_ 0x40
+#define MSG_WAITALL_ 0x100
+#define MSG_NOSIGNAL_ 0x4000
+
+#define SOCK_STREAM_ 1
+#define IPPROTO_TCP_ 6
+
+/* Whether the entry is one of exo's sockets; if so *end is filled in. */
+bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at);
+static inline bool exo_sock_same(const struct exo_sock_end *end)
+{
+    return exo_fd_same(exo_fd_now(end->at), end->fd);
+}
+
+/* Control data as the host has it, from a twin: fds are the host's. */
+struct exo_rights {
+    uint8_t *control;
+    uint64_t size, room;
+    bool cut; /* MSG_CTRUNC */
+};
+
+#define EXO_RIGHTS_ROOM 1152 /* as many fds as one message has at most, and credentials */
+
+/* sockrights.c. What the mark at hand stands for comes out of the twin; NULL: its fds are closed. */
+void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rights);
+/* Sends size bytes of vector, with the host's control data at their first one. */
+long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
+                          const struct exo_rights *rights);
+/* A socket of exo's leaves in a message: counted until it has arrived. And one arrives, or has not left. */
+void exo_sock_fly(struct exo_fd *at);
+void exo_sock_unfly(struct exo_fd *at);
+long exo_sock_land(long host, bool cloexec);
+
+/* sock.c. Bytes, 0 at the end, -errno, or EXO_SOCK_AGAIN. flags: MSG_*. */
+long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
+                      struct exo_rights *rights);
+long exo_sock_send(struct exo_fd *at, struct exo_span *span, long flags);
+/* Sends what from delivers: it fills in up to size bytes, and says how many, 0 for no more or -errno.
+ * Once round; *fits is false if there was no room. */
+typedef long exo_sock_source(void *from, uint8_t *to, uint32_t size);
+long exo_sock_send_from(struct exo_fd *at, exo_sock_source *source, void *from, long flags);
+/* readv(2), writev(2) and the like: any number of pieces, as a guest has them at `from`. */
+long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count, long flags,
+                     struct exo_rights *rights);
+long exo_sock_broken(long error, long flags); /* EPIPE, with its signal */
+
+/* sockwait.c. 0: worth another try; what: EXO_SOCK_IN, EXO_SOCK_OUT. */
+long exo_sock_wait(const struct exo_sock_end *end, int what);
+/* Wakes who waits for what at the other side, `other`. */
+void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what);
+/* All who wait at either side look again: shutdown(2), and the like. peer: its number. */
+void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
+/* With O_ASYNC each arrival rings: what has rung is taken out. */
+void exo_sock_take_bells(const struct exo_sock_end *end);
+/* Without sleeping: whether the other side was killed, if there is reason to doubt it. */
+bool exo_sock_check_peer(const struct exo_sock_end *end);
+/* poll(2): going to sleep on the twin for events, true if there is nothing to do yet; and getting up. */
+bool exo_sock_settle(struct exo_fd *at, int16_t events);
+void exo_sock_rise(uint32_t number, int16_t events);
+
+/* sockopt.c: fcntl(2)'s F_SETFL and ioctl(2); false: the call is as with any other file. */
+bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result);
+bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long *result);
+
+#endif

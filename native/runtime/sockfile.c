@@ -1,0 +1,131 @@
+/* sendfile(2) to a socket of exo's: the host reads the file right into the ring; and splice(2) between such
+ * a socket and a pipe, through a buffer. Others are the host's.
+ */
+#include "sock.h"
+#include "process.h"
+#include "translate.h"
+
+#define MAX_RW_COUNT 0x7ffff000UL
+#define SPLICE_NONBLOCK 2
+#define CHUNK 4096
+
+struct file_part {
+    int host;
+    int64_t offset; /* -1: where the file stands */
+    uint64_t left;
+};
+
+static long read_part(void *from, uint8_t *to, uint32_t size)
+{
+    struct file_part *part = from;
+    uint64_t whole = part->left < size ? part->left : size;
+    long got = part->offset < 0 ? HOST_3(__NR_read, part->host, to, whole)
+                                : HOST_4(__NR_pread64, part->host, to, whole, part->offset);
+    if (got > 0) {
+        part->left -= (uint64_t)got;
+        part->offset += part->offset < 0 ? 0 : got;
+    }
+    return got;
+}
+
+static bool is_socket(int fd)
+{
+    const struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
+}
+
+static long send_file(struct exo_fd *to, struct file_part *part)
+{
+    long sum = 0;
+    while (part->left > 0) {
+        long done = exo_sock_send_from(to, read_part, part, 0);
+        if (done <= 0)
+            return sum > 0 ? sum : done;
+        sum += done;
+    }
+    return sum;
+}
+
+SYSCALL(sendfile)
+{
+    struct exo_fd *to = exo_fd_entry((int)a);
+    struct file_part part = {.host = exo_fd_host((int)b), .offset = -1, .left = (uint64_t)d};
+    struct k_stat stat;
+    if (to == NULL || part.host < 0 || !is_socket((int)a))
+        return is_socket((int)b) ? -EINVAL : exo_pass(a, b, c, d, e, f);
+    if (c != 0 && guest_get(&part.offset, c) != 0)
+        return -EFAULT;
+    if (d < 0 || (c != 0 && part.offset < 0) ||
+        HOST_2(__NR_fstat, part.host, &stat) != 0 || (stat.mode & S_IFMT_) != S_IFREG_)
+        return -EINVAL;
+    part.left = part.left < MAX_RW_COUNT ? part.left : MAX_RW_COUNT;
+    long sum = send_file(to, &part);
+    if (sum == EXO_SOCK_AGAIN)
+        return -EBADF;
+    if (c != 0 && sum > 0 && guest_put(c, &part.offset) != 0)
+        return -EFAULT;
+    return sum;
+}
+
+/* write(2) or read(2) of the runtime's own memory at any fd of the guest's. */
+static long transfer(struct exo_fd *at, int side, uint8_t *bytes, uint64_t size, long flags)
+{
+    const uint64_t vector[1][2] = {{(uint64_t)bytes, size}};
+    struct exo_span span = {.vector = vector, .left = size};
+    uint16_t kind = load_relaxed(&at->flags);
+    long result = EXO_SOCK_AGAIN;
+    if (kind & EXO_FD_SOCKET)
+        result = side == EXO_PIPE_WRITES ? exo_sock_send(at, &span, flags)
+                                         : exo_sock_receive(at, &span, flags, NULL);
+    else if (kind & EXO_FD_PIPE)
+        result = exo_pipe_transfer(at, side, &span);
+    if (result != EXO_SOCK_AGAIN)
+        return result;
+    return host_wait(side == EXO_PIPE_WRITES ? __NR_write : __NR_read, load_relaxed(&at->host),
+                     (long)bytes, (long)size, 0, 0, 0);
+}
+
+/* What the pipe does not take stays in the socket. */
+static long splice_from(struct exo_fd *socket, struct exo_fd *pipe, uint64_t size, long flags)
+{
+    uint8_t bytes[CHUNK];
+    long there = transfer(socket, EXO_PIPE_READS, bytes, size, flags | MSG_PEEK_);
+    long done = there > 0 ? transfer(pipe, EXO_PIPE_WRITES, bytes, (uint64_t)there, 0) : there;
+    return done > 0 ? transfer(socket, EXO_PIPE_READS, bytes, (uint64_t)done, MSG_DONTWAIT_) : done;
+}
+
+/* There is room for all before the pipe is asked. */
+static long splice_to(struct exo_fd *socket, struct exo_fd *pipe, uint64_t size, long flags)
+{
+    uint8_t bytes[CHUNK];
+    struct exo_sock_end end;
+    while (exo_sock_enter(&end, socket) && !exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT)) {
+        if (flags & MSG_DONTWAIT_ || load_relaxed(&end.sock->nonblock))
+            return -EAGAIN;
+        long error = exo_sock_wait(&end, EXO_SOCK_OUT);
+        if (error != 0)
+            return error;
+    }
+    long got = transfer(pipe, EXO_PIPE_READS, bytes, size, 0);
+    return got > 0 ? transfer(socket, EXO_PIPE_WRITES, bytes, (uint64_t)got, 0) : got;
+}
+
+SYSCALL(splice)
+{
+    struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)c);
+    bool from_socket = is_socket((int)a), to_socket = is_socket((int)c);
+    uint64_t size = (uint64_t)e < CHUNK ? (uint64_t)e : CHUNK;
+    if (from == NULL || to == NULL || from_socket == to_socket)
+        return from_socket ? -EINVAL : exo_pass(a, b, c, d, e, f);
+    struct exo_fd *pipe = from_socket ? to : from;
+    struct k_stat stat;
+    if (b != 0 || d != 0)
+        return -ESPIPE;
+    if (HOST_2(__NR_fstat, load_relaxed(&pipe->host), &stat) != 0 ||
+        (stat.mode & S_IFMT_) != 0010000)
+        return -EINVAL;
+    long flags = f & SPLICE_NONBLOCK ? MSG_DONTWAIT_ : 0;
+    if (size == 0)
+        return 0;
+    return from_socket ? splice_from(from, to, size, flags) : splice_to(to, from, size, flags);
+}

@@ -1,0 +1,22 @@
+/* What sockconn.c, sockname.c and sockhost.c share: sockets that become the host's, and their twins. */
+#ifndef EXO_RUNTIME_SOCKHOST_H
+#define EXO_RUNTIME_SOCKHOST_H
+
+#include "sock.h"
+
+/* A TCP socket that is to have an address outside the instance: the host's own from now on. 0, -errno. */
+long exo_sock_to_host(struct exo_sock_end *end);
+/* Forgets the socket: the entry is a plain one from now on, unless it has changed meanwhile. */
+void exo_sock_make_plain(struct exo_sock_end *end);
+/* sockopt.c: getsockopt(2); false: the twin knows. */
+bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint64_t size_at,
+                     long *result);
+/* sockopt.c: gives a socket of the host's the options of ours. */
+void exo_sock_replay(const struct exo_sock *sock, int host);
+
+/* sockconn.c */
+long exo_sock_disconnect(struct exo_sock_end *end);
+long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to, long size);
+void exo_sock_undo(struct exo_sock *sock, uint32_t embryo);
+
+#endif

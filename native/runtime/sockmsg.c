@@ -1,0 +1,122 @@
+/* sendto(2), recvfrom(2) and messages without control data, of sockets whose contents are in the kernel
+ * region. message.c has those of the host's, and control data.
+ */
+#include "sockmsg.h"
+#include "sock.h"
+#include "sockname.h"
+#include "process.h"
+#include "translate.h"
+
+#define PIECES 8
+#define PIECES_MAX 1024 /* UIO_MAXIOV */
+#define MAX_RW_COUNT 0x7ffff000UL
+
+static long transfer(struct exo_fd *at, int side, struct exo_span *span, long flags,
+                     struct exo_rights *rights)
+{
+    if (side == EXO_PIPE_READS)
+        return exo_sock_receive(at, span, flags, rights);
+    return rights == NULL ? exo_sock_send(at, span, flags)
+                          : exo_sock_send_rights(at, span, flags, rights);
+}
+
+/* Checks the pieces, and makes the sum fit: the sum, or -errno. */
+static long check_pieces(uint64_t (*vector)[2], uint64_t count)
+{
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if ((int64_t)vector[i][1] < 0)
+            return -EINVAL;
+        if (vector[i][1] != 0 && vector[i][0] >= EXO_USER_END)
+            return -EFAULT;
+        if (vector[i][1] > MAX_RW_COUNT - sum)
+            vector[i][1] = MAX_RW_COUNT - sum;
+        sum += vector[i][1];
+    }
+    return (long)sum;
+}
+
+static long with_vector(struct exo_fd *at, int side, uint64_t (*vector)[2], uint64_t from,
+                        uint64_t count, long flags, struct exo_rights *rights)
+{
+    if (guest_read(vector, from, count * sizeof(*vector)) != 0)
+        return -EFAULT;
+    long sum = check_pieces(vector, count);
+    if (sum < 0)
+        return sum;
+    struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
+    return transfer(at, side, &span, flags, rights);
+}
+
+long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count, long flags,
+                     struct exo_rights *rights)
+{
+    uint64_t own[PIECES][2];
+    if (count > PIECES_MAX)
+        return -EINVAL;
+    if (count <= PIECES)
+        return with_vector(at, side, own, from, count, flags, rights);
+    long scratch = HOST_6(__NR_mmap, 0, count * sizeof(own[0]), PROT_READ_ | PROT_WRITE_,
+                          MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
+    if (scratch < 0)
+        return scratch;
+    long result = with_vector(at, side, (uint64_t(*)[2])scratch, from, count, flags, rights);
+    HOST_2(__NR_munmap, scratch, count * sizeof(own[0]));
+    return result;
+}
+
+/* One piece; false if the entry is not a socket of exo's. */
+static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags, long *result)
+{
+    uint64_t vector[1][2] = {{at, size}};
+    struct exo_fd *entry = exo_fd_entry(fd);
+    while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
+        long sum = check_pieces(vector, 1);
+        struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
+        *result = sum < 0              ? sum
+                  : flags & MSG_OOB_   ? -EOPNOTSUPP /* DIFFERS: no urgent data on exo's sockets */
+                                       : transfer(entry, side, &span, flags, NULL);
+        if (*result != EXO_SOCK_AGAIN)
+            return true;
+    }
+    return false;
+}
+
+SYSCALL(sendto)
+{
+    long result;
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0 &&
+        exo_sock_at(KR, entry->stamp)->family == AF_UNIX_)
+        return exo_sock_at(KR, entry->stamp)->mode == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    if (one_piece((int)a, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, d, &result))
+        return result;
+    return exo_pass(a, b, c, d, e, f);
+}
+
+SYSCALL(recvfrom)
+{
+    long result;
+    int32_t none = 0;
+    if (!one_piece((int)a, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, d, &result))
+        return exo_pass(a, b, c, d, e, f);
+    if (result >= 0 && e != 0 && f != 0 && guest_put((uint64_t)f, &none) != 0)
+        return -EFAULT;
+    return result;
+}
+
+bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long flags,
+                      struct exo_rights *rights, long *result)
+{
+    struct exo_fd *entry = exo_fd_entry(fd);
+    while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
+        *result = flags & MSG_OOB_ ? -EOPNOTSUPP
+                  : message->iov_count > PIECES_MAX
+                      ? -EMSGSIZE
+                      : exo_sock_vector(entry, side, message->iov, message->iov_count, flags,
+                                        rights);
+        if (*result != EXO_SOCK_AGAIN)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,175 @@
+/* bind(2), getsockname(2), getpeername(2), and addresses; see sockname.h. */
+#include "sockunix.h"
+#include "sock.h"
+#include "sockhost.h"
+#include "process.h"
+#include "translate.h"
+
+#define UNPRIVILEGED_PORT 1024
+
+struct exo_twin_name exo_twin_name(uint8_t kind, uint32_t number, uint64_t generation)
+{
+    return (struct exo_twin_name){.family = AF_UNIX_,
+                                  .mark = {'e', 'x', 'o'},
+                                  .kind = kind,
+                                  .instance = KR->instance,
+                                  .generation = generation,
+                                  .number = number};
+}
+
+bool exo_twin_is(const struct exo_twin_name *name, long size, uint8_t kind)
+{
+    struct exo_twin_name own = exo_twin_name(kind, name->number, name->generation);
+    return size == sizeof(own) && memcmp(&own, name, sizeof(own)) == 0 &&
+           name->number > EXO_SOCK_FIRST && name->number < EXO_SOCK_FIRST + EXO_SOCK_COUNT;
+}
+
+long exo_sockaddr_get(struct exo_sockaddr *name, uint64_t at, long size)
+{
+    memset(name, 0, sizeof(*name));
+    if (size < 0 || size > (long)sizeof(*name))
+        return -EINVAL;
+    return size != 0 && guest_read(name, at, (uint64_t)size) != 0 ? -EFAULT : 0;
+}
+
+long exo_sockaddr_put(const struct exo_sockaddr *name, int32_t size, uint64_t to, uint64_t size_at)
+{
+    int32_t room;
+    if (to == 0)
+        return 0;
+    if (guest_get(&room, size_at) != 0)
+        return -EFAULT;
+    if (room < 0)
+        return -EINVAL;
+    int32_t part = room < size ? room : size;
+    if (part > 0 && guest_write(to, name, (uint64_t)part) != 0)
+        return -EFAULT;
+    return guest_put(size_at, &size);
+}
+
+long exo_sock_tell(const struct exo_sock_name *name, uint64_t to, uint64_t size_at)
+{
+    struct exo_sockaddr out = {.family = name->family};
+    int32_t size = 2;
+    memcpy(out.data, &name->port, 2);
+    if (name->family == AF_INET_) {
+        memcpy(out.data + 2, name->address, 4);
+        size = 16;
+    } else if (name->family == AF_INET6_) {
+        memcpy(out.data + 6, name->address, 16);
+        memcpy(out.data + 22, &name->scope, 4);
+        size = 28;
+    }
+    return exo_sockaddr_put(&out, size, to, size_at);
+}
+
+long exo_sock_name_from(struct exo_sock_name *name, const struct exo_sockaddr *from, long size,
+                        uint16_t family)
+{
+    *name = (struct exo_sock_name){.family = family};
+    if (size < (family == AF_INET_ ? 16 : 24))
+        return -EINVAL;
+    if (from->family != family)
+        return -EAFNOSUPPORT;
+    memcpy(&name->port, from->data, 2);
+    if (family == AF_INET_) {
+        memcpy(name->address, from->data + 2, 4);
+        return 0;
+    }
+    memcpy(name->address, from->data + 6, 16);
+    memcpy(&name->scope, from->data + 22, 4);
+    return 0;
+}
+
+static bool is_reserved(const struct exo_sock_name *name)
+{
+    uint32_t port = (uint32_t)(name->port >> 8 | (name->port & 0xff) << 8);
+    return port != 0 && port < UNPRIVILEGED_PORT && HOST_0(__NR_geteuid) != 0;
+}
+
+static long bind_own(struct exo_sock_end *end, uint64_t at, long size, bool *foreign)
+{
+    struct exo_sock *sock = end->sock;
+    struct exo_sockaddr from;
+    struct exo_sock_name name;
+    *foreign = false;
+    long error = exo_sockaddr_get(&from, at, size);
+    if (error == 0)
+        error = exo_sock_name_from(&name, &from, size, sock->family);
+    if (error != 0)
+        return error;
+    if (!exo_sock_is_any(&name) && !exo_sock_is_loopback(&name)) {
+        *foreign = true; /* an address of the host's, or none at all */
+        return 0;
+    }
+    if (is_reserved(&name))
+        return -EACCES;
+    exo_lock_acquire(&KR->net_lock);
+    error = load_acquire(&sock->mode) != EXO_SOCK_FRESH || sock->bound != 0
+                ? -EINVAL
+                : exo_sock_bind_locked(KR, sock, &name);
+    exo_lock_release(&KR->net_lock);
+    return error;
+}
+
+static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
+{
+    struct exo_sockaddr name;
+    long error = exo_sockaddr_get(&name, at, size);
+    if (error == 0)
+        error = HOST_3(__NR_bind, end->fd.host, &name, size);
+    if (error == 0)
+        exo_unix_bound(end->fd.host, &name, size);
+    return error;
+}
+
+SYSCALL(bind)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    struct exo_sock_end end;
+    bool foreign;
+    if (entry == NULL || !exo_sock_enter(&end, entry))
+        return exo_pass(a, b, c, d, e, f);
+    if (end.sock->family == AF_UNIX_)
+        return bind_unix(&end, (uint64_t)b, (int)c);
+    long error = bind_own(&end, (uint64_t)b, (int)c, &foreign);
+    if (foreign)
+        error = exo_sock_to_host(&end);
+    return foreign && error == 0 ? exo_pass(a, b, c, d, e, f) : error;
+}
+
+/* A twin's own name is none of the guest's. */
+static long tell_unix(long nr, const struct exo_sock_end *end, uint64_t to, uint64_t size_at)
+{
+    struct exo_sockaddr name;
+    int32_t size = sizeof(name);
+    long error = HOST_3(nr, end->fd.host, &name, &size);
+    if (error != 0)
+        return error;
+    bool twin = exo_twin_is((const struct exo_twin_name *)&name, size, 'c');
+    return exo_sockaddr_put(&name, twin ? (int32_t)sizeof(name.family) : size, to, size_at);
+}
+
+SYSCALL(getsockname)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    struct exo_sock_end end;
+    if (entry == NULL || !exo_sock_enter(&end, entry) || b == 0)
+        return exo_pass(a, b, c, d, e, f);
+    if (end.sock->family == AF_UNIX_)
+        return tell_unix(__NR_getsockname, &end, (uint64_t)b, (uint64_t)c);
+    return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
+}
+
+SYSCALL(getpeername)
+{
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    struct exo_sock_end end;
+    if (entry == NULL || !exo_sock_enter(&end, entry) || b == 0)
+        return exo_pass(a, b, c, d, e, f);
+    if (end.sock->family == AF_UNIX_)
+        return tell_unix(__NR_getpeername, &end, (uint64_t)b, (uint64_t)c);
+    if (load_acquire(&end.sock->mode) != EXO_SOCK_CONNECTED)
+        return -ENOTCONN;
+    return exo_sock_tell(&end.sock->remote, (uint64_t)b, (uint64_t)c);
+}

@@ -1,0 +1,194 @@
+/* Control data and sockets on their way: SCM_RIGHTS and SCM_CREDENTIALS between sockets of exo's.
+ *
+ * The host carries fds, so control data goes through the twins, with a byte; a mark says with which bytes
+ * in the ring it belongs. While it is being put there nobody empties the twin (exo_sock.sending).
+ * A socket of exo's that is sent keeps its number: who receives it knows it by its twin's cookie.
+ */
+#include "sockmsg.h"
+#include "translate.h"
+
+#define SOL_SOCKET_ 1
+#define SO_COOKIE_ 57
+#define MSG_CMSG_CLOEXEC_ 0x40000000
+#define MSG_CTRUNC_ 8
+#define FIRST_BUFFER 32768 /* bytes that Linux sends together with control data, at most */
+
+static long host_message(long nr, int host, struct exo_rights *rights, uint32_t *got, long flags)
+{
+    uint8_t byte = 0;
+    uint64_t vector[2] = {(uint64_t)&byte, 1};
+    struct k_msghdr message = {.iov = (uint64_t)vector,
+                                .iov_count = 1,
+                                .control = (uint64_t)rights->control,
+                                .control_size = rights->size};
+    long result = HOST_3(nr, host, &message, flags | MSG_DONTWAIT_);
+    rights->size = message.control_size;
+    *got = message.flags;
+    return result;
+}
+
+static void close_fds(const struct exo_rights *rights)
+{
+    uint64_t at = 0;
+    while (at + sizeof(struct k_cmsghdr) <= rights->size) {
+        const struct k_cmsghdr *header = (const struct k_cmsghdr *)(rights->control + at);
+        if (header->size < sizeof(*header) || header->size > rights->size - at)
+            return;
+        const int32_t *fds = (const int32_t *)(header + 1);
+        for (uint64_t i = 0; header->level == SOL_SOCKET_ && header->type == 1 &&
+                             i < (header->size - sizeof(*header)) / 4;
+             i++)
+            HOST_1(__NR_close, fds[i]);
+        at += (header->size + 7) & ~7UL;
+    }
+}
+
+/* Bytes that rang come before it. */
+void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rights)
+{
+    uint8_t own[EXO_RIGHTS_ROOM] __attribute__((aligned(8)));
+    struct exo_rights here = {.control = rights != NULL ? rights->control : own,
+                              .room = rights != NULL ? rights->room : sizeof(own)};
+    uint32_t flags;
+    do
+        here.size = here.room;
+    while (host_message(__NR_recvmsg, end->fd.host, &here, &flags, MSG_CMSG_CLOEXEC_) > 0 &&
+           here.size == 0 && !(flags & MSG_CTRUNC_));
+    if (rights == NULL) {
+        close_fds(&here);
+        return;
+    }
+    rights->size = here.size;
+    rights->cut = flags & MSG_CTRUNC_;
+}
+
+static long put_locked(const struct exo_sock_end *end, struct exo_sock *to, struct exo_span *span,
+                       const struct exo_rights *rights)
+{
+    struct exo_rights out = *rights;
+    uint32_t flags, room;
+    if (to->mark_head - load_acquire(&to->mark_tail) >= EXO_SOCK_MARK_COUNT)
+        return -ETOOMANYREFS;
+    if (exo_sock_room_locked(KR, to, &room) == NULL)
+        return 0;
+    exo_lock_acquire(&to->lock);
+    store_release(&to->sending, area()->task->leader_slot);
+    exo_lock_release(&to->lock);
+    long result = host_message(__NR_sendmsg, end->fd.host, &out, &flags, MSG_NOSIGNAL_);
+    if (result > 0) {
+        uint32_t size = span->left < FIRST_BUFFER ? (uint32_t)span->left : FIRST_BUFFER;
+        exo_sock_mark_locked(to, size);
+        result = exo_sock_push_locked(KR, to, span);
+    }
+    store_release(&to->sending, 0);
+    return result;
+}
+
+long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
+                          const struct exo_rights *rights)
+{
+    struct exo_sock_end end;
+    uint64_t all = span->left;
+    long done = 0;
+    while (done == 0) {
+        if (!exo_sock_enter(&end, at))
+            return EXO_SOCK_AGAIN;
+        uint32_t peer = load_acquire(&end.sock->peer);
+        struct exo_sock *to = exo_sock_at(KR, peer);
+        if (peer == 0 || all == 0 || (load_relaxed(&end.sock->shut) & ~EXO_SHUT_TOLD))
+            return exo_sock_send(at, span, flags); /* which says what is wrong */
+        exo_lock_acquire(&to->input);
+        if (load_acquire(&end.sock->peer) == peer && exo_sock_same(&end))
+            done = put_locked(&end, to, span, rights);
+        exo_lock_release(&to->input);
+        if (done > 0)
+            exo_sock_ring(&end, to, EXO_SOCK_IN);
+        if (done == 0 && ((flags & MSG_DONTWAIT_) || load_relaxed(&end.sock->nonblock)))
+            return -EAGAIN;
+        long error = done == 0 ? exo_sock_wait(&end, EXO_SOCK_OUT) : 0;
+        if (error != 0)
+            return error;
+    }
+    if (done < 0 || span->left == 0)
+        return done;
+    long rest = exo_sock_send(at, span, flags);
+    return rest > 0 ? done + rest : done;
+}
+
+static uint64_t cookie_of(long host)
+{
+    uint64_t cookie = 0;
+    uint32_t size = sizeof(cookie);
+    return HOST_5(__NR_getsockopt, host, SOL_SOCKET_, SO_COOKIE_, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* One more that has the object, without an entry. */
+#define FLIGHT (1ULL << EXO_ENDS_BITS)
+
+void exo_sock_fly(struct exo_fd *at)
+{
+    struct exo_sock_end end;
+    if (!exo_sock_enter(&end, at))
+        return;
+    exo_object_hold(KR, end.fd.stamp);
+    store_release(&end.sock->cookie, cookie_of(end.fd.host));
+    fetch_add(&end.sock->ends, EXO_ENDS_CHANGE + FLIGHT);
+    fetch_add(&KR->flying, 1);
+    exo_object_hold(KR, 0);
+}
+
+static bool end_flight(struct exo_sock *sock, uint64_t as)
+{
+    uint64_t ends = load_relaxed(&sock->ends);
+    do {
+        if ((ends & FLIGHT * EXO_ENDS_MASK) == 0)
+            return false;
+    } while (!compare_exchange(&sock->ends, &ends, ends + EXO_ENDS_CHANGE - FLIGHT + as));
+    fetch_add(&KR->flying, (uint32_t)-1);
+    return true;
+}
+
+void exo_sock_unfly(struct exo_fd *at)
+{
+    struct exo_sock_end end;
+    if (exo_sock_enter(&end, at))
+        end_flight(end.sock, 0);
+}
+
+/* The number of a socket that has arrived, held and counted for an entry; 0: it is not exo's. */
+static uint32_t landed(long host)
+{
+    uint64_t cookie = load_relaxed(&KR->flying) == 0 ? 0 : cookie_of(host);
+    uint32_t high = cookie == 0 ? 0 : load_acquire(&KR->object_high[EXO_KIND_SOCK]);
+    for (uint32_t i = 1; i <= high && i < EXO_SOCK_COUNT; i++) {
+        struct exo_sock *sock = &KR->socks[i];
+        if (load_relaxed(&sock->cookie) != cookie || load_relaxed(&sock->mode) == EXO_SOCK_FREE)
+            continue;
+        exo_object_hold(KR, i + EXO_SOCK_FIRST);
+        if (end_flight(sock, 1))
+            return i + EXO_SOCK_FIRST;
+        exo_object_hold(KR, 0);
+    }
+    return 0;
+}
+
+long exo_sock_land(long host, bool cloexec)
+{
+    uint32_t number = landed(host);
+    if (number == 0)
+        return exo_fd_made(host, cloexec);
+    struct exo_fd entry = {.host = (int32_t)host,
+                           .flags = EXO_FD_OPEN | EXO_FD_SOCKET,
+                           .stamp = (uint16_t)number};
+    entry.flags |= cloexec ? EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : 0;
+    int fd = exo_fd_take(0);
+    if (fd >= 0) {
+        exo_note_objects();
+        exo_fd_put(KR, area()->task->fd_table, fd, entry);
+    } else {
+        exo_object_unref(KR, entry);
+        HOST_1(__NR_close, host);
+    }
+    exo_object_hold(KR, 0);
+    return fd;
+}

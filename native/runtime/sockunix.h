@@ -1,0 +1,15 @@
+/* sockunix.c: AF_UNIX names of this instance. */
+#ifndef EXO_RUNTIME_SOCKUNIX_H
+#define EXO_RUNTIME_SOCKUNIX_H
+
+#include "sockname.h"
+
+/* A guest has bound a socket of the host's, or has made it listen. */
+void exo_unix_bound(int host, const struct exo_sockaddr *name, long size);
+void exo_unix_listens(int host);
+/* Host pid of the guest that listens there, 0: none does, or nobody knows; and whether it was that one that
+ * the host has connected to. */
+uint32_t exo_unix_listener(const struct exo_sockaddr *name, long size);
+bool exo_unix_is_listener(int host, uint32_t pid);
+
+#endif

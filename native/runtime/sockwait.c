@@ -1,0 +1,219 @@
+/* Sleeping on a socket's twin, and waking who does.
+ *
+ * Who waits, for bytes or for room, sleeps until there is a byte in the own twin. Who brings news sees
+ * in `sleeping` that somebody does, and writes a byte into the twin of its own side, where it comes out.
+ * Bytes are taken out only by who goes to sleep and finds, under the lock, that nobody who sleeps has
+ * reason to wake. When the last one at the other side goes or is killed, the host ends all sleeps.
+ */
+#include "../core/watch.h"
+#include "patience.h"
+#include "sock.h"
+#include "translate.h"
+
+#define POLLIN_ 0x001
+#define POLLOUT_ 0x004
+#define POLLERR_ 0x008
+#define POLLHUP_ 0x010
+#define POLLRDNORM_ 0x040
+#define POLLWRNORM_ 0x100
+#define POLLRDHUP_ 0x2000
+#define IN (POLLIN_ | POLLRDNORM_)
+#define OUT (POLLOUT_ | POLLWRNORM_)
+#define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
+
+static uint8_t garbage[4096]; /* comes out of twins */
+
+static bool is_ready(const void *sock, int what)
+{
+    return exo_sock_is_ready(KR, sock, what);
+}
+
+/* How many sleep there in truth, or may: what pollers look at nobody knows. */
+static uint32_t sleepers(uint32_t number, int what)
+{
+    uint32_t count = 0, on = number | (what == EXO_SOCK_OUT ? EXO_ASLEEP_WRITES : 0);
+    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
+        uint32_t asleep = load_acquire(&KR->tasks[i].asleep_on);
+        count += (asleep == on || (asleep & EXO_ASLEEP_POLLS)) && exo_alive_test(&KR->tasks[i]);
+    }
+    return count;
+}
+
+static bool wakes_locked(struct exo_sock *other, int what)
+{
+    uint32_t now = exo_moment(), before = other->rung;
+    if (other->sleeping[what] == 0 || !exo_sock_is_ready(KR, other, what))
+        return false;
+    if (before != 0) {
+        if (now - before < WAKE_AGAIN)
+            return false;
+        other->sleeping[what] = sleepers(exo_sock_number(KR, other), what);
+    }
+    other->rung = other->sleeping[what] != 0 ? now : 0;
+    return other->sleeping[what] != 0;
+}
+
+static void ring_bell(const struct exo_sock_end *end)
+{
+    HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
+}
+
+/* Of room only who has found none is told, when there is enough of it. */
+static bool tell_watchers(struct exo_sock *other, int what)
+{
+    if (what == EXO_SOCK_IN)
+        return exo_watch_tell(KR, &other->watch, EXO_POLL_INS);
+    if (!load_relaxed(&other->no_room) || !exo_sock_is_ready(KR, other, what))
+        return false;
+    store_relaxed(&other->no_room, 0);
+    return exo_watch_tell(KR, &other->watch, EXO_POLL_OUTS);
+}
+
+void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what)
+{
+    bool wakes = unlikely(load_relaxed(&other->signals)) ||
+                 (exo_watched(&other->watch) && tell_watchers(other, what));
+    if (unlikely(load_relaxed(&other->sleeping[what]) != 0)) {
+        exo_lock_acquire(&other->lock);
+        wakes |= wakes_locked(other, what);
+        exo_lock_release(&other->lock);
+    }
+    if (wakes)
+        ring_bell(end);
+}
+
+void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
+{
+    if (peer == 0)
+        return;
+    struct exo_sock *other = exo_sock_at(KR, peer);
+    bool watched = exo_watched(&other->watch) &&
+                   exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
+    exo_sock_ring(end, other, EXO_SOCK_IN);
+    exo_sock_ring(end, other, EXO_SOCK_OUT);
+    if (watched)
+        ring_bell(end);
+    if (exo_watched(&end->sock->watch))
+        exo_watch_tell(KR, &end->sock->watch, EXO_SOCK_ALL_EVENTS);
+    if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
+        load_relaxed(&end->sock->sleeping[EXO_SOCK_OUT]))
+        HOST_2(__NR_shutdown, end->fd.host, 0); /* who sleeps here sees the end of the twin */
+}
+
+static void empty_twin_locked(const struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock;
+    uint32_t sender = load_relaxed(&sock->sending);
+    if (sender != 0 && sender < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[sender]))
+        return;
+    for (int what = 0; what < 2; what++)
+        if (sock->sleeping[what] != 0 && exo_sock_is_ready(KR, sock, what))
+            return;
+    store_release(&sock->rung, 0);
+    while (HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0) ==
+           sizeof(garbage))
+        ;
+}
+
+void exo_sock_take_bells(const struct exo_sock_end *end)
+{
+    exo_lock_acquire(&end->sock->lock);
+    empty_twin_locked(end);
+    exo_lock_release(&end->sock->lock);
+}
+
+/* Whether there is a reason to sleep; then it has been said that we do. */
+static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
+{
+    struct exo_sock *sock = end->sock;
+    exo_lock_acquire(&sock->lock);
+    sock->sleeping[EXO_SOCK_IN] += in;
+    sock->sleeping[EXO_SOCK_OUT] += out;
+    full_fence();
+    bool ready = (in && exo_sock_is_ready(KR, sock, EXO_SOCK_IN)) ||
+                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) || !exo_sock_same(end);
+    if (!ready)
+        empty_twin_locked(end);
+    exo_lock_release(&sock->lock);
+    return !ready;
+}
+
+static void get_up(struct exo_sock *sock, bool in, bool out)
+{
+    exo_lock_acquire(&sock->lock);
+    if (in && sock->sleeping[EXO_SOCK_IN] != 0)
+        sock->sleeping[EXO_SOCK_IN]--;
+    if (out && sock->sleeping[EXO_SOCK_OUT] != 0)
+        sock->sleeping[EXO_SOCK_OUT]--;
+    exo_lock_release(&sock->lock);
+}
+
+/* 1 for a byte, 0 when the other side has gone, or -errno: -EAGAIN when the time is over. */
+static long sleep_on(const struct exo_sock_end *end, uint64_t timeout_ns)
+{
+    uint8_t byte;
+    if (timeout_ns == 0)
+        return host_wait(__NR_recvfrom, end->fd.host, (long)&byte, 1, MSG_PEEK_, 0, 0);
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } poll = {.fd = end->fd.host, .events = POLLIN_};
+    int64_t left[2] = {(int64_t)(timeout_ns / 1000000000), (int64_t)(timeout_ns % 1000000000)};
+    long ready = host_wait(__NR_ppoll, (long)&poll, 1, (long)left, 0, 0, 0);
+    if (ready <= 0)
+        return ready == 0 ? -EAGAIN : ready == -EXO_ERESTARTNOHAND ? -EINTR : ready;
+    return poll.revents & (POLLHUP_ | POLLERR_) ? 0 : 1;
+}
+
+long exo_sock_wait(const struct exo_sock_end *end, int what)
+{
+    struct exo_sock *sock = end->sock;
+    bool in = what == EXO_SOCK_IN;
+    if (exo_look(&sock->patience[what], is_ready, sock, what))
+        return 0;
+    long result = 1;
+    if (lie_down(end, in, !in)) {
+        uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
+        store_release(&area()->task->asleep_on, number);
+        result = sleep_on(end, load_relaxed(&sock->timeout_ns[what]));
+        store_release(&area()->task->asleep_on, 0);
+    }
+    get_up(sock, in, !in);
+    if (result == 0 || result == -ECONNRESET) {
+        exo_sock_lose_peer(KR, sock);
+        result = 0;
+    }
+    return result > 0 ? 0 : result;
+}
+
+bool exo_sock_check_peer(const struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock;
+    uint32_t peer = load_acquire(&sock->peer);
+    uint32_t slot = peer == 0 ? 0 : load_relaxed(&exo_sock_at(KR, peer)->used);
+    if (peer == 0 || (slot != 0 && slot < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[slot])))
+        return peer == 0;
+    uint8_t byte;
+    long got = HOST_6(__NR_recvfrom, end->fd.host, &byte, 1, MSG_PEEK_ | MSG_DONTWAIT_, 0, 0);
+    if (got != 0 && got != -ECONNRESET)
+        return false;
+    exo_sock_lose_peer(KR, sock);
+    return true;
+}
+
+bool exo_sock_settle(struct exo_fd *at, int16_t events)
+{
+    struct exo_sock_end end;
+    if (!exo_sock_enter(&end, at))
+        return false;
+    bool in = events & (IN | POLLRDHUP_), out = events & OUT;
+    if (lie_down(&end, in, out))
+        return true;
+    get_up(end.sock, in, out);
+    return false;
+}
+
+void exo_sock_rise(uint32_t number, int16_t events)
+{
+    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_), events & OUT);
+}
