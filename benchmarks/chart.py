@@ -21,6 +21,7 @@ SUITES = {
     "ring": "Fusion rings",
     "alloc": "Allocator",
     "pipe": "Pipes, natively and in exo-um",
+    "epoll": "epoll and eventfd, natively and in exo-um",
     "sock": "Sockets, natively and in exo-um",
     "serve": "Servers, natively and in exo-um",
     "calls": "Calls that reach the host",

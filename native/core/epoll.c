@@ -15,6 +15,7 @@
 #include "atomic.h"
 #include "mem.h"
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
 #define PRIVATE (EXO_EPOLLEXCLUSIVE | EXO_EPOLLWAKEUP | EXO_EPOLLONESHOT | EXO_EPOLLET)
 
 static uint32_t groups_of(const struct exo_epoll *set)
@@ -46,7 +47,7 @@ static uint32_t take_group(struct exo_kr *kr, uint32_t set)
     return index;
 }
 
-static void free_group(struct exo_kr *kr, uint32_t index)
+void exo_epoll_free_group(struct exo_kr *kr, uint32_t index)
 {
     struct exo_watch_group *group = group_at(kr, index);
     exo_lock_acquire(&kr->group_lock);
@@ -118,7 +119,7 @@ static uint32_t make_watch(struct exo_kr *kr, uint32_t number, const struct exo_
             *error = tries > 0 || (group = take_group(kr, number)) == 0 ? -ENOSPC : 0;
     }
     if (group != 0)
-        free_group(kr, group);
+        exo_epoll_free_group(kr, group);
     return watch;
 }
 
@@ -290,12 +291,25 @@ static bool look_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_loo
     return false;
 }
 
+/* Whoever was killed with the lock may have had bits in its hand. */
+static void repair_locked(struct exo_kr *kr, struct exo_epoll *set)
+{
+    for (uint32_t i = 0; i < groups_of(set); i++) {
+        struct exo_watch_group *group = group_at(kr, set->groups[i]);
+        fetch_or(&group->ready, load_relaxed(&group->used));
+        fetch_or(&set->ready[i / 64], 1ULL << i % 64);
+    }
+    set->repaired = set->lock.generation;
+}
+
 int exo_epoll_look(struct exo_kr *kr, uint32_t number, struct exo_look *look)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
     int more = -EBADF;
     look->count = look->stray = 0;
     exo_lock_acquire(&set->lock);
+    if (unlikely(set->repaired != set->lock.generation))
+        repair_locked(kr, set);
     if (set->mode == EXO_SET_OWN)
         more = look_locked(kr, set, look);
     exo_lock_release(&set->lock);
@@ -338,6 +352,28 @@ static void end_group(struct exo_kr *kr, uint32_t index)
     }
 }
 
+void exo_epoll_recount(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_epoll *set = exo_epoll_at(kr, number);
+    uint32_t count = 0;
+    exo_lock_acquire(&set->lock);
+    for (uint32_t i = 1; i < load_acquire(&kr->task_high) && i < EXO_TASK_COUNT; i++)
+        count += load_acquire(&kr->tasks[i].asleep_on) == number && exo_alive_test(&kr->tasks[i]);
+    if (count < set->inside) {
+        store_relaxed(&set->inside, count);
+        store_release(&set->sleepers, count);
+    }
+    exo_lock_release(&set->lock);
+}
+
+bool exo_epoll_has_group(struct exo_kr *kr, uint32_t index)
+{
+    const struct exo_watch_group *group = group_at(kr, index);
+    const struct exo_epoll *set = exo_epoll_at(kr, load_acquire(&group->set));
+    uint32_t place = load_relaxed(&group->place);
+    return load_acquire(&set->mode) != 0 && place < groups_of(set) && set->groups[place] == index;
+}
+
 void exo_epoll_end(struct exo_kr *kr, uint32_t number)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
@@ -346,6 +382,6 @@ void exo_epoll_end(struct exo_kr *kr, uint32_t number)
         if (index == 0 || group_at(kr, index)->set != number)
             continue;
         end_group(kr, index);
-        free_group(kr, index);
+        exo_epoll_free_group(kr, index);
     }
 }

@@ -46,4 +46,9 @@ bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number);
 bool exo_epoll_settle(struct exo_kr *kr, uint32_t set);
 void exo_epoll_rise(struct exo_kr *kr, uint32_t set);
 
+/* For the kernel process: tasks were killed in waiting for it, or with a group in their hand. */
+void exo_epoll_recount(struct exo_kr *kr, uint32_t set);
+bool exo_epoll_has_group(struct exo_kr *kr, uint32_t index);
+void exo_epoll_free_group(struct exo_kr *kr, uint32_t index);
+
 #endif

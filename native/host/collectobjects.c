@@ -7,8 +7,8 @@
  */
 #include <stdlib.h>
 
+#include "core/epoll.h"
 #include "core/sock.h"
-#include "core/watch.h"
 #include "host.h"
 
 static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
@@ -124,6 +124,20 @@ static void settle_all(struct exo_kr *kr, const uint64_t *before, const uint64_t
     }
 }
 
+/* Sets: who sleeps on them, and groups that are in nobody's hand. */
+static void settle_sets(struct exo_kr *kr, const bool *held)
+{
+    const struct exo_kind_row *row = &exo_kinds[EXO_KIND_EPOLL];
+    for (uint32_t i = 1; i <= kr->object_high[EXO_KIND_EPOLL] && i < row->count; i++)
+        if (exo_object_at(kr, row->first + i)->mode != 0)
+            exo_epoll_recount(kr, row->first + i);
+    for (uint32_t i = 1; i <= kr->group_high && i < EXO_WATCH_GROUP_COUNT; i++) {
+        uint32_t set = __atomic_load_n(&kr->watch_groups[i].set, __ATOMIC_ACQUIRE);
+        if (set != 0 && !held[set % EXO_OBJECT_COUNT] && !exo_epoll_has_group(kr, i))
+            exo_epoll_free_group(kr, i);
+    }
+}
+
 void exo_host_collect_objects(struct exo_kr *kr)
 {
     uint64_t *looks = calloc((size_t)3 * EXO_OBJECT_COUNT, sizeof *looks);
@@ -140,6 +154,7 @@ void exo_host_collect_objects(struct exo_kr *kr)
         for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
             if (gone[i])
                 drop(kr, i);
+        settle_sets(kr, held);
     }
     free(looks);
     free(held);

@@ -177,13 +177,17 @@ static bool look(const struct waiting *by)
 static long sleep_once(struct waiting *by)
 {
     int64_t left[2];
-    if (look(by) || !exo_epoll_settle(KR, by->set.stamp))
+    if (look(by))
         return EXO_EPOLL_NEWS;
+    store_release(&area()->task->asleep_on, by->set.stamp); /* before it is counted, until after */
+    if (!exo_epoll_settle(KR, by->set.stamp)) {
+        store_release(&area()->task->asleep_on, 0);
+        return EXO_EPOLL_NEWS;
+    }
     const int64_t *timeout = time_left(by, left);
-    store_release(&area()->task->asleep_on, by->set.stamp);
     long result = take_hosts(by, timeout, 0);
-    store_release(&area()->task->asleep_on, 0);
     exo_epoll_rise(KR, by->set.stamp);
+    store_release(&area()->task->asleep_on, 0);
     if (result != 0)
         return result;
     return timeout != NULL && timeout[0] == 0 && timeout[1] == 0 ? 0 : EXO_EPOLL_NEWS;

@@ -287,7 +287,9 @@ struct exo_epoll {
     uint32_t cursor;      /* A, its lock: group at which the next look begins */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
     uint32_t spins, yields, looks;
-    uint32_t reserved[3];
+    uint32_t
+        repaired; /* A, its lock: the lock's generation when its bits were last looked through */
+    uint32_t reserved[2];
     uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
     uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
 };
