@@ -1,0 +1,118 @@
+/* Makes connections and ends them, or has who holds the other end killed, for test_connections.py.
+ *
+ * A line on stdin is a kind and how many: pair, unix, tcp (socketpair, an abstract name, the loopback),
+ * or killed: what a child is in the middle of writing to, of all three and a pipe. "done" is the answer.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int listeners[2];
+static union {
+    struct sockaddr any;
+    struct sockaddr_un un;
+    struct sockaddr_in in;
+} names[2];
+static socklen_t sizes[2] = {sizeof(names[0]), sizeof(names[1])};
+
+static void check(int good, const char *what)
+{
+    if (!good) {
+        printf("%s: %s\n", what, strerror(errno));
+        fflush(stdout);
+        _exit(1);
+    }
+}
+
+static void start_listening(void)
+{
+    names[0].un.sun_family = AF_UNIX;
+    names[1].in = (struct sockaddr_in){.sin_family = AF_INET};
+    names[1].in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t given[2] = {sizeof(sa_family_t), sizeof(names[1].in)};
+    for (int i = 0; i < 2; i++) {
+        listeners[i] = socket(names[i].any.sa_family, SOCK_STREAM, 0);
+        check(bind(listeners[i], &names[i].any, given[i]) == 0, "bind");
+        check(listen(listeners[i], 8) == 0, "listen");
+        check(getsockname(listeners[i], &names[i].any, &sizes[i]) == 0, "getsockname");
+    }
+}
+
+/* Two ends, of a pipe (kind 3) the second to be written to. */
+static void connect_ends(int kind, int ends[2])
+{
+    if (kind == 3)
+        return check(pipe(ends) == 0, "pipe");
+    if (kind == 0)
+        return check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
+    struct linger at_once = {1, 0}; /* no port is kept in TIME_WAIT then */
+    ends[1] = socket(names[kind - 1].any.sa_family, SOCK_STREAM, 0);
+    check(connect(ends[1], &names[kind - 1].any, sizes[kind - 1]) == 0, "connect");
+    ends[0] = accept(listeners[kind - 1], NULL, NULL);
+    check(ends[0] >= 0, "accept");
+    check(setsockopt(ends[1], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == 0, "linger");
+}
+
+/* Every third one is read from before it ends; the others end with what was sent unread. */
+static void connections(int kind, long count)
+{
+    static char data[512];
+    for (long i = 0; i < count; i++) {
+        int ends[2];
+        connect_ends(kind, ends);
+        check(write(ends[1], data, sizeof(data)) == sizeof(data), "write");
+        if (i % 3 == 0)
+            check(read(ends[0], data, sizeof(data)) == sizeof(data), "read");
+        close(ends[i % 2]);
+        close(ends[1 - i % 2]);
+    }
+}
+
+static void killed(int kind)
+{
+    static char data[20000];
+    int ends[2], status;
+    connect_ends(kind, ends);
+    pid_t child = fork();
+    if (child == 0)
+        for (close(ends[0]);;)
+            if (write(ends[1], data, sizeof(data)) < 0)
+                _exit(2);
+    check(child > 0, "fork");
+    close(ends[1]);
+    check(read(ends[0], data, 1000) > 0, "read");
+    kill(child, SIGKILL);
+    check(waitpid(child, &status, 0) == child && status == SIGKILL, "waitpid");
+    ssize_t done;
+    while ((done = read(ends[0], data, sizeof(data))) > 0)
+        ;
+    check(done == 0 || errno == ECONNRESET, "end of file");
+    close(ends[0]);
+}
+
+int main(void)
+{
+    char kind[16];
+    long count;
+    start_listening();
+    while (scanf("%15s %ld", kind, &count) == 2) {
+        if (strcmp(kind, "killed") == 0)
+            for (long i = 0; i < count; i++)
+                killed((int)(i % 4));
+        else
+            connections(strcmp(kind, "pair") == 0 ? 0 : strcmp(kind, "unix") == 0 ? 1 : 2, count);
+        printf("done\n");
+        fflush(stdout);
+    }
+    return 0;
+}

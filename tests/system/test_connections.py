@@ -1,0 +1,96 @@
+"""Many connections, and many whose other side is killed: the kernel region's use stays what it was.
+
+EXO_CONNECTIONS=100000 EXO_KILLED=10000 in the environment runs it in full size.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from liveregion import LiveRegion, region_file
+from sidebyside import Launcher
+
+CONNECTIONS = int(os.environ.get("EXO_CONNECTIONS", "2000"))
+KILLED = int(os.environ.get("EXO_KILLED", "200"))
+KINDS = ("pair", "unix", "tcp", "killed")
+SETTLED_S = 10.0
+# What a page or two of the first touch of something seldom used may come to, in bytes.
+SLACK = 256 * 1024
+
+
+@pytest.fixture(scope="session")
+def connections(programs_folder: Path, require: Callable[[str], None]) -> Path:
+    """The program that makes them, compiled."""
+    require("gcc")
+    program = programs_folder / "connections"
+    source = Path(__file__).with_name("connections.c")
+    subprocess.run(["gcc", "-O1", "-static", "-Wall", "-o", program, source], check=True)
+    return program
+
+
+def high_marks(kr: Any) -> dict[str, int]:
+    """How many of each kind of object were ever in use at once, and the end of the heap."""
+    marks = {"heap_next": int(kr.heap_next)}
+    for name in (name for name in dir(kr) if name.endswith("_high")):
+        value = getattr(kr, name)  # a number, or one for each kind
+        for kind, mark in enumerate([value] if isinstance(value, int) else list(value)):
+            marks[f"{name}[{kind}]"] = int(mark)
+    return marks
+
+
+class Use:
+    """What an instance uses of its region."""
+
+    def __init__(self, kernel_pid: int) -> None:
+        self.file = region_file(kernel_pid)
+        self.region = LiveRegion(kernel_pid)
+
+    def settle(self) -> tuple[int, dict[str, int]]:
+        """Wait until nothing of the past is left; gives the bytes backed, and the high marks."""
+        deadline = time.monotonic() + SETTLED_S
+        while (problems := self.region.problems()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not problems, problems
+        return Path(self.file).stat().st_blocks * 512, high_marks(self.region.kr)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_use_stays_flat(kind: str, launcher: Launcher, connections: Path) -> None:
+    """As much is in use after all of them as after the first tenth, and no object more."""
+    count = KILLED if kind == "killed" else CONNECTIONS
+    launcher.fresh()
+    process = launcher.start(
+        launcher.exo_command([str(connections)]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert process.stdin
+    assert process.stdout
+
+    def make(some: int) -> None:
+        process.stdin.write(f"{kind} {some}\n")
+        assert process.stdout.readline() == "done\n"
+
+    try:
+        make(count // 10)
+        use = Use(process.pid)
+        size, marks = use.settle()
+        make(count - count // 10)
+        size_after, marks_after = use.settle()
+    finally:
+        process.stdin.close()
+        status = process.wait(60)
+        process.stdout.close()
+    assert status == 0
+    assert size_after <= size + SLACK
+    grown = {name: (marks[name], marks_after[name]) for name in marks}
+    assert all(after <= before + 8 for before, after in grown.values()), grown
