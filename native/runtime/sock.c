@@ -139,6 +139,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
                 exo_sock_take_bells(&end);
             if (!(flags & MSG_PEEK_))
                 tell_reader_or_writer(&end, EXO_SOCK_OUT);
+            exo_sock_hush(&end);
             if (span->left == 0 || last || (!(flags & MSG_WAITALL_) && !has_more(&end, flags)))
                 return sum;
             continue;
@@ -151,6 +152,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;
         if (!may_wait(end.sock, flags)) {
+            exo_sock_hush(&end);
             if (sum == 0 && exo_sock_check_peer(&end))
                 continue;
             return sum > 0 ? sum : -EAGAIN;
@@ -251,6 +253,7 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
         if (done < 0)
             return sum > 0 ? sum : done;
         if (!may_wait(end.sock, flags)) {
+            exo_sock_hush(&end);
             store_relaxed(&end.sock->no_room, 1);
             full_fence();
             if (exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT))

@@ -69,10 +69,18 @@ static bool tell_watchers(struct exo_sock *other, int what)
     return exo_watch_tell(KR, &other->watch, EXO_POLL_OUTS);
 }
 
+/* The twin has room for some 270 bytes, one by one: who receives or sends takes them out in time. */
+static void count_bell(struct exo_sock *other)
+{
+    fetch_add(&other->bells, 1);
+}
+
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what)
 {
-    bool wakes = unlikely(load_relaxed(&other->signals)) ||
-                 (exo_watched(&other->watch) && tell_watchers(other, what));
+    bool wakes = exo_watched(&other->watch) && tell_watchers(other, what);
+    if (wakes)
+        count_bell(other);
+    wakes |= load_relaxed(&other->signals) != 0;
     if (unlikely(load_relaxed(&other->sleeping[what]) != 0)) {
         exo_lock_acquire(&other->lock);
         wakes |= wakes_locked(other, what);
@@ -87,12 +95,14 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
     if (peer == 0)
         return;
     struct exo_sock *other = exo_sock_at(KR, peer);
-    bool watched = exo_watched(&other->watch) &&
-                   exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
+    bool watched =
+        exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
     exo_sock_ring(end, other, EXO_SOCK_IN);
     exo_sock_ring(end, other, EXO_SOCK_OUT);
-    if (watched)
+    if (watched) {
+        count_bell(other);
         ring_bell(end);
+    }
     if (exo_watched(&end->sock->watch))
         exo_watch_tell(KR, &end->sock->watch, EXO_SOCK_ALL_EVENTS);
     if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
@@ -110,16 +120,27 @@ static void empty_twin_locked(const struct exo_sock_end *end)
         if (sock->sleeping[what] != 0 && exo_sock_is_ready(KR, sock, what))
             return;
     store_release(&sock->rung, 0);
+    store_relaxed(&sock->bells, 0);
     while (HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0) ==
            sizeof(garbage))
         ;
 }
 
+/* What was taken out may have been to wake who watches: whoever has news rings for them again. */
+static void wake_watchers_again(struct exo_sock *sock)
+{
+    if (exo_watched(&sock->watch))
+        exo_watch_again(KR, &sock->watch);
+}
+
 void exo_sock_take_bells(const struct exo_sock_end *end)
 {
-    exo_lock_acquire(&end->sock->lock);
-    empty_twin_locked(end);
-    exo_lock_release(&end->sock->lock);
+    struct exo_sock *sock = end->sock;
+    exo_lock_acquire(&sock->lock);
+    if (load_acquire(&sock->mark_head) == load_acquire(&sock->mark_tail)) /* no control data */
+        empty_twin_locked(end);
+    exo_lock_release(&sock->lock);
+    wake_watchers_again(sock);
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */
@@ -135,6 +156,8 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     if (!ready)
         empty_twin_locked(end);
     exo_lock_release(&sock->lock);
+    if (!ready)
+        wake_watchers_again(sock);
     return !ready;
 }
 

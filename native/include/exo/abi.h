@@ -614,7 +614,8 @@ struct exo_sock {
     uint32_t start;         /* ... before which all have been read: the ring began anew */
     uint32_t signals;       /* O_ASYNC: the host is to see each arrival */
     uint32_t no_room;       /* A, atomic: who wrote here, or looked, found no room at the other side */
-    uint32_t reserved[8];
+    uint32_t bells;         /* A, about: bytes in the twin that rang for who watches */
+    uint32_t reserved[7];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
