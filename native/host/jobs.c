@@ -13,6 +13,7 @@
 
 #include <exo/fiber.h>
 
+#include "core/atomic.h"
 #include "host.h"
 
 static void put_back(struct exo_job *job, int64_t result)
@@ -24,7 +25,7 @@ static void put_back(struct exo_job *job, int64_t result)
     while (!__atomic_compare_exchange_n(&jobs->ended, &job->next, job, true, __ATOMIC_SEQ_CST,
                                         __ATOMIC_RELAXED))
         ;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    full_fence();
     if (__atomic_load_n(&jobs->awaited, __ATOMIC_SEQ_CST) && write(jobs->fd, &one, sizeof one) < 0)
         return; /* the counter is full: it is readable */
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/atomic.h"
 #include "host.h"
 
 enum { SPINS_PER_CLOCK_LOOK = 32 };
@@ -75,7 +76,7 @@ static void announce(const struct exo_wait *wait, bool sleeps)
     __atomic_store_n(&wait->kr->kernel_sleeping, flags, __ATOMIC_SEQ_CST);
     if (wait->jobs != NULL)
         __atomic_store_n(&wait->jobs->awaited, sleeps, __ATOMIC_SEQ_CST);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    full_fence();
 }
 
 int exo_host_wait(const struct exo_wait *wait)
