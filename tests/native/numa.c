@@ -102,10 +102,11 @@ int main(void)
     CHECK(home_on(1) == second); /* one that is not ours: some home */
     CHECK(home_on(63) == first || home_on(63) == second);
     for (uint32_t i = 0; i < NODE_COUNT; i++) { /* bound or not, it can be used */
-        void *object = exo_heap_alloc(&exo_homes[i].anyone, 100);
-        CHECK(object != NULL && exo_user_of(object) == &exo_homes[i].anyone);
-        memset(object, 1, 100);
-        exo_heap_free(&exo_homes[i].anyone, object);
+        struct exo_heap_user *user = &exo_homes[i].anyone;
+        uint64_t object = exo_alloc(user, 100);
+        CHECK(object != 0 && exo_user_of(user->base + object) == user);
+        memset(user->base + object, 1, 100);
+        CHECK_SAME(exo_free(user, object), 0);
     }
     return 0;
 }
