@@ -98,7 +98,7 @@ def copy_maps(region: Region, path: bytes, name: bytes) -> Job:
     Errors of the result: ENOENT, the process is gone.
     """
     job = Job(region, lib.EXO_JOB_MAPS)
-    job._make(name, path)  # noqa: SLF001
+    job._make(name, path)
     native = job.native
     native.copies_major, native.copies_minor, native.copies_inode = region.copies_id()
     return job
@@ -107,7 +107,7 @@ def copy_maps(region: Region, path: bytes, name: bytes) -> Job:
 def copy_cmdline(region: Region, path: bytes, name: bytes) -> Job:
     """Copy a host's cmdline without the loader's words; as copy_maps()."""
     job = Job(region, lib.EXO_JOB_CMDLINE)
-    job._make(name, path)  # noqa: SLF001
+    job._make(name, path)
     return job
 
 

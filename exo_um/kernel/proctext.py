@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from exo_um.kernel.procview import InstanceView as View
 
+LOADER_MARK = b"exo1:"  # of the words that exo-guest is given before the program's
 NO_NEW_PRIVS, STRICT = 1, 2  # enum exo_task_security
 SECCOMP_STRICT, SECCOMP_FILTER = 1, 2  # as in seccomp(2)
 STATE, PPID, PGRP, SESSION, TTY, TPGID = 0, 1, 2, 3, 4, 5

@@ -124,7 +124,12 @@ class Server:
             if wake & lib.EXO_WAKE_CONTROL:
                 on_control()
             left_behind = self._instance.region.kr.left_behind  # by one killed at work
-            if again or wake & lib.EXO_WAKE_SIGNALS or left_behind or served > CALLS_BETWEEN_SIGNALS:
+            if (
+                again
+                or wake & lib.EXO_WAKE_SIGNALS
+                or left_behind
+                or served > CALLS_BETWEEN_SIGNALS
+            ):
                 served = min(served, 1)
                 if on_signals():
                     return

@@ -155,13 +155,13 @@ struct exo_job {
     struct exo_job *next; /* of those that have ended */
     struct exo_jobs *jobs;
     struct exo_kr *kr;
-    int64_t result; /* or -errno */
+    int64_t result;  /* or -errno */
     uint64_t number; /* by which its giver knows it */
     uint32_t kind;
-    uint32_t limit;       /* how many fit into found */
-    uint64_t *found;      /* EXO_JOB_FIND_DEAD */
-    const char *path;     /* of what is read on the host */
-    const char *name;     /* of the memfd that is made; its fd is the result */
+    uint32_t limit;                      /* how many fit into found */
+    uint64_t *found;                     /* EXO_JOB_FIND_DEAD */
+    const char *path;                    /* of what is read on the host */
+    const char *name;                    /* of the memfd that is made; its fd is the result */
     uint32_t copies_major, copies_minor; /* EXO_JOB_MAPS: the file of copies of code */
     uint64_t copies_inode;
     uint32_t list, slot;  /* EXO_JOB_LIST: enum exo_list_kind, of whom */
@@ -209,11 +209,11 @@ struct exo_wait {
     struct exo_kr *kr;
     int32_t doorbell;
     int32_t signals;
-    int32_t control;      /* readable when somebody wants something from the instance; -1: none */
+    int32_t control;       /* readable when somebody wants something from the instance; -1: none */
     struct exo_jobs *jobs; /* of the workers; NULL: there are none yet */
-    int64_t spin_ns;      /* look at calls_posted for so long before sleeping */
-    int64_t timeout_ns;   /* -1: none */
-    uint32_t sleep_flags; /* enum exo_kernel_sleep, beside EXO_KERNEL_SLEEPING */
+    int64_t spin_ns;       /* look at calls_posted for so long before sleeping */
+    int64_t timeout_ns;    /* -1: none */
+    uint32_t sleep_flags;  /* enum exo_kernel_sleep, beside EXO_KERNEL_SLEEPING */
 };
 
 /* Waits for something to do: enum exo_wake bits, 0 after timeout_ns. */

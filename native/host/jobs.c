@@ -41,10 +41,8 @@ static int64_t find_dead(const struct exo_job *job)
 }
 
 static int64_t (*const doing[EXO_JOB_KINDS])(const struct exo_job *) = {
-    [EXO_JOB_COLLECT] = collect,
-    [EXO_JOB_FIND_DEAD] = find_dead,
-    [EXO_JOB_MAPS] = exo_host_copy_maps,
-    [EXO_JOB_CMDLINE] = exo_host_copy_cmdline,
+    [EXO_JOB_COLLECT] = collect,         [EXO_JOB_FIND_DEAD] = find_dead,
+    [EXO_JOB_MAPS] = exo_host_copy_maps, [EXO_JOB_CMDLINE] = exo_host_copy_cmdline,
     [EXO_JOB_LIST] = exo_host_list,
 };
 

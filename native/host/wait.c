@@ -49,11 +49,10 @@ static int sleep_and_look(const struct exo_wait *wait)
 {
     struct timespec timeout = {.tv_sec = wait->timeout_ns / 1000000000,
                                .tv_nsec = wait->timeout_ns % 1000000000};
-    struct pollfd polled[4] = {
-        {.fd = wait->doorbell, .events = POLLIN},
-        {.fd = wait->signals, .events = POLLIN},
-        {.fd = wait->control, .events = POLLIN},
-        {.fd = wait->jobs == NULL ? -1 : wait->jobs->fd, .events = POLLIN}};
+    struct pollfd polled[4] = {{.fd = wait->doorbell, .events = POLLIN},
+                               {.fd = wait->signals, .events = POLLIN},
+                               {.fd = wait->control, .events = POLLIN},
+                               {.fd = wait->jobs == NULL ? -1 : wait->jobs->fd, .events = POLLIN}};
     uint64_t rings;
     int wake = 0;
     if (ppoll(polled, 4, wait->timeout_ns < 0 ? NULL : &timeout, NULL) < 0)

@@ -18,9 +18,7 @@ uint32_t exo_heap_flags, exo_arena_count = 1;
 _Thread_local struct exo_heap_user exo_user;
 static struct exo_self self = {.host_tid = 1};
 
-void exo_options_read(void)
-{
-}
+void exo_options_read(void) {}
 
 struct exo_self *exo_self(void)
 {

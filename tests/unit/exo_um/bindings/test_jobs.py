@@ -98,13 +98,17 @@ def test_smaps_lose_whole_blocks(region: Region, tmp_path: Path) -> None:
 
 
 def test_long_maps(region: Region, tmp_path: Path) -> None:
-    lines = [b"%08x-%08x rw-p 00000000 00:00 0 \n" % (i << 13, (i << 13) + 4096) for i in range(40000)]
+    lines = [
+        b"%08x-%08x rw-p 00000000 00:00 0 \n" % (i << 13, (i << 13) + 4096) for i in range(40000)
+    ]
     ours = b"7e9000000000-7e9000019000 r-xp 00000000 fe:00 9 /lib/exo-guest\n"
     host = b"".join(lines[:30000]) + ours + b"".join(lines[30000:])
     assert copied(region, tmp_path, host) == b"".join(lines)
 
 
-@pytest.mark.parametrize("text", [b"", b"x\n", b"\n", b"-\n-\n", b"0-0\n", b"00400000-\n", b"0 0 0\n"])
+@pytest.mark.parametrize(
+    "text", [b"", b"x\n", b"\n", b"-\n-\n", b"0-0\n", b"00400000-\n", b"0 0 0\n"]
+)
 def test_nonsense_does_no_harm(region: Region, tmp_path: Path, text: bytes) -> None:
     """Unlike anything that the host writes; as it is not understood, it stays."""
     assert copied(region, tmp_path, text) in (text, b"")
