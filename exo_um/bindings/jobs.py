@@ -1,4 +1,6 @@
-"""Jobs for the kernel process's workers, threads that the predictive scheduler drives (host/jobs.c).
+"""Jobs for the kernel process's workers: threads that the predictive scheduler drives.
+
+What they do is in native/host/jobs.c and where that leads.
 
 Used by the serve loop's one thread only, and imported when there is something to do.
 """
@@ -122,7 +124,7 @@ class ListNumbers(Job):
     def __init__(
         self, region: Region, name: bytes, what: int, slot: int, first: tuple[int, int]
     ) -> None:
-        """first: the inode of number 0, and the d_type of all."""
+        """Make one; first: the inode of number 0, and the d_type of all."""
         super().__init__(region, lib.EXO_JOB_LIST)
         self._make(name, None)
         self.native.list, self.native.slot = what, slot

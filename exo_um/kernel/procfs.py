@@ -82,7 +82,7 @@ class Listing:
     __slots__ = ("host", "kind", "path", "slot", "what")
 
     def __init__(self, path: bytes, what: int, slot: int, kind: int) -> None:
-        """what: LIST_PIDS, LIST_TIDS or LIST_FDS; kind: the entries' d_type."""
+        """List what: LIST_PIDS, LIST_TIDS or LIST_FDS; kind: the entries' d_type."""
         self.path = path
         self.what = what
         self.slot = slot

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 SIGKILL = 9
 SIGCONT = 18
 SWEEP_PAUSE_NS = 250_000_000
-# Processes that are reaped, or freed, before calls are served again: each costs a look at all tasks.
+# Processes that are reaped, or freed, before calls are served again: each costs a look at all
+# tasks.
 AT_ONCE = 16
 # Tasks among which the serve loop looks for the dead itself, in less time than it takes to have a
 # worker do it.

@@ -94,7 +94,7 @@ def _listing(call: Call, listing: procfs.Listing, name: bytes) -> Work:
     count: int = instance.region.kr.task_high
     if listing.what == LIST_PIDS:
         job.add_host(listing.path)
-        count += os.stat(listing.path).st_nlink  # the host's processes, more or less
+        count += os.stat(listing.path).st_nlink  # noqa: PTH116 - the host's processes, more or less
     return Work(job, long=count > MANY)
 
 

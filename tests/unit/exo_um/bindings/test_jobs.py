@@ -38,7 +38,7 @@ HOST = b"""\
 02000000-02001000 r-xp 20014000 %(copies)s                         /memfd:exo-kr (deleted)
 7e9000000000-7e9000019000 r-xp 00000000 fe:00 9                          /lib/exo-guest
 7e9000180000-7e9020180000 rw-s 00000000 00:01 5                          /memfd:exo-kr (deleted)
-7f0000000000-7f0000001000 rw-p 00000000 00:00 0 
+7f0000000000-7f0000001000 rw-p 00000000 00:00 0%(none)s
 7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                          [stack]
 """
 GUEST = b"""\
@@ -47,10 +47,10 @@ GUEST = b"""\
 00402000-00403000 r--p 00002000 fe:00 77                                 /bin/tool
 00403000-00404000 r-xp 00002000 fe:00 77                                 /bin/tool
 01000000-01001000 rw-p 00000000 00:00 0                                  [heap]
-02000000-02001000 r-xp 00001000 00:00 0 
-7f0000000000-7f0000001000 rw-p 00000000 00:00 0 
+02000000-02001000 r-xp 00001000 00:00 0%(none)s
+7f0000000000-7f0000001000 rw-p 00000000 00:00 0%(none)s
 7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                          [stack]
-"""
+""" % {b"none": b" "}
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def made(job: Job) -> bytes:
     """Return what a job has made; the file is to be read only."""
     fd = job.do()
     assert fd >= 0, os.strerror(-fd)
-    with open(fd, "rb") as file:
+    with os.fdopen(fd, "rb") as file:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.write(fd, b"x")
         return file.read()
@@ -76,7 +76,7 @@ def with_copies(region: Region, text: bytes) -> bytes:
     copy = lib.exo_copy_at(region.kr, 0)
     copy.at, copy.text_offset, copy.text_size = COPY_AT, COPY_OFFSET, 0x2000
     region.kr.copy_count = 1
-    return text % {b"copies": b"%02x:%02x %d" % (major, minor, inode)}
+    return text % {b"copies": b"%02x:%02x %d" % (major, minor, inode), b"none": b" "}
 
 
 def copied(region: Region, folder: Path, text: bytes) -> bytes:
