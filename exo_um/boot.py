@@ -221,6 +221,7 @@ class Machine:
         """Serve until the first guest has died; return its status as a shell would have it."""
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
+        self.reaper.server = server
         if self.places:
             from exo_um.kernel.placement import INTERVAL_NS, Placement
 
