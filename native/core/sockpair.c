@@ -57,7 +57,7 @@ void exo_sock_announce(struct exo_kr *kr, uint32_t embryo)
     if (load_acquire(&sock->mode) == EXO_SOCK_EMBRYO)
         compare_exchange(&listener->pending, &none, 1);
     if (exo_watched(&listener->watch))
-        exo_watch_tell(kr, &listener->watch, EXO_POLL_INS);
+        exo_watch_note(kr, &listener->watch, EXO_POLL_INS);
 }
 
 static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
@@ -78,7 +78,7 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     if (stays == NULL)
         return;
     if (exo_watched(&stays->watch)) /* who sleeps is woken by the host when the twin is closed */
-        exo_watch_tell(kr, &stays->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watch_note(kr, &stays->watch, EXO_SOCK_ALL_EVENTS);
 }
 
 /* The connections that nobody has accepted. */
@@ -114,7 +114,7 @@ void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock)
         tell_locked(sock, exo_sock_at(kr, peer));
     exo_lock_release(&kr->net_lock);
     if (news && exo_watched(&sock->watch))
-        exo_watch_tell(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
 }
 
 bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number)

@@ -60,7 +60,8 @@ static struct exo_epoll *set_of(struct exo_kr *kr, uint32_t number)
 }
 
 /* Of those who have the object exclusively, one that sleeps is enough. */
-static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, uint32_t limit)
+static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, uint32_t limit,
+                     bool claims)
 {
     bool wakes = false, served = false;
     uint32_t number = load_acquire(watch);
@@ -71,7 +72,7 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
         bool known = (events & EXO_POLL_GONE) && (load_relaxed(&each->gone) & EXO_POLL_GONE);
         if ((wants & events) && !(exclusive && served) && (!known || events == ~0U)) {
             exo_watch_mark(kr, number);
-            bool sleeps = exo_watch_claim(set_of(kr, number));
+            bool sleeps = claims && exo_watch_claim(set_of(kr, number));
             wakes |= sleeps;
             served |= exclusive && sleeps;
         }
@@ -80,21 +81,31 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
     return wakes;
 }
 
-bool exo_watch_tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
+static bool tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events, bool claims)
 {
     struct exo_watch_lock *lock = lock_of(kr, watch);
     uint32_t changes = load_acquire(&lock->changes);
     bool wakes = false;
     if (!(changes & 1)) {
-        wakes = tell_all(kr, watch, events, LOOK_LIMIT);
+        wakes = tell_all(kr, watch, events, LOOK_LIMIT, claims);
         full_fence();
         if (load_relaxed(&lock->changes) == changes)
             return wakes;
     }
     begin_change(lock);
-    wakes |= tell_all(kr, watch, events, EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE);
+    wakes |= tell_all(kr, watch, events, EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE, claims);
     end_change(lock);
     return wakes;
+}
+
+bool exo_watch_tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
+{
+    return tell(kr, watch, events, true);
+}
+
+void exo_watch_note(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
+{
+    tell(kr, watch, events, false);
 }
 
 bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch)

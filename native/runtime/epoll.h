@@ -17,7 +17,9 @@ void exo_epoll_ring(int twin);
 long exo_epoll_wait(struct exo_fd *at, uint64_t to, long max, int64_t timeout_ns,
                     struct exo_wait_mask *mask);
 
-/* epollleave.c: the object is the host's, or about to be: sets of ours that have it in them by this
+/* epollleave.c. Tells, and wakes who sleeps on sets that this process has too. */
+void exo_watchers_wake(const uint32_t *watch, uint32_t events);
+/* The object is the host's, or about to be: sets of ours that have it in them by this
  * entry get the host's instead. */
 void exo_watches_to_host(struct exo_fd of);
 void exo_epoll_to_host(struct exo_fd *at);

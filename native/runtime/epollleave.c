@@ -88,6 +88,19 @@ static int host_of_set(uint32_t set)
     return -1;
 }
 
+void exo_watchers_wake(const uint32_t *watch, uint32_t events)
+{
+    if (!exo_watch_tell(KR, watch, events))
+        return;
+    uint32_t number = load_acquire(watch), limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
+    while (number != 0 && limit-- > 0) {
+        int set = host_of_set(exo_watch_group_of(KR, number)->set);
+        if (set >= 0)
+            exo_epoll_ring(set);
+        number = load_acquire(&exo_watch_at(KR, number)->next);
+    }
+}
+
 void exo_watches_to_host(struct exo_fd of)
 {
     uint32_t *watch = exo_object_watch(KR, exo_object_of(of));

@@ -73,7 +73,7 @@ static long sort_out(const struct waiting *by, const struct exo_epoll_event *fou
     for (long i = 0; i < count; i++) {
         uint32_t gone = found[i].events & (EXO_POLL_GONE | EXO_POLLRDHUP);
         if ((found[i].data & EXO_EPOLL_TAG_MASK) == EXO_EPOLL_TAG) {
-            if (gone != 0)
+            if ((found[i].data & 0x1ffff) != 0) /* not exo_epoll_ring()'s */
                 exo_epoll_learn(KR, by->set.stamp, found[i].data, gone);
             continue;
         }

@@ -1,5 +1,6 @@
 /* connect(2) and shutdown(2) of sockets whose contents are in the kernel region; see sockmake.c. */
 #include "../core/watch.h"
+#include "epoll.h"
 #include "sock.h"
 #include "sockhost.h"
 #include "sockunix.h"
@@ -151,7 +152,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
     store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
     exo_sock_announce(KR, embryo);
     if (exo_watched(&sock->watch))
-        exo_watch_tell(KR, &sock->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
     exo_object_hold(KR, 0);
     return 0;
 }

@@ -6,6 +6,7 @@
  * reason to wake. When the last one at the other side goes or is killed, the host ends all sleeps.
  */
 #include "../core/watch.h"
+#include "epoll.h"
 #include "patience.h"
 #include "sock.h"
 #include "translate.h"
@@ -104,7 +105,7 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
         ring_bell(end);
     }
     if (exo_watched(&end->sock->watch))
-        exo_watch_tell(KR, &end->sock->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watchers_wake(&end->sock->watch, EXO_SOCK_ALL_EVENTS);
     if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
         load_relaxed(&end->sock->sleeping[EXO_SOCK_OUT]))
         HOST_2(__NR_shutdown, end->fd.host, 0); /* who sleeps here sees the end of the twin */
