@@ -227,14 +227,6 @@ uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch)
 
 _Static_assert(EXO_WATCH_GROUP_COUNT *EXO_WATCH_GROUP_SIZE <= 1 << 17, "exo_epoll_tag");
 
-/* The host has a connection for who listens: told before its maker says so. */
-static void learn_of_connection(struct exo_kr *kr, uint32_t watch, struct exo_sock *listener)
-{
-    uint32_t none = 0;
-    compare_exchange(&listener->pending, &none, 1);
-    exo_watch_mark(kr, watch);
-}
-
 void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t gone)
 {
     uint32_t watch = tag & 0x1ffff;
@@ -251,7 +243,7 @@ void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     if (is_sock) { /* it tells itself what that means */
         struct exo_sock *sock = exo_sock_at(kr, object);
         if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
-            learn_of_connection(kr, watch, sock);
+            exo_watch_mark(kr, watch); /* which is pending already */
         else if (gone != 0)
             exo_sock_lose_peer(kr, sock);
         return;

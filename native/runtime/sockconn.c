@@ -132,7 +132,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
     if (error == 0) {
         struct exo_sock *there = exo_sock_at(KR, (uint32_t)listener);
         struct exo_twin_name name = exo_twin_name('l', (uint32_t)listener, there->generation);
-        fetch_add(&there->pending, 1);
+        exo_sock_announce(KR, (uint32_t)listener);
         error = exo_sock_join_twins(end, embryo, &name, sizeof(name));
         if (error != 0) {
             fetch_add(&there->pending, (uint32_t)-1);
@@ -150,7 +150,6 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
         return error == -EAGAIN ? -ECONNREFUSED : error;
     }
     store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
-    exo_sock_announce(KR, embryo);
     if (exo_watched(&sock->watch))
         exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
     exo_object_hold(KR, 0);

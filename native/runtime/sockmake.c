@@ -207,8 +207,8 @@ static long accept_at(struct exo_fd *entry, int fd, uint64_t to, uint64_t size_a
             return -EINVAL;
         uint32_t pending = own ? load_acquire(&end.sock->pending) : 0;
         long host = host_wait(__NR_accept4, end.fd.host, (long)&name, (long)&size, flags, 0, 0);
-        if (host == -EAGAIN && pending != 0) /* who counted it has been killed before it came */
-            compare_exchange(&end.sock->pending, &pending, 0);
+        if (host == -EAGAIN && pending != 0)
+            exo_sock_recount(KR, end.fd.stamp, pending);
         if (host < 0)
             return host;
         if (own)

@@ -118,6 +118,10 @@ static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
     long error = exo_sockaddr_get(&name, at, size);
     if (error == 0)
         error = HOST_3(__NR_bind, end->fd.host, &name, size);
+    int32_t whole = sizeof(name);
+    if (error == 0 && size == sizeof(name.family) && /* the host has chosen a name */
+        HOST_3(__NR_getsockname, end->fd.host, &name, &whole) == 0)
+        size = whole;
     if (error == 0)
         exo_unix_bound(end->fd.host, &name, size);
     return error;
