@@ -28,7 +28,8 @@ struct exo_look {
 int exo_epoll_look(struct exo_kr *kr, uint32_t set, struct exo_look *look);
 bool exo_epoll_is_ready(struct exo_kr *kr, uint32_t set);
 
-/* what: events, data, object, fd and host. 0 or -errno, -ENOSPC: no room for more. *number is the watch;
+/* what: events, data, object, fd and host. 0 or -errno, -ENOSPC: no room for more; 1 of add and remove: the
+ * twin was in the set's already, and stays there. *number is the watch;
  * the caller has a share in the set, and in the object, so neither goes meanwhile. */
 int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what, uint32_t *number);
 int exo_epoll_modify(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,

@@ -34,6 +34,7 @@ const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
 
 BEGINS_AS_OBJECT(struct exo_pipe);
 BEGINS_AS_OBJECT(struct exo_sock);
+_Static_assert(sizeof(struct exo_sock) % 64 == 0, "sockets share no lines");
 BEGINS_AS_OBJECT(struct exo_event);
 BEGINS_AS_OBJECT(struct exo_epoll);
 

@@ -53,6 +53,11 @@ static bool exchange_by(const struct exo_watch *watch, int epoll, int host)
 bool exo_watch_to_host(uint32_t number, int epoll, int host)
 {
     const struct exo_watch *watch = exo_watch_at(KR, number);
+    if (load_relaxed(&watch->events) == 0) { /* removed; only the twin has not noticed */
+        HOST_4(__NR_epoll_ctl, epoll, EPOLL_CTL_DEL_, watch->host, 0);
+        exo_watch_remove(KR, exo_object_watch(KR, watch->object), number);
+        return true;
+    }
     if (!(watch->host == host ? exchange_twin(watch, epoll) : exchange_by(watch, epoll, host)))
         return false;
     fetch_add(&exo_epoll_at(KR, exo_watch_group_of(KR, number)->set)->hosts, 1);

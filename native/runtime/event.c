@@ -226,6 +226,10 @@ long exo_event_write(struct exo_fd *at, uint64_t from, uint64_t size)
     uint64_t value;
     if (size < 8)
         return -EINVAL;
+    if (size > 8) { /* some hosts take that */
+        exo_event_to_host(at);
+        return EXO_EVENT_AGAIN;
+    }
     if (guest_get(&value, from) != 0)
         return -EFAULT;
     if (value == UINT64_MAX)

@@ -124,6 +124,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
 {
     struct exo_sock *sock = end->sock;
     bool bound = sock->bound != 0;
+    store_release(&sock->shut, 0);
     uint32_t embryo = exo_sock_create(KR, EXO_SOCK_EMBRYO, sock->family, sock->protocol);
     if (embryo == 0)
         return -ENOBUFS;
@@ -145,6 +146,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
             exo_sock_unbind_locked(KR, sock);
             exo_lock_release(&KR->net_lock);
         }
+        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_DEAF); /* there has been a reset */
         return error == -EAGAIN ? -ECONNREFUSED : error;
     }
     store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);

@@ -179,6 +179,7 @@ static uint32_t claim(const struct exo_twin_name *name, long size)
     if (sock->generation == name->generation &&
         compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED)) {
         fetch_add(&sock->ends, EXO_ENDS_CHANGE + 1);
+        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD);
         return number;
     }
     exo_object_hold(KR, 0);

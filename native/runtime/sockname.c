@@ -161,6 +161,21 @@ SYSCALL(getsockname)
     return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
 }
 
+void exo_sock_sender(const struct exo_fd *entry, uint64_t to, uint32_t *size)
+{
+    struct exo_sockaddr name;
+    int32_t whole = sizeof(name);
+    uint32_t room = *size;
+    *size = 0;
+    if (exo_sock_at(KR, entry->stamp)->family != AF_UNIX_ ||
+        HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
+        exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
+        return;
+    uint32_t part = room < (uint32_t)whole ? room : (uint32_t)whole;
+    if (part == 0 || guest_write(to, &name, part) == 0)
+        *size = (uint32_t)whole;
+}
+
 SYSCALL(getpeername)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);

@@ -117,6 +117,8 @@ static void empty_twin_locked(const struct exo_sock_end *end)
     uint32_t sender = load_relaxed(&sock->sending);
     if (sender != 0 && sender < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[sender]))
         return;
+    if (load_acquire(&sock->mark_head) != load_acquire(&sock->mark_tail))
+        return; /* there are fds in it */
     for (int what = 0; what < 2; what++)
         if (sock->sleeping[what] != 0 && exo_sock_is_ready(KR, sock, what))
             return;

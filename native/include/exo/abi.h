@@ -23,7 +23,7 @@
 #define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
-#define EXO_OWN_SPACE 0x40000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
+#define EXO_OWN_SPACE 0x100000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
 #define EXO_FD_COPIES 58   /* where patched copies of code are: a file, or the region's memfd */
@@ -636,7 +636,7 @@ struct exo_sock {
     uint32_t mark_head;     /* input: marks that were ever set */
     uint32_t mark_tail;     /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t reserved2[24];
+    uint32_t reserved2[30];
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
