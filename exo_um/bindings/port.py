@@ -32,7 +32,7 @@ class Port:
         self._wait.kr, self._wait.doorbell, self._wait.signals = self._kr, self.doorbell, signals_fd
         self._wait.control = -1
         self._wait.jobs = ffi.NULL
-        lib.exo_host_clock_note()
+        lib.exo_clock_note()
         self._receiver: tuple[int, int, int] | None = None
 
     @property

@@ -8,7 +8,6 @@
 #include <x86intrin.h>
 
 #include "fibers.h"
-#include "host.h"
 
 #define NS_PER_S 1000000000UL
 #define MEASURED_NS 2000000UL
@@ -30,7 +29,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-void exo_host_clock_note(void)
+void exo_clock_note(void)
 {
     noted_ns = now_ns();
     noted = __rdtsc();
@@ -41,7 +40,7 @@ static void measure(void)
 {
     uint64_t began_ns, began, ended_ns;
     if (noted_ns == 0)
-        exo_host_clock_note();
+        exo_clock_note();
     began_ns = noted_ns;
     began = noted;
     do

@@ -194,9 +194,6 @@ int64_t exo_host_copy_maps(const struct exo_job *job);
 int64_t exo_host_copy_cmdline(const struct exo_job *job);
 int64_t exo_host_list(const struct exo_job *job);
 
-/* clock.c: what is noted here spares a later first need of the clock's rate waiting for it. */
-void exo_host_clock_note(void);
-
 /* wait.c */
 enum exo_wake {
     EXO_WAKE_CALLS = 1,   /* look at the posted calls */
