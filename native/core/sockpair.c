@@ -53,7 +53,7 @@ void exo_sock_announce(struct exo_kr *kr, uint32_t listener)
     struct exo_sock *sock = exo_sock_at(kr, listener);
     fetch_add(&sock->pending, 1);
     if (exo_watched(&sock->watch))
-        exo_watch_tell(kr, &sock->watch, EXO_POLL_INS);
+        exo_watch_note(kr, &sock->watch, EXO_POLL_INS);
 }
 
 void exo_sock_recount(struct exo_kr *kr, uint32_t listener, uint32_t pending)
