@@ -9,6 +9,7 @@
 #define REFILL_BYTES 4096
 #define REFILL_MOST 64
 #define REFILL_SLABS 8 /* looked for in one refill */
+#define BORROWS_MOST 8 /* refills in a row from a larger class */
 
 #if defined(__x86_64__)
 static uint32_t cpu_number(void)
@@ -175,6 +176,13 @@ static uint32_t borrow(struct exo_heap_user *user, uint32_t class_, uint32_t cpu
     return 0;
 }
 
+/* What is borrowed comes back to another list than it was taken from, so a class that allocates and frees
+ * all the time is to have a slab of its own. */
+static bool may_borrow(struct exo_heap_user *user, uint32_t class_)
+{
+    return user->own == NULL || user->own->borrows[class_ % 56]++ < BORROWS_MOST;
+}
+
 /* A claimed slab, with free objects, of the class: a new one, or anybody's; its chunk, 0: no memory. */
 static uint32_t create_or_share(struct exo_heap_user *user, uint32_t class_, uint32_t cpu)
 {
@@ -196,8 +204,11 @@ static uint32_t choose(struct exo_heap_user *user, uint32_t class_, bool borrows
 {
     uint32_t cpu = cpu_number(), *current = current_of(user, cpu, class_);
     uint32_t chunk = find_partial(user, class_, cpu, false);
-    if (chunk == 0 && borrows && (chunk = borrow(user, class_, cpu)) != 0)
+    if (chunk == 0 && borrows && may_borrow(user, class_) &&
+        (chunk = borrow(user, class_, cpu)) != 0)
         return chunk;
+    if (user->own != NULL)
+        user->own->borrows[class_ % 56] = 0;
     if (chunk == 0)
         chunk = create_or_share(user, class_, cpu);
     if (chunk != 0)
