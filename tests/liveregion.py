@@ -190,12 +190,16 @@ class LiveRegion:
 
 
 def kernel_fds(kernel_pid: int) -> list[str]:
-    """What the fds of the kernel process stand for, sorted; but for modules that it imports now."""
+    """What the fds of the kernel process stand for, sorted.
+
+    But for modules that it imports now, and what it serves `exo-um ps` with: anybody may ask.
+    """
     found = []
     for entry in Path(f"/proc/{kernel_pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             found.append(entry.readlink())
-    return sorted(str(path) for path in found if not is_import(path))
+    own = [str(path) for path in found if not is_import(path)]
+    return sorted(path for path in own if path != "anon_inode:[eventpoll]")
 
 
 def is_import(path: Path) -> bool:

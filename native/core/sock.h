@@ -10,7 +10,10 @@
 
 #define EXO_SOCK_FIRST EXO_PIPE_COUNT /* a socket's number less this is its index */
 
-enum { EXO_SOCK_IN = 0, EXO_SOCK_OUT = 1 }; /* what one waits for; index of sleeping, patience, timeout_ns */
+enum {
+    EXO_SOCK_IN = 0,
+    EXO_SOCK_OUT = 1
+}; /* what one waits for; index of sleeping, patience, timeout_ns */
 
 #define AF_UNSPEC_ 0
 #define AF_UNIX_ 1

@@ -4,8 +4,8 @@
 #include "event.h"
 #include "legacy.h"
 #include "pipe.h"
-#include "sock.h"
 #include "signal.h"
+#include "sock.h"
 #include "translate.h"
 
 #define F_DUPFD 0

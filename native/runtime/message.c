@@ -369,8 +369,8 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
     else
         exo_sock_sender(exo_fd_entry(fd), message.name, &message.name_size);
     uint64_t room = message.control == 0 ? 0 : message.control_size;
-    long used = exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_,
-                                &message.flags);
+    long used =
+        exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_, &message.flags);
     message.control_size = used < 0 ? 0 : (uint64_t)used;
     if (used < 0 || put_header(at, &message) != 0)
         *result = -EFAULT;
@@ -416,8 +416,8 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
     long all = (uint32_t)count > MESSAGE_LIMIT ? MESSAGE_LIMIT : (uint32_t)count;
     for (long i = 0; i < all; i++) {
         uint64_t header = at + (uint64_t)i * sizeof(struct k_mmsghdr);
-        long got = receive_one(fd, header, i > 0 && (flags & MSG_WAITFORONE_) ? flags | MSG_DONTWAIT_
-                                                                             : flags);
+        long got = receive_one(fd, header,
+                               i > 0 && (flags & MSG_WAITFORONE_) ? flags | MSG_DONTWAIT_ : flags);
         if (got < 0)
             return i > 0 ? i : got;
         uint32_t size = (uint32_t)got;

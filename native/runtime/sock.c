@@ -263,9 +263,9 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
             return sum + (span != NULL ? (long)span->left : 0);
         }
         note_use(end.sock);
-        long done = put(&end, source, source != NULL ? from : span);
+        long done = put(&end, source, span != NULL ? span : from);
         sum += done > 0 ? done : 0;
-        if (source == NULL ? span->left == 0 : done > 0 || done == EXO_SOCK_AGAIN - 1)
+        if (span != NULL ? span->left == 0 : done > 0 || done == EXO_SOCK_AGAIN - 1)
             return sum;
         if (done > 0 || done == EXO_SOCK_AGAIN)
             continue; /* or the peer has gone */

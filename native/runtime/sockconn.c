@@ -1,10 +1,10 @@
 /* connect(2) and shutdown(2) of sockets whose contents are in the kernel region; see sockmake.c. */
 #include "../core/watch.h"
 #include "epoll.h"
+#include "process.h"
 #include "sock.h"
 #include "sockhost.h"
 #include "sockunix.h"
-#include "process.h"
 #include "translate.h"
 
 /* A family's view of an address: IPv4 in an IPv6 address if need be. */

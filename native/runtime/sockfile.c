@@ -1,8 +1,8 @@
 /* sendfile(2) to a socket of exo's: the host reads the file right into the ring; and splice(2) between such
  * a socket and a pipe, through a buffer. Others are the host's.
  */
-#include "sock.h"
 #include "process.h"
+#include "sock.h"
 #include "translate.h"
 
 #define MAX_RW_COUNT 0x7ffff000UL
@@ -55,8 +55,8 @@ SYSCALL(sendfile)
         return is_socket((int)b) ? -EINVAL : exo_pass(a, b, c, d, e, f);
     if (c != 0 && guest_get(&part.offset, c) != 0)
         return -EFAULT;
-    if (d < 0 || (c != 0 && part.offset < 0) ||
-        HOST_2(__NR_fstat, part.host, &stat) != 0 || (stat.mode & S_IFMT_) != S_IFREG_)
+    if (d < 0 || (c != 0 && part.offset < 0) || HOST_2(__NR_fstat, part.host, &stat) != 0 ||
+        (stat.mode & S_IFMT_) != S_IFREG_)
         return -EINVAL;
     part.left = part.left < MAX_RW_COUNT ? part.left : MAX_RW_COUNT;
     long sum = send_file(to, &part);

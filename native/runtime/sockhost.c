@@ -30,8 +30,8 @@ long exo_sock_to_host(struct exo_sock_end *end)
     if (host < 0)
         return host;
     exo_sock_replay(sock, (int)host);
-    long error = HOST_3(__NR_dup3, host, end->fd.host,
-                        end->fd.flags & EXO_FD_HOST_CLOEXEC ? O_CLOEXEC_ : 0);
+    long error =
+        HOST_3(__NR_dup3, host, end->fd.host, end->fd.flags & EXO_FD_HOST_CLOEXEC ? O_CLOEXEC_ : 0);
     HOST_1(__NR_close, host);
     if (error < 0)
         return error;

@@ -16,7 +16,8 @@ void exo_sock_replay(const struct exo_sock *sock, int host);
 
 /* sockconn.c */
 long exo_sock_disconnect(struct exo_sock_end *end);
-long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to, long size);
+long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to,
+                         long size);
 void exo_sock_undo(struct exo_sock *sock, uint32_t embryo);
 
 #endif

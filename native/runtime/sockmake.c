@@ -4,11 +4,11 @@
  * both sides, gives its twin a name that has the number of the side that is to be accepted, and connects
  * the twins: so the host's queue holds the connections, and who accepts one learns its number with it.
  */
+#include "file.h"
+#include "process.h"
+#include "sock.h"
 #include "sockhost.h"
 #include "sockunix.h"
-#include "file.h"
-#include "sock.h"
-#include "process.h"
 #include "translate.h"
 
 #define SOCK_FLAGS (O_CLOEXEC_ | O_NONBLOCK_)

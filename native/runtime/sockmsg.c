@@ -2,9 +2,9 @@
  * region. message.c has those of the host's, and control data.
  */
 #include "sockmsg.h"
+#include "process.h"
 #include "sock.h"
 #include "sockname.h"
-#include "process.h"
 #include "translate.h"
 
 #define PIECES 8
@@ -73,9 +73,9 @@ static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags, 
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
         long sum = check_pieces(vector, 1);
         struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
-        *result = sum < 0              ? sum
-                  : flags & MSG_OOB_   ? -EOPNOTSUPP /* DIFFERS: no urgent data on exo's sockets */
-                                       : transfer(entry, side, &span, flags, NULL);
+        *result = sum < 0            ? sum
+                  : flags & MSG_OOB_ ? -EOPNOTSUPP /* DIFFERS: no urgent data on exo's sockets */
+                                     : transfer(entry, side, &span, flags, NULL);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }
@@ -113,11 +113,11 @@ bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long fla
 {
     struct exo_fd *entry = exo_fd_entry(fd);
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        *result = flags & MSG_OOB_ ? -EOPNOTSUPP
-                  : message->iov_count > PIECES_MAX
-                      ? -EMSGSIZE
-                      : exo_sock_vector(entry, side, message->iov, message->iov_count, flags,
-                                        rights);
+        *result =
+            flags & MSG_OOB_ ? -EOPNOTSUPP
+            : message->iov_count > PIECES_MAX
+                ? -EMSGSIZE
+                : exo_sock_vector(entry, side, message->iov, message->iov_count, flags, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }

@@ -1,8 +1,8 @@
 /* bind(2), getsockname(2), getpeername(2), and addresses; see sockname.h. */
-#include "sockunix.h"
+#include "process.h"
 #include "sock.h"
 #include "sockhost.h"
-#include "process.h"
+#include "sockunix.h"
 #include "translate.h"
 
 #define UNPRIVILEGED_PORT 1024

@@ -4,8 +4,8 @@
  * ipv6(7) and tcp(7) have are numbers that are remembered: bytes are never held back here, nor can they
  * be lost, so there is nothing for most of them to do.
  */
-#include "sockhost.h"
 #include "process.h"
+#include "sockhost.h"
 #include "translate.h"
 
 #define SOL_SOCKET_ 1
@@ -49,18 +49,18 @@ static const struct row rows[] = {
     {IPPROTO_TCP_, 8, 0, 60},
     {IPPROTO_TCP_, 9, 0, 0}, /* TCP_DEFER_ACCEPT */
     {IPPROTO_TCP_, 10, 0, 65536},
-    {IPPROTO_TCP_, 12, 1, 1}, /* TCP_QUICKACK */
-    {IPPROTO_TCP_, 18, 0, 0}, /* TCP_USER_TIMEOUT */
-    {IPPROTO_TCP_, 23, 0, 0}, /* TCP_FASTOPEN */
+    {IPPROTO_TCP_, 12, 1, 1},          /* TCP_QUICKACK */
+    {IPPROTO_TCP_, 18, 0, 0},          /* TCP_USER_TIMEOUT */
+    {IPPROTO_TCP_, 23, 0, 0},          /* TCP_FASTOPEN */
     {IPPROTO_TCP_, 25, 0, 0xffffffff}, /* TCP_NOTSENT_LOWAT */
-    {0, 1, 0, 0},             /* IP_TOS */
-    {0, 2, 0, 64},            /* IP_TTL */
-    {0, 10, 0, 1},            /* IP_MTU_DISCOVER */
-    {0, 11, 1, 0},            /* IP_RECVERR */
-    {0, 15, 1, 0},            /* IP_FREEBIND */
-    {IPPROTO_IPV6_, 25, 1, 0},  /* IPV6_RECVERR */
-    {IPPROTO_IPV6_, 67, 0, 0},  /* IPV6_TCLASS */
-    {IPPROTO_IPV6_, 16, 0, 64}, /* IPV6_UNICAST_HOPS */
+    {0, 1, 0, 0},                      /* IP_TOS */
+    {0, 2, 0, 64},                     /* IP_TTL */
+    {0, 10, 0, 1},                     /* IP_MTU_DISCOVER */
+    {0, 11, 1, 0},                     /* IP_RECVERR */
+    {0, 15, 1, 0},                     /* IP_FREEBIND */
+    {IPPROTO_IPV6_, 25, 1, 0},         /* IPV6_RECVERR */
+    {IPPROTO_IPV6_, 67, 0, 0},         /* IPV6_TCLASS */
+    {IPPROTO_IPV6_, 16, 0, 64},        /* IPV6_UNICAST_HOPS */
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
@@ -165,10 +165,10 @@ static long give_info(const struct exo_sock *sock, uint64_t to, uint64_t size_at
     uint8_t info[104] = {0};
     uint32_t mode = load_acquire(&sock->mode);
     bool closing = sock->shut & (EXO_SHUT_END | EXO_SHUT_WRITES);
-    info[0] = mode == EXO_SOCK_LISTENS                ? 10
-              : mode == EXO_SOCK_FRESH                ? 7
-              : sock->peer == 0 || closing            ? 8
-                                                      : 1; /* TCP_LISTEN, CLOSE, CLOSE_WAIT, ESTABLISHED */
+    info[0] = mode == EXO_SOCK_LISTENS     ? 10
+              : mode == EXO_SOCK_FRESH     ? 7
+              : sock->peer == 0 || closing ? 8
+                                           : 1; /* TCP_LISTEN, CLOSE, CLOSE_WAIT, ESTABLISHED */
     return give(info, sizeof(info), to, size_at);
 }
 
@@ -246,7 +246,8 @@ bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long
         value = exo_sock_size(end.sock);
         break;
     case SIOCOUTQ_:
-        value = end.sock->family == AF_UNIX_ && peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
+        value =
+            end.sock->family == AF_UNIX_ && peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
         break;
     case SIOCATMARK_:
         break;

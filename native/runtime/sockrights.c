@@ -18,9 +18,9 @@ static long host_message(long nr, int host, struct exo_rights *rights, uint32_t 
     uint8_t byte = 0;
     uint64_t vector[2] = {(uint64_t)&byte, 1};
     struct k_msghdr message = {.iov = (uint64_t)vector,
-                                .iov_count = 1,
-                                .control = (uint64_t)rights->control,
-                                .control_size = rights->size};
+                               .iov_count = 1,
+                               .control = (uint64_t)rights->control,
+                               .control_size = rights->size};
     long result = HOST_3(nr, host, &message, flags | MSG_DONTWAIT_);
     rights->size = message.control_size;
     *got = message.flags;
@@ -178,9 +178,8 @@ long exo_sock_land(long host, bool cloexec)
     uint32_t number = landed(host);
     if (number == 0)
         return exo_fd_made(host, cloexec);
-    struct exo_fd entry = {.host = (int32_t)host,
-                           .flags = EXO_FD_OPEN | EXO_FD_SOCKET,
-                           .stamp = (uint16_t)number};
+    struct exo_fd entry = {
+        .host = (int32_t)host, .flags = EXO_FD_OPEN | EXO_FD_SOCKET, .stamp = (uint16_t)number};
     entry.flags |= cloexec ? EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : 0;
     int fd = exo_fd_take(0);
     if (fd >= 0) {

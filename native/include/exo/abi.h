@@ -52,8 +52,9 @@
 #define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
 #define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
-#define EXO_SOCK_COUNT 8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
-#define EXO_SOCK_SIZE 262144 /* bytes on their way to a socket */
+#define EXO_SOCK_COUNT                                                                             \
+    8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
+#define EXO_SOCK_SIZE 262144  /* bytes on their way to a socket */
 #define EXO_EVENT_COUNT 4096  /* eventfds; further ones are the host's */
 #define EXO_EVENT_FIRST 57344 /* their numbers: this one is none */
 #define EXO_EPOLL_COUNT 4096  /* sets */
@@ -555,7 +556,7 @@ enum exo_sock_mode {
 };
 
 enum exo_sock_shut {
-    EXO_SHUT_READS = 1,   /* shutdown(2) here */
+    EXO_SHUT_READS = 1, /* shutdown(2) here */
     EXO_SHUT_WRITES = 2,
     EXO_SHUT_END = 4,     /* nothing comes any more from the other side */
     EXO_SHUT_DEAF = 8,    /* nothing is read there any more */
@@ -601,20 +602,20 @@ struct exo_sock {
     struct exo_lock lock; /* as struct exo_object; sleeping, rung */
     uint64_t ends;
     uint32_t next_free;
-    uint32_t mode;          /* enum exo_sock_mode */
-    uint32_t peer;          /* A, net_lock: number of the other side, 0 none */
-    uint32_t shut;          /* A, atomic: enum exo_sock_shut */
-    uint32_t sleeping[2];   /* for something to read, for room to write; or were killed asleep */
-    uint32_t rung;          /* when last, TSC >> 10; 0: what rang has been taken */
-    uint32_t watch;         /* who watches it: core/watch.h */
-    uint32_t nonblock;      /* O_NONBLOCK */
-    uint32_t used;          /* slot of who was at work here last */
-    struct exo_lock input;  /* head, start: the other side's writers */
-    uint32_t head;          /* bytes that have come */
-    uint32_t start;         /* ... before which all have been read: the ring began anew */
-    uint32_t signals;       /* O_ASYNC: the host is to see each arrival */
-    uint32_t no_room;       /* A, atomic: who wrote here, or looked, found no room at the other side */
-    uint32_t bells;         /* A, about: bytes in the twin that rang for who watches */
+    uint32_t mode;         /* enum exo_sock_mode */
+    uint32_t peer;         /* A, net_lock: number of the other side, 0 none */
+    uint32_t shut;         /* A, atomic: enum exo_sock_shut */
+    uint32_t sleeping[2];  /* for something to read, for room to write; or were killed asleep */
+    uint32_t rung;         /* when last, TSC >> 10; 0: what rang has been taken */
+    uint32_t watch;        /* who watches it: core/watch.h */
+    uint32_t nonblock;     /* O_NONBLOCK */
+    uint32_t used;         /* slot of who was at work here last */
+    struct exo_lock input; /* head, start: the other side's writers */
+    uint32_t head;         /* bytes that have come */
+    uint32_t start;        /* ... before which all have been read: the ring began anew */
+    uint32_t signals;      /* O_ASYNC: the host is to see each arrival */
+    uint32_t no_room; /* A, atomic: who wrote here, or looked, found no room at the other side */
+    uint32_t bells;   /* A, about: bytes in the twin that rang for who watches */
     uint32_t reserved[7];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
@@ -622,19 +623,19 @@ struct exo_sock {
     uint64_t generation;    /* no two sockets have the same */
     uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
     uint16_t family, protocol;
-    uint32_t listener;      /* an embryo's; AF_UNIX: host pid of who listens */
+    uint32_t listener; /* an embryo's; AF_UNIX: host pid of who listens */
     struct exo_patience patience[2];
     struct exo_sock_name local, remote;
-    uint32_t next_bound;    /* A, net_lock: of the same port */
-    uint32_t bound;         /* A, net_lock: the port whose chain it is in, 0 none */
+    uint32_t next_bound; /* A, net_lock: of the same port */
+    uint32_t bound;      /* A, net_lock: the port whose chain it is in, 0 none */
     uint32_t backlog;
-    uint32_t pending;       /* A, atomic: embryos of a listener */
-    uint32_t options[24];   /* runtime/sockopt.c: what setsockopt(2) has set, by row */
-    uint64_t cookie;        /* the twin's SO_COOKIE, once it has been sent somewhere */
-    uint32_t sending;       /* input: slot of who puts control data into our twin just now, 0 nobody */
-    uint32_t passes_cred;   /* SO_PASSCRED */
-    uint32_t mark_head;     /* input: marks that were ever set */
-    uint32_t mark_tail;     /* output: ... and reached */
+    uint32_t pending;     /* A, atomic: embryos of a listener */
+    uint32_t options[24]; /* runtime/sockopt.c: what setsockopt(2) has set, by row */
+    uint64_t cookie;      /* the twin's SO_COOKIE, once it has been sent somewhere */
+    uint32_t sending; /* input: slot of who puts control data into our twin just now, 0 nobody */
+    uint32_t passes_cred; /* SO_PASSCRED */
+    uint32_t mark_head;   /* input: marks that were ever set */
+    uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
     uint32_t reserved2[30];
 };
@@ -682,8 +683,8 @@ struct exo_kr {
     uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
     uint32_t unix_name_high;     /* A, net_lock */
     uint32_t reserved_net;
-    struct exo_lock group_lock;  /* taking and freeing groups of watches */
-    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
+    struct exo_lock group_lock; /* taking and freeing groups of watches */
+    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */

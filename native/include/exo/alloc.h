@@ -61,7 +61,8 @@ struct exo_cache {
     uint64_t last;       /* offset */
     uint32_t last_class; /* of it */
     uint32_t back_class; /* the same when it is free, else 0 */
-    uint8_t borrows[56]; /* by class (the first shares its with the last): refills since its own slabs last had something */
+    uint8_t borrows
+        [56]; /* by class (the first shares its with the last): refills since its own slabs last had something */
     uint16_t limit[EXO_CLASS_ROOM]; /* the longest list; 0: nothing is cached */
     uint64_t list[EXO_CLASS_ROOM];  /* offset of the first object */
 };
