@@ -131,6 +131,11 @@ int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
     return error;
 }
 
+static bool is_marked(struct exo_kr *kr, uint32_t number)
+{
+    return load_acquire(&exo_watch_group_of(kr, number)->ready) >> number % EXO_WATCH_GROUP_SIZE & 1;
+}
+
 int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch *what,
                      uint32_t *found)
 {
@@ -139,6 +144,7 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     if (*found == 0)
         return -ENOENT;
     struct exo_watch *watch = exo_watch_at(kr, *found);
+    bool known = false;
     int error = 0;
     exo_lock_acquire(&set->lock);
     if (load_relaxed(&watch->object) != what->object || watch->fd != what->fd)
@@ -146,12 +152,15 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     else if (load_relaxed(&watch->events) & EXO_EPOLLEXCLUSIVE)
         error = -EINVAL;
     else {
+        known = is_marked(kr, *found) && exo_watch_news(kr, watch, 0) != 0;
         watch->data = what->data;
         store_release(&watch->events, what->events);
     }
     exo_lock_release(&set->lock);
     if (error == 0)
         exo_watch_mark(kr, *found);
+    if (known)
+        *found = 0;
     return error;
 }
 
@@ -328,6 +337,17 @@ int exo_epoll_look(struct exo_kr *kr, uint32_t number, struct exo_look *look)
     store_release(&set->turn, set->turn + 1);
     exo_lock_release(&set->lock);
     return more;
+}
+
+bool exo_epoll_passes(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_epoll *set = exo_epoll_at(kr, number);
+    if (load_relaxed(&set->sleepers) == 0 && !exo_watched(&set->watch))
+        return false;
+    if (!exo_epoll_is_ready(kr, number))
+        return false;
+    bool above = exo_watched(&set->watch) && exo_watch_again(kr, &set->watch);
+    return exo_watch_claim(set) || above;
 }
 
 bool exo_epoll_settle(struct exo_kr *kr, uint32_t number)

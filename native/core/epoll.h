@@ -51,7 +51,8 @@ static inline uint32_t exo_epoll_groups(const struct exo_epoll *set)
 }
 
 /* what: events, data, object, fd and host. 0 or -errno, -ENOSPC: no room for more. *number is the watch;
- * the caller has a share in the set, and in the object, so neither goes meanwhile. */
+ * the caller has a share in the set, and in the object, so neither goes meanwhile. Of one modified that
+ * had something to be told already, it is 0: nobody is to be woken. */
 int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what, uint32_t *number);
 int exo_epoll_modify(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
                      uint32_t *number);
@@ -65,6 +66,9 @@ uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch);
 bool exo_epoll_learn(struct exo_kr *kr, uint32_t set, uint64_t tag, uint32_t gone);
 /* Whether somebody who sleeps on the set is to be woken for a watch that is ready already. */
 bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number);
+/* Somebody has been told, or has taken from the twin what was to wake others. Whether one who sleeps on
+ * the set, or on one that it is in, is to be woken for what is still there. */
+bool exo_epoll_passes(struct exo_kr *kr, uint32_t set);
 /* About to sleep: false if there is something; and back. */
 bool exo_epoll_settle(struct exo_kr *kr, uint32_t set);
 void exo_epoll_rise(struct exo_kr *kr, uint32_t set);

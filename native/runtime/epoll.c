@@ -111,7 +111,7 @@ static long modify_object(struct exo_fd set, const struct exo_watch *what)
 {
     uint32_t number;
     long error = exo_epoll_modify(KR, set.stamp, what, &number);
-    if (error == 0 && exo_epoll_claims(KR, set.stamp, number))
+    if (error == 0 && number != 0 && exo_epoll_claims(KR, set.stamp, number))
         exo_epoll_ring(set.host);
     return error;
 }

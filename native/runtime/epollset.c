@@ -52,7 +52,7 @@ static __attribute__((noinline)) void ask(struct exo_fd set)
     struct exo_epoll_event found[FOUND_COUNT];
     struct exo_epoll *of = exo_epoll_at(KR, set.stamp);
     long room = load_relaxed(&of->once) ? EXO_KEPT_COUNT / 2 : FOUND_COUNT, count;
-    bool any = false;
+    bool any = false, taken = false;
     if (load_acquire(&of->group_count) == 0) { /* nothing of exo's was ever in it */
         store_release(&of->host_ready, (uint32_t)twin_has_something(set.host));
         return;
@@ -62,8 +62,11 @@ static __attribute__((noinline)) void ask(struct exo_fd set)
     do {
         count = HOST_4(__NR_epoll_wait, set.host, found, room, 0);
         any |= sort_out(set, found, count);
+        taken |= count > 0;
     } while (count == room && !any);
     store_release(&of->host_ready, (uint32_t)(any && !load_relaxed(&of->once)));
+    if (taken && exo_epoll_passes(KR, set.stamp))
+        exo_epoll_ring(set.host);
 }
 
 bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event)

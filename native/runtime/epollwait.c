@@ -147,9 +147,7 @@ static bool asks_too(const struct waiting *by)
 /* Who is told leaves what is still there to the next who sleeps, as Linux does. */
 static void pass_on(const struct waiting *by)
 {
-    struct exo_epoll *set = set_of(by);
-    if (load_relaxed(&set->sleepers) != 0 && exo_epoll_is_ready(KR, by->set.stamp) &&
-        exo_watch_claim(set))
+    if (exo_epoll_passes(KR, by->set.stamp))
         exo_epoll_ring(by->set.host);
 }
 
