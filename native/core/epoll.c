@@ -190,6 +190,14 @@ uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch)
 
 _Static_assert(EXO_WATCH_GROUP_COUNT *EXO_WATCH_GROUP_SIZE <= 1 << 17, "exo_epoll_tag");
 
+uint32_t exo_epoll_tagged(struct exo_kr *kr, uint32_t number, uint64_t tag)
+{
+    uint32_t watch = tag & 0x1ffff;
+    bool ours = load_acquire(&exo_watch_group_of(kr, watch)->set) == number &&
+                exo_epoll_tag(kr, watch) == tag;
+    return ours ? load_acquire(&exo_watch_at(kr, watch)->object) : 0;
+}
+
 /* Of a set that is in this one its twin tells whatever happens; of what is exo's, it has been told. */
 static uint32_t has_hosts(struct exo_kr *kr, uint32_t object)
 {
@@ -344,10 +352,21 @@ bool exo_epoll_passes(struct exo_kr *kr, uint32_t number)
     struct exo_epoll *set = exo_epoll_at(kr, number);
     if (load_relaxed(&set->sleepers) == 0 && !exo_watched(&set->watch))
         return false;
-    if (!exo_epoll_is_ready(kr, number))
-        return false;
+    uint32_t turn = load_acquire(&set->turn);
+    bool ready = exo_epoll_is_ready(kr, number);
+    full_fence();
+    if (!ready && !(turn & 1) && load_relaxed(&set->turn) == turn)
+        return false; /* nor has anybody it in his hand */
     bool above = exo_watched(&set->watch) && exo_watch_again(kr, &set->watch);
     return exo_watch_claim(set) || above;
+}
+
+void exo_epoll_again(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_epoll *set = exo_epoll_at(kr, number);
+    exo_lock_acquire(&set->lock);
+    store_release(&set->sleepers, set->inside);
+    exo_lock_release(&set->lock);
 }
 
 bool exo_epoll_settle(struct exo_kr *kr, uint32_t number)
@@ -356,8 +375,9 @@ bool exo_epoll_settle(struct exo_kr *kr, uint32_t number)
     exo_lock_acquire(&set->lock);
     set->inside++;
     fetch_add(&set->sleepers, 1); /* from here on whoever tells wakes us */
+    bool ready = exo_epoll_is_ready(kr, number);
     exo_lock_release(&set->lock);
-    if (!exo_epoll_is_ready(kr, number) && load_acquire(&set->mode) == EXO_SET_OWN)
+    if (!ready && load_acquire(&set->mode) == EXO_SET_OWN)
         return true;
     exo_epoll_rise(kr, number);
     return false;

@@ -61,6 +61,8 @@ int exo_epoll_remove(struct exo_kr *kr, uint32_t set, const struct exo_watch *wh
 #define EXO_EPOLL_TAG 0xe5cafe7100000000UL
 #define EXO_EPOLL_TAG_MASK 0xffffffff00000000UL
 uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch);
+/* What the twin knows by that tag; 0: nothing any more. */
+uint32_t exo_epoll_tagged(struct exo_kr *kr, uint32_t set, uint64_t tag);
 /* What the twin has told: who has gone at the other end, gone, or that a set has something; the watch
  * is looked at again. True: somebody who sleeps on a set that this one is in is to be woken. */
 bool exo_epoll_learn(struct exo_kr *kr, uint32_t set, uint64_t tag, uint32_t gone);
@@ -69,6 +71,8 @@ bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number);
 /* Somebody has been told, or has taken from the twin what was to wake others. Whether one who sleeps on
  * the set, or on one that it is in, is to be woken for what is still there. */
 bool exo_epoll_passes(struct exo_kr *kr, uint32_t set);
+/* What was taken from the twin may have been sent to wake those who sleep: they sleep on. */
+void exo_epoll_again(struct exo_kr *kr, uint32_t set);
 /* About to sleep: false if there is something; and back. */
 bool exo_epoll_settle(struct exo_kr *kr, uint32_t set);
 void exo_epoll_rise(struct exo_kr *kr, uint32_t set);

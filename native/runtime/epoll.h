@@ -28,6 +28,7 @@ void exo_set_calm(uint32_t set);
 bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event);
 
 /* epollleave.c: an entry of this process's that leads to the set. */
+struct exo_fd *exo_object_find(uint32_t object);
 bool exo_set_find(uint32_t set, struct exo_fd *entry);
 /* The object is the host's, or about to be: sets of ours that have it in them by this
  * entry get the host's instead. */

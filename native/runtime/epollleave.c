@@ -74,6 +74,15 @@ static struct exo_fd *next_entry(uint32_t *i, struct exo_fd *now)
     return NULL;
 }
 
+struct exo_fd *exo_object_find(uint32_t object)
+{
+    struct exo_fd now, *at;
+    for (uint32_t i = 0; (at = next_entry(&i, &now)) != NULL;)
+        if (exo_object_of(now) == object)
+            return at;
+    return NULL;
+}
+
 bool exo_set_find(uint32_t set, struct exo_fd *entry)
 {
     for (uint32_t i = 0; next_entry(&i, entry) != NULL;)

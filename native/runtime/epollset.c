@@ -7,6 +7,7 @@
  * another one, with files of the host's in it, is asked only by processes that have it open.
  */
 #include "epoll.h"
+#include "sock.h"
 #include "translate.h"
 
 #define FOUND_COUNT 32
@@ -32,12 +33,48 @@ static void keep(struct exo_fd set, const struct exo_epoll_event *found)
         exo_epoll_ring(set.host);
 }
 
+static uint32_t state_of(struct exo_fd set, bool asks, int depth);
+
+/* A watched socket's reader need not ever sleep on it, and take them: its twin would be full some day. */
+static void thin_bells(uint32_t object)
+{
+    if (likely(load_relaxed(&exo_sock_at(KR, object)->bells) <= EXO_SOCK_BELLS))
+        return;
+    struct exo_fd *at = exo_object_find(object);
+    if (at != NULL)
+        exo_sock_thin_bells(at);
+}
+
+/* Whether it was of an object. Of a set in this one, why its twin has rung is to be asked there. */
+static bool heard(struct exo_fd set, const struct exo_epoll_event *event, int depth)
+{
+    uint32_t gone = event->events & (EXO_POLL_GONE | EXO_POLLRDHUP);
+    struct exo_fd inner;
+    if ((event->data & EXO_EPOLL_TAG_MASK) != EXO_EPOLL_TAG)
+        return false;
+    uint32_t object = exo_epoll_tagged(KR, set.stamp, event->data);
+    enum exo_kind kind = exo_object_kind(object & 0xffff);
+    if (kind == EXO_KIND_SOCK)
+        thin_bells(object);
+    bool is_set = kind == EXO_KIND_EPOLL;
+    if (is_set && depth < EXO_NEST_LIMIT && exo_set_find(object, &inner))
+        state_of(inner, true, depth + 1);
+    if ((gone != 0 || is_set) && exo_epoll_learn(KR, set.stamp, event->data, gone))
+        exo_epoll_ring(set.host);
+    return true;
+}
+
+bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event)
+{
+    return heard(set, event, 0);
+}
+
 /* Whether anything of the host's was among it. */
-static bool sort_out(struct exo_fd set, const struct exo_epoll_event *found, long count)
+static bool sort_out(struct exo_fd set, const struct exo_epoll_event *found, long count, int depth)
 {
     bool once = load_relaxed(&exo_epoll_at(KR, set.stamp)->once), any = false;
     for (long i = 0; i < count; i++) {
-        if (exo_epoll_heard(set, &found[i]))
+        if (heard(set, &found[i], depth))
             continue;
         any = true;
         if (once)
@@ -47,7 +84,7 @@ static bool sort_out(struct exo_fd set, const struct exo_epoll_event *found, lon
 }
 
 /* No lock, nothing but what the twin says. */
-static __attribute__((noinline)) void ask(struct exo_fd set)
+static __attribute__((noinline)) void ask(struct exo_fd set, int depth)
 {
     struct exo_epoll_event found[FOUND_COUNT];
     struct exo_epoll *of = exo_epoll_at(KR, set.stamp);
@@ -61,26 +98,15 @@ static __attribute__((noinline)) void ask(struct exo_fd set)
         return;
     do {
         count = HOST_4(__NR_epoll_wait, set.host, found, room, 0);
-        any |= sort_out(set, found, count);
+        any |= sort_out(set, found, count, depth);
         taken |= count > 0;
     } while (count == room && !any);
     store_release(&of->host_ready, (uint32_t)(any && !load_relaxed(&of->once)));
+    if (taken)
+        exo_epoll_again(KR, set.stamp);
     if (taken && exo_epoll_passes(KR, set.stamp))
         exo_epoll_ring(set.host);
 }
-
-bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event)
-{
-    uint32_t gone = event->events & (EXO_POLL_GONE | EXO_POLLRDHUP);
-    if ((event->data & EXO_EPOLL_TAG_MASK) != EXO_EPOLL_TAG)
-        return false;
-    if ((gone != 0 || load_relaxed(&exo_epoll_at(KR, set.stamp)->nested)) &&
-        exo_epoll_learn(KR, set.stamp, event->data, gone))
-        exo_epoll_ring(set.host);
-    return true;
-}
-
-static uint32_t state_of(struct exo_fd set, bool asks, int depth);
 
 static void refresh_group(const struct exo_watch_group *group, int depth)
 {
@@ -131,7 +157,7 @@ static bool peek(struct exo_fd set, uint32_t *state)
     if (look.stray == 0)
         return look.busy == 0;
     exo_watch_stray(set, look.stray);
-    ask(set);
+    ask(set, EXO_NEST_LIMIT);
     return false;
 }
 
@@ -140,7 +166,7 @@ static uint32_t state_of(struct exo_fd set, bool asks, int depth)
     struct exo_epoll *of = exo_epoll_at(KR, set.stamp);
     uint32_t state, nested = load_acquire(&of->nested);
     if (asks || nested || load_relaxed(&of->hosts) != 0)
-        ask(set);
+        ask(set, depth);
     else if (load_relaxed(&of->host_ready))
         store_release(&of->host_ready, 0);
     if (nested)

@@ -19,6 +19,7 @@
 #define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
+#define FIONREAD_ 0x541b
 #define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
 
 static uint8_t garbage[4096]; /* comes out of twins */
@@ -53,8 +54,9 @@ static bool wakes_locked(struct exo_sock *other, int what)
     return other->sleeping[what] != 0;
 }
 
-static void ring_bell(const struct exo_sock_end *end)
+static void ring_bell(const struct exo_sock_end *end, struct exo_sock *other)
 {
+    fetch_add(&other->bells, 1);
     HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
 }
 
@@ -79,7 +81,7 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
         exo_lock_release(&other->lock);
     }
     if (wakes)
-        ring_bell(end);
+        ring_bell(end, other);
 }
 
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
@@ -92,7 +94,7 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
     exo_sock_ring(end, other, EXO_SOCK_IN);
     exo_sock_ring(end, other, EXO_SOCK_OUT);
     if (watched)
-        ring_bell(end);
+        ring_bell(end, other);
     if (exo_watched(&end->sock->watch))
         exo_watch_tell(KR, &end->sock->watch, EXO_SOCK_ALL_EVENTS);
     if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
@@ -110,9 +112,37 @@ static void empty_twin_locked(const struct exo_sock_end *end)
         if (sock->sleeping[what] != 0 && exo_sock_is_ready(KR, sock, what))
             return;
     store_release(&sock->rung, 0);
+    store_release(&sock->bells, 0);
     while (HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0) ==
            sizeof(garbage))
         ;
+}
+
+/* But for one byte: whoever has been told that there are some finds some. */
+static void thin_bells_locked(const struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock;
+    int32_t left = 0;
+    if (load_relaxed(&sock->sending) != 0 ||
+        load_acquire(&sock->mark_head) != load_acquire(&sock->mark_tail))
+        return; /* control data is among them */
+    store_release(&sock->bells, 1);
+    HOST_3(__NR_ioctl, end->fd.host, FIONREAD_, &left);
+    for (long got = 1; left > 1 && got > 0; left -= (int32_t)got) {
+        long size = left - 1 < (int32_t)sizeof(garbage) ? left - 1 : (long)sizeof(garbage);
+        got = HOST_6(__NR_recvfrom, end->fd.host, garbage, size, MSG_DONTWAIT_, 0, 0);
+    }
+}
+
+void exo_sock_thin_bells(struct exo_fd *at)
+{
+    struct exo_sock_end end;
+    if (!exo_sock_enter(&end, at) || load_relaxed(&end.sock->mode) == EXO_SOCK_LISTENS)
+        return;
+    exo_lock_acquire(&end.sock->lock);
+    if (exo_sock_same(&end))
+        thin_bells_locked(&end);
+    exo_lock_release(&end.sock->lock);
 }
 
 void exo_sock_take_bells(const struct exo_sock_end *end)

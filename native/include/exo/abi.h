@@ -649,7 +649,8 @@ struct exo_sock {
     uint32_t mark_head;     /* input: marks that were ever set */
     uint32_t mark_tail;     /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t reserved2[30];
+    uint32_t bells; /* A, atomic: that were put into its twin since it was last emptied, at least */
+    uint32_t reserved2[29];
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
