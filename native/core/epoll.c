@@ -133,7 +133,8 @@ int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
 
 static bool is_marked(struct exo_kr *kr, uint32_t number)
 {
-    return load_acquire(&exo_watch_group_of(kr, number)->ready) >> number % EXO_WATCH_GROUP_SIZE & 1;
+    return load_acquire(&exo_watch_group_of(kr, number)->ready) >> number % EXO_WATCH_GROUP_SIZE &
+           1;
 }
 
 int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch *what,
@@ -432,7 +433,8 @@ bool exo_epoll_has_group(struct exo_kr *kr, uint32_t index)
     const struct exo_watch_group *group = group_at(kr, index);
     const struct exo_epoll *set = exo_epoll_at(kr, load_acquire(&group->set));
     uint32_t place = load_relaxed(&group->place);
-    return load_acquire(&set->mode) != 0 && place < exo_epoll_groups(set) && set->groups[place] == index;
+    return load_acquire(&set->mode) != 0 && place < exo_epoll_groups(set) &&
+           set->groups[place] == index;
 }
 
 void exo_epoll_end(struct exo_kr *kr, uint32_t number)

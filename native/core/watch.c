@@ -153,7 +153,8 @@ static bool go_up(struct exo_kr *kr, const uint32_t *watch, uint32_t events, int
     bool all = above.count > ABOVE_COUNT;
     uint32_t count = all ? load_acquire(&kr->object_high[EXO_KIND_EPOLL]) : above.count;
     for (uint32_t i = 0; i < count && i < EXO_EPOLL_COUNT; i++) {
-        const struct exo_epoll *set = exo_epoll_at(kr, all ? EXO_EPOLL_FIRST + 1 + i : above.sets[i]);
+        const struct exo_epoll *set =
+            exo_epoll_at(kr, all ? EXO_EPOLL_FIRST + 1 + i : above.sets[i]);
         if (exo_watched(&set->watch))
             any |= go_up(kr, &set->watch, EXO_POLL_INS, all ? EXO_NEST_LIMIT : depth + 1, go);
     }

@@ -141,7 +141,8 @@ static long take_hosts(const struct waiting *by, const int64_t *timeout, long do
 static bool asks_too(const struct waiting *by)
 {
     const struct exo_epoll *set = set_of(by);
-    return load_relaxed(&set->hosts) != 0 || load_relaxed(&set->nested) || exo_moment() - load_relaxed(&set->asked) > ASK_EVERY;
+    return load_relaxed(&set->hosts) != 0 || load_relaxed(&set->nested) ||
+           exo_moment() - load_relaxed(&set->asked) > ASK_EVERY;
 }
 
 /* Who is told leaves what is still there to the next who sleeps, as Linux does. */

@@ -89,8 +89,8 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
     if (peer == 0)
         return;
     struct exo_sock *other = exo_sock_at(KR, peer);
-    bool watched = exo_watched(&other->watch) &&
-                   exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
+    bool watched =
+        exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
     exo_sock_ring(end, other, EXO_SOCK_IN);
     exo_sock_ring(end, other, EXO_SOCK_OUT);
     if (watched)
