@@ -47,6 +47,7 @@ class Boot:
         "intercept",
         "loader",
         "name",
+        "net",
         "patch",
         "path",
         "placement",
@@ -62,6 +63,7 @@ class Boot:
         self.intercept = "dispatch"
         self.loader = LOADER
         self.name: str | None = None
+        self.net = "exo"
         self.patch = True
         self.placement = "none"
         self.platform = "inproc"
@@ -126,8 +128,10 @@ class Machine:
         }
         traced = boot.platform == "ptrace"
         kr.intercept = lib.EXO_INTERCEPT_PTRACE if traced else intercepts[boot.intercept]
-        kr.flags = (lib.EXO_KR_STATS if boot.stats else 0) | (
-            0 if boot.patch and not traced else lib.EXO_KR_NO_PATCH
+        kr.flags = (
+            (lib.EXO_KR_STATS if boot.stats else 0)
+            | (0 if boot.patch and not traced else lib.EXO_KR_NO_PATCH)
+            | (lib.EXO_KR_NET_HOST if boot.net == "host" else 0)
         )
         self.region.mark_kernel_alive()
 
@@ -217,6 +221,7 @@ class Machine:
         """Serve until the first guest has died; return its status as a shell would have it."""
         spin = self.region.kr.cpu_count > 1
         server = Server(self.instance, self.port, load_handlers, spin=spin)
+        self.reaper.server = server
         if self.places:
             from exo_um.kernel.placement import INTERVAL_NS, Placement
 

@@ -190,9 +190,15 @@ class LiveRegion:
 
 
 def kernel_fds(kernel_pid: int) -> list[str]:
-    """What the fds of the kernel process stand for, sorted."""
+    """What the fds of the kernel process stand for, sorted; but for modules that it imports now."""
     found = []
     for entry in Path(f"/proc/{kernel_pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append(str(entry.readlink()))
-    return sorted(found)
+            found.append(entry.readlink())
+    return sorted(str(path) for path in found if not is_import(path))
+
+
+def is_import(path: Path) -> bool:
+    """Whether a path is a module's, or a folder's where modules are looked for."""
+    folder = path.is_dir() and not {"exo_um", "posix_x"}.isdisjoint(path.parts)
+    return folder or path.suffix in (".py", ".pyc")

@@ -2,4 +2,6 @@
 
 from benchmarks.jobs.epoll_pair import epoll_of
 
-JOB = epoll_of("64 bytes one way to another CPU, both wait by epoll", "ping", "1", must=0.25, aim=0.02)
+JOB = epoll_of(
+    "64 bytes one way to another CPU, both wait by epoll", "ping", "1", must=0.25, aim=0.02
+)

@@ -11,6 +11,7 @@ from exo_um.bindings import check, ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from exo_um.bindings.jobs import Jobs
     from exo_um.bindings.region import Region
 
 BATCH = 64
@@ -30,6 +31,8 @@ class Port:
         self._wait = ffi.new("struct exo_wait *")
         self._wait.kr, self._wait.doorbell, self._wait.signals = self._kr, self.doorbell, signals_fd
         self._wait.control = -1
+        self._wait.jobs = ffi.NULL
+        lib.exo_clock_note()
         self._receiver: tuple[int, int, int] | None = None
 
     @property
@@ -40,6 +43,10 @@ class Port:
     def watch_control(self, fd: int) -> None:
         """Have wait() give EXO_WAKE_CONTROL while fd is readable; -1: no longer."""
         self._wait.control = fd
+
+    def watch_jobs(self, jobs: Jobs | None) -> None:
+        """Have wait() give EXO_WAKE_JOBS when some of these have ended."""
+        self._wait.jobs = ffi.NULL if jobs is None else jobs.native
 
     def wait(self, spin_ns: int, timeout_ns: int = -1, awaits_handover: bool = False) -> int:
         """Wait for bits of enum exo_wake; 0 after timeout_ns (-1: never)."""

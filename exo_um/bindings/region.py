@@ -10,7 +10,6 @@ from exo_um.bindings import check, ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 
@@ -33,36 +32,22 @@ class Region:
         made = (lib.exo_host_copies_create(folder.encode()) for folder in COPIES)
         self.copies: int = next((fd for fd in made if fd >= 0), self.fd)
 
-    def copies_id(self) -> tuple[bytes, bytes]:
-        """Return the device and inode of the file of copies, as /proc/PID/maps has them."""
+    def copies_id(self) -> tuple[int, int, int]:
+        """Return the device, major and minor, and the inode of the file of copies."""
         numbers = ffi.new("uint32_t[2]")
         inode = ffi.new("uint64_t *")
         check(lib.exo_host_file_id(self.copies, numbers, numbers + 1, inode))
-        return b"%02x:%02x" % (numbers[0], numbers[1]), b"%d" % inode[0]
+        return numbers[0], numbers[1], inode[0]
 
     def mark_kernel_alive(self) -> None:
         """Hold pid 1's alive lock until the calling thread dies, however it dies."""
         lib.exo_alive_mark(ffi.addressof(self.kr.tasks, 0), lib.exo_self(), ffi.NULL)
-
-    def code_offset(self, offset: int) -> int | None:
-        """Return the file offset of the code that a copy has at offset in the memfd, if any."""
-        for i in range(self.kr.copy_count):
-            copy = lib.exo_copy_at(self.kr, i)
-            at = offset - copy.at - lib.EXO_COPY_EXTRA_SIZE
-            if 0 <= at < copy.text_size:
-                return int(copy.text_offset) + int(at)
-        return None
 
     def take_left_behind(self) -> bool:
         """Whether a task was killed at work since we last asked."""
         left: bool = self.kr.left_behind != 0
         self.kr.left_behind = 0
         return left
-
-    def collect(self) -> int:
-        """Free what killed tasks held of the heap; return how many bytes."""
-        freed: int = lib.exo_host_collect(self.kr)
-        return max(0, freed)
 
     def string(self, array: Any) -> bytes:
         """Return the bytes of a char array of the region up to its NUL."""
@@ -85,13 +70,9 @@ class Region:
         check(lib.exo_fd_ensure(self.kr, table, fd, lib.EXO_FD_MAX_COUNT))
         lib.exo_fd_install(self.kr, table, fd, host, lib.EXO_FD_OPEN)
 
-    def table_entries(self, table: int) -> Iterator[tuple[int, int]]:
-        """Give the open (guest fd, host fd) pairs of a table, in ascending order."""
-        used: int = self._at("struct exo_fd_table *", table).used
-        for fd in range(used):
-            host = self.table_host(table, fd)
-            if host >= 0:
-                yield fd, host
+    def table_used(self, table: int) -> int:
+        """Return one more than the highest number in use of a table, about."""
+        return int(self._at("struct exo_fd_table *", table).used)
 
     def table_host(self, table: int, fd: int) -> int:
         """Return the host fd behind guest number fd, or -1."""

@@ -25,6 +25,8 @@ instance, with the program's exit status.
   --stats FILE       count system calls; write the counts to FILE as JSON at the end
   --platform WHERE   inproc: calls are intercepted by the guest's process itself (default);
                      ptrace: by another process, with PTRACE_SYSEMU; slow, patches nothing
+  --net WHOSE        exo: the instance has a TCP loopback of its own, other addresses are the
+                     host's (default); host: so is the loopback
   --placement HOW    none (default); advice: threads that keep waking each other are tried on one
                      CPU, and stay there if they get on faster
   --intercept HOW    how calls are caught before their sites are patched:
@@ -44,7 +46,17 @@ Examples:
 INTERCEPTS = ("dispatch", "seccomp")
 PLATFORMS = ("inproc", "ptrace")
 PLACEMENTS = ("none", "advice")
-WITH_VALUE = ("--env", "--cwd", "--name", "--platform", "--placement", "--stats", "--intercept")
+NETS = ("exo", "host")
+WITH_VALUE = (
+    "--env",
+    "--cwd",
+    "--name",
+    "--net",
+    "--platform",
+    "--placement",
+    "--stats",
+    "--intercept",
+)
 DEFAULT_PATH = b"/bin:/usr/bin"  # execvp(3)'s, when the environment has no PATH
 
 
@@ -62,6 +74,7 @@ class Options:
         "help",
         "intercept",
         "name",
+        "net",
         "patch",
         "placement",
         "platform",
@@ -76,6 +89,7 @@ class Options:
         self.help = False
         self.intercept = INTERCEPTS[0]
         self.name: str | None = None
+        self.net = NETS[0]
         self.patch = True
         self.placement = PLACEMENTS[0]
         self.platform = PLATFORMS[0]
@@ -101,6 +115,10 @@ class Options:
             if value not in PLACEMENTS:
                 raise UsageError(f"--placement {value}: not one of {', '.join(PLACEMENTS)}")
             self.placement = value
+        elif name == "--net":
+            if value not in NETS:
+                raise UsageError(f"--net {value}: not one of {', '.join(NETS)}")
+            self.net = value
         elif name == "--cwd":
             self.cwd = value
         elif name == "--name":
@@ -213,6 +231,7 @@ def run(options: Options, started_ns: int) -> int:
     boot = Boot(path, [os.fsencode(word) for word in options.argv], env)
     boot.intercept, boot.patch, boot.name = options.intercept, options.patch, options.name
     boot.platform, boot.placement = options.platform, options.placement
+    boot.net = options.net
     boot.stats, boot.verbose = options.stats is not None, options.verbose
     imported_ns = time.monotonic_ns()
     try:

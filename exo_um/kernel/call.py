@@ -4,6 +4,7 @@ A handler takes a Call and returns an int, a NewFd or a Pass, or raises OSError 
 that needs the guest's own process to make a host call is a generator:
 
     result = yield HostCall(nr, args)      # -errno like any result
+    result = yield Work(job, long=True)    # what C code of the kernel process's does
 
 Nothing here blocks: between the yield and its result other guests are served.
 """
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from typing import Any, TypeAlias
 
+    from exo_um.bindings.jobs import Job
     from exo_um.kernel.instance import Instance
 
     Answer: TypeAlias = "int | NewFd | Pass"
-    IntSteps: TypeAlias = "Generator[HostCall, int, int]"
-    Steps: TypeAlias = "IntSteps | Generator[HostCall, int, Answer]"
+    IntSteps: TypeAlias = "Generator[HostCall | Work, int, int]"
+    Steps: TypeAlias = "IntSteps | Generator[HostCall | Work, int, Answer]"
     Handler: TypeAlias = "Callable[[Call], Answer | Steps]"
     Handlers: TypeAlias = Mapping[int, Handler]
 
@@ -75,6 +77,16 @@ class HostCall:
     def __init__(self, nr: int, *args: int | Data) -> None:
         self.nr = nr
         self.args = args
+
+
+class Work:
+    """Asks for a job to be done: by a worker if it may take long or be held up, else at once."""
+
+    __slots__ = ("job", "long")
+
+    def __init__(self, job: Job, *, long: bool) -> None:
+        self.job = job
+        self.long = long
 
 
 class Call:

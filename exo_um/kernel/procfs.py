@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import errno
 
-from exo_um.kernel import procmaps, proctext
-from exo_um.kernel.dirent import DT_DIR, DT_LNK, DT_REG, Entry
+from exo_um.bindings.jobs import LIST_FDS, LIST_PIDS, LIST_TIDS, copy_cmdline, copy_maps
+from exo_um.kernel import proctext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import TypeAlias
 
+    from exo_um.bindings.jobs import Job
+    from exo_um.bindings.region import Region
     from exo_um.kernel.procview import InstanceView as View
 
-    Answer: TypeAlias = "HostPath | Rewritten | Made | Listing"
+    Answer: TypeAlias = "HostPath | Rewritten | Copied | Made | Listing"
+    Copy: TypeAlias = Callable[[Region, bytes, bytes], Job]
 
 FIRST_INODE = 1 << 20  # of made-up directory entries; the host's own are far above
+DT_DIR, DT_REG, DT_LNK = 4, 8, 10  # as in getdents64(2)
 MAGIC_LINKS = ("cwd", "root", "exe")
 REWRITES = {
     "status": proctext.status,
     "stat": proctext.stat,
-    "cmdline": proctext.cmdline,
-    "maps": procmaps.maps,
-    "smaps": procmaps.maps,
     "sched": proctext.sched,
 }
+COPIES: dict[str, Copy] = {"cmdline": copy_cmdline, "maps": copy_maps, "smaps": copy_maps}
 
 
 class HostPath:
@@ -52,6 +54,16 @@ class Rewritten:
         self.rewrite = rewrite
 
 
+class Copied:
+    """The host's text at path, copied by a job: it may be long, or its process hold us up."""
+
+    __slots__ = ("copy", "path")
+
+    def __init__(self, path: bytes, copy: Copy) -> None:
+        self.path = path
+        self.copy = copy
+
+
 class Made:
     """Text that exo-um makes itself."""
 
@@ -62,14 +74,20 @@ class Made:
 
 
 class Listing:
-    """A directory: exo-um's own entries, beside those of a host directory without its pids."""
+    """A directory of numbers: of processes, or of the threads or fds of the one in slot.
 
-    __slots__ = ("entries", "host", "path")
+    host: those names of path, a directory of the host's, that are no numbers come first.
+    """
 
-    def __init__(self, path: bytes, entries: list[Entry], *, host: bool = False) -> None:
+    __slots__ = ("host", "kind", "path", "slot", "what")
+
+    def __init__(self, path: bytes, what: int, slot: int, kind: int) -> None:
+        """List what: LIST_PIDS, LIST_TIDS or LIST_FDS; kind: the entries' d_type."""
         self.path = path
-        self.entries = entries
-        self.host = host
+        self.what = what
+        self.slot = slot
+        self.kind = kind
+        self.host = what == LIST_PIDS
 
 
 def resolve(view: View, path: str) -> Answer:
@@ -81,7 +99,7 @@ def resolve(view: View, path: str) -> Answer:
     if parts is None:
         return HostPath(encode(path))
     if not parts:
-        return Listing(b"/proc", numbered(view.pids(), DT_DIR), host=True)
+        return Listing(b"/proc", LIST_PIDS, 0, DT_DIR)
     if parts[0].isdigit():
         slot = view.find(int(parts[0]))
         if slot is None:
@@ -118,6 +136,8 @@ def resolve_task(view: View, slot: int, host: str, parts: list[str]) -> Answer:
     path = encode("/".join([host, *parts]))
     if len(parts) == 1 and name == "children":
         return Made(proctext.children(view, slot))
+    if len(parts) == 1 and name in COPIES:
+        return Copied(path, COPIES[name])
     if len(parts) == 1 and name in REWRITES:
         rewrite = REWRITES[name]
         return Rewritten(path, lambda text: rewrite(text, view, slot))
@@ -128,7 +148,7 @@ def resolve_threads(view: View, slot: int, host: str, parts: list[str]) -> Answe
     """Resolve /proc/PID/task and what is below. Errors: ENOENT, not a thread of that process."""
     leader = view.leader(slot)
     if not parts:
-        return Listing(encode(f"{host}/task"), numbered(view.tids(leader), DT_DIR))
+        return Listing(encode(f"{host}/task"), LIST_TIDS, leader, DT_DIR)
     thread = view.find(int(parts[0])) if parts[0].isdigit() else None
     if thread is None or view.leader(thread) != leader:
         raise missing("/".join(["task", *parts]))
@@ -138,7 +158,7 @@ def resolve_threads(view: View, slot: int, host: str, parts: list[str]) -> Answe
 def resolve_fds(view: View, slot: int, host: str, parts: list[str], kind: int) -> Answer:
     """Resolve /proc/PID/fd or fdinfo and what is below. Errors: ENOENT, no such fd."""
     if not parts:
-        return Listing(encode(host), numbered(view.fds(slot), kind))
+        return Listing(encode(host), LIST_FDS, slot, kind)
     host_fd = view.host_fd(slot, int(parts[0])) if parts[0].isdigit() else -1
     if host_fd < 0:
         raise missing("/".join(parts))
@@ -166,11 +186,6 @@ def split(path: str) -> list[str] | None:
 def leads_out(parts: list[str]) -> bool:
     """Whether names below /proc have passed a link to somewhere else."""
     return any(name in MAGIC_LINKS for name in parts) or "fd" in parts[:-1]
-
-
-def numbered(numbers: Sequence[int], kind: int) -> list[Entry]:
-    """Return directory entries named after numbers."""
-    return [Entry(b"%d" % number, kind, FIRST_INODE + number) for number in numbers]
 
 
 def encode(path: str) -> bytes:

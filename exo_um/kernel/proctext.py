@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from exo_um.kernel.procview import InstanceView as View
 
-LOADER_MARK = b"exo1:"
+LOADER_MARK = b"exo1:"  # of the words that exo-guest is given before the program's
 NO_NEW_PRIVS, STRICT = 1, 2  # enum exo_task_security
 SECCOMP_STRICT, SECCOMP_FILTER = 1, 2  # as in seccomp(2)
 STATE, PPID, PGRP, SESSION, TTY, TPGID = 0, 1, 2, 3, 4, 5
@@ -66,12 +66,6 @@ def stat(text: bytes, view: View, slot: int) -> bytes:
     fields[SESSION] = b"%d" % task.sid
     fields[TPGID] = b"%d" % (view.pgid_of_host(tpgid) if tpgid > 0 else tpgid)
     return b"%d (%s) %s" % (task.tid, comm, b" ".join(fields))
-
-
-def cmdline(text: bytes, view: View, slot: int) -> bytes:  # noqa: ARG001 - one signature for all
-    """Leave out what the loader was given beside the guest's arguments."""
-    words = text.split(b"\0")
-    return b"\0".join(words[2:] if words[0].startswith(LOADER_MARK) else words)
 
 
 def sched(text: bytes, view: View, slot: int) -> bytes:

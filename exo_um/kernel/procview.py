@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exo_um.kernel.tasks import KERNEL_PID, KERNEL_SLOT
+from exo_um.kernel.tasks import KERNEL_SLOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,16 +33,14 @@ class InstanceView:
         "find",
         "host_tid",
         "is_trace_stopped",
-        "opening",
         "pgid_of_host",
         "pid_of_host",
     )
 
-    def __init__(self, instance: Instance, caller: int, opening: int) -> None:
-        """Look at instance for the task in slot caller, which is to get fd number opening."""
+    def __init__(self, instance: Instance, caller: int) -> None:
+        """Look at instance for the task in slot caller."""
         self._instance = instance
         self.caller = caller
-        self.opening = opening
         self._tasks = instance.tasks
         self.find = instance.tasks.find
         self.host_tid = instance.tasks.host_tid
@@ -61,43 +59,15 @@ class InstanceView:
         """Return the slot of a task's process."""
         return int(self._tasks[slot].leader_slot)
 
-    def pids(self) -> list[int]:
-        """Return the pids of all processes, pid 1 among them, in ascending order."""
-        return sorted([KERNEL_PID, *(self._tasks[slot].tid for slot in self._tasks.leaders())])
-
-    def tids(self, leader: int) -> list[int]:
-        """Return the tids of a process's threads in ascending order."""
-        return sorted(self._tasks[slot].tid for slot in self._tasks.threads(leader))
-
     def children(self, slot: int) -> list[int]:
         """Return the pids of a process's children; those of a thread show at its first one."""
         if self.leader(slot) != slot:
             return []
         return sorted(self._tasks[child].tid for child in self._tasks.children(slot))
 
-    def fds(self, slot: int) -> list[int]:
-        """Return the open fd numbers of a task's process; the kernel process shows none."""
-        if slot == KERNEL_SLOT:
-            return []
-        fds = {fd for fd, _ in self._tasks.fds(slot)}
-        if self.leader(slot) == self.leader(self.caller):
-            fds.add(self.opening)
-        return sorted(fds)
-
     def host_fd(self, slot: int, fd: int) -> int:
         """Return the host fd behind a task's fd number, or -1."""
         return -1 if slot == KERNEL_SLOT else self._tasks.host_fd(slot, fd)
-
-    def code_offset(self, offset: int) -> int | None:
-        """Return where in its file stands what a copy of code has at offset in their file.
-
-        None: nothing does, these are stubs.
-        """
-        return self._instance.region.code_offset(offset)
-
-    def copies_id(self) -> tuple[bytes, bytes]:
-        """Return the device and inode of the file that copies of code are in."""
-        return self._instance.region.copies_id()
 
     def last_pid(self) -> int:
         """Return the tid that was given out last."""

@@ -1,7 +1,8 @@
 """The serve loop: one thread that waits for posted calls, runs their handlers and replies.
 
 It never waits for one guest: a handler that needs one is a generator, kept by slot until that
-guest's next post; an fd to hand over waits in a queue until the channel is idle.
+guest's next post; an fd to hand over waits in a queue until the channel is idle. What would take
+long is done by workers.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exo_um.bindings.jobs import Job
     from exo_um.bindings.port import Port
-    from exo_um.kernel.call import Answer, Handlers, Steps
+    from exo_um.kernel.call import Answer, Handlers, Steps, Work
     from exo_um.kernel.instance import Instance
+    from exo_um.kernel.workers import Workers
 
 SPIN_NS = 30_000
 # A receiver of an fd that is killed rings no bell; only then does this time pass.
@@ -42,12 +45,36 @@ class Server:
         self._handovers: list[tuple[Call, NewFd]] = []
         self._tick: Callable[[], None] | None = None
         self._tick_ns = self._next_tick_ns = 0
+        self._workers: Workers | None = None
+        self._come_back = False
 
     def load(self) -> Handlers:
         """Import the handlers, at the first call or when there is time."""
         if self._handlers is None:
             self._handlers = self._load_handlers()
         return self._handlers
+
+    def do(self, job: Job, ended: Callable[[int], None]) -> None:
+        """Have a worker do a job, then call ended with its result, or -errno."""
+        if self._workers is None:
+            from exo_um.kernel.workers import Workers
+
+            self._workers = Workers(self._port)
+        self._workers.do(job, ended)
+
+    def come_back(self) -> None:
+        """Have on_signals called again when the calls that are posted now have been served."""
+        self._come_back = True
+
+    def settle(self) -> None:
+        """Go on with what waited for jobs that have ended."""
+        if self._workers is not None:
+            self._workers.settle()
+
+    def close(self) -> None:
+        """End the workers, if there are any."""
+        if self._workers is not None:
+            self._workers.close()
 
     def every(self, interval_ns: int, tick: Callable[[], None]) -> None:
         """Have tick called every so often while run() serves."""
@@ -64,6 +91,9 @@ class Server:
             self._next_tick_ns = time.monotonic_ns() + left_ns
         return left_ns if timeout_ns < 0 else min(timeout_ns, left_ns)
 
+    def _timeout(self, timeout_ns: int) -> int:
+        return self._tick_if_due(HANDOVER_TIMEOUT_NS if self._handovers else timeout_ns)
+
     def run(
         self, on_signals: Callable[[], bool], on_control: Callable[[], None], idle_ns: int
     ) -> None:
@@ -75,23 +105,31 @@ class Server:
         served = 0
         timeout_ns = idle_ns
         while True:
+            again, self._come_back = self._come_back, False
             wake = self._port.wait(
-                self._spin_ns if served else 0,
-                self._tick_if_due(HANDOVER_TIMEOUT_NS if self._handovers else timeout_ns),
+                self._spin_ns if served and not again else 0,
+                0 if again else self._timeout(timeout_ns),
                 bool(self._handovers),
             )
             slots = self._port.take()
             for slot in slots:
                 self.serve(slot)
+            if wake & lib.EXO_WAKE_JOBS:
+                self.settle()
             self.hand_over()
             served = served + 1 if slots else 0
-            if not wake:
+            if not wake and not again:
                 self.load()
             timeout_ns = -1 if self._handlers is not None else idle_ns
             if wake & lib.EXO_WAKE_CONTROL:
                 on_control()
             left_behind = self._instance.region.kr.left_behind  # by one killed at work
-            if wake & lib.EXO_WAKE_SIGNALS or left_behind or served > CALLS_BETWEEN_SIGNALS:
+            if (
+                again
+                or wake & lib.EXO_WAKE_SIGNALS
+                or left_behind
+                or served > CALLS_BETWEEN_SIGNALS
+            ):
                 served = min(served, 1)
                 if on_signals():
                     return
@@ -133,13 +171,31 @@ class Server:
 
     def _step(self, call: Call, steps: Steps, result: int | None) -> None:
         try:
-            host_call = next(steps) if result is None else steps.send(result)
+            asked = next(steps) if result is None else steps.send(result)
         except StopIteration as stop:
             self._finish(call, stop.value)
         except Exception as error:  # noqa: BLE001 - see _errno
             self._finish(call, self._errno(call, error))
         else:
-            self._ask(call, steps, host_call)
+            if isinstance(asked, HostCall):
+                self._ask(call, steps, asked)
+            else:
+                self._work(call, steps, asked)
+
+    def _work(self, call: Call, steps: Steps, work: Work) -> None:
+        job = work.job
+
+        def ended(result: int) -> None:
+            if call.is_awaited():
+                self._step(call, steps, result)
+            else:
+                steps.close()
+                job.discard(result)
+
+        if work.long:
+            self.do(job, ended)
+        else:
+            self._step(call, steps, job.do())
 
     def _ask(self, call: Call, steps: Steps, host_call: HostCall) -> None:
         call.write_host_call(host_call)

@@ -30,6 +30,7 @@ class HeapStats:
     large: int
     slabs: int
     slab_free: int
+    returned: int
     cached: int
     dirty: int
     hits: int

@@ -1,11 +1,14 @@
 /* The allocator's free pages: runs of a power of two of pages, aligned to it, in lists by size.
  *
  * Clean ones (all zeros) and dirty ones are kept apart: a dirty run does not merge with a clean one
- * until it is purged. The entry of a run's first page is the truth, and each change of the division
+ * until it is purged, but for small ones, of which a bitmap says what is clean in them. The entry of a run's first page is the truth, and each change of the division
  * into runs is one store to it; entries within a run are 0. Lists are made anew from the entries
  * when somebody has died over them.
  */
 #include "alloc.h"
+
+#define MIXED_PAGES EXO_CHUNK_PAGES
+#define CANDIDATES 16 /* looked at for the one that fits best */
 
 static uint32_t list_of(uint32_t kind)
 {
@@ -22,13 +25,33 @@ static bool in_heap(const struct exo_heap_user *user, uint64_t page, uint64_t pa
     return page != 0 && page < user->pages && pages <= user->pages - page;
 }
 
-void exo_buddy_insert(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind)
+static uint32_t all_of(uint64_t pages)
+{
+    return pages <= MIXED_PAGES ? (1U << pages) - 1 : 0;
+}
+
+/* Which pages of a listed run are clean. */
+static uint32_t zeros_of(const struct exo_page *entry)
+{
+    uint32_t all = all_of(run_pages(entry->run));
+    return run_kind(entry->run) == EXO_RUN_CLEAN ? all : entry->zeros & all;
+}
+
+static uint64_t dirty_of(const struct exo_page *entry)
+{
+    uint32_t clean = (uint32_t)__builtin_popcount(zeros_of(entry));
+    return run_kind(entry->run) == EXO_RUN_CLEAN ? 0 : run_pages(entry->run) - clean;
+}
+
+void exo_buddy_insert(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind,
+                      uint32_t zeros)
 {
     struct exo_heap *heap = heap_of(user);
     struct exo_page *entry = page_at(user, page);
     uint32_t list = list_of(kind), order = order_of(pages);
     uint32_t *head = &heap->free[list][order];
     store_release(&entry->run, run_of(kind, pages));
+    entry->zeros = zeros;
     entry->prev = 0;
     entry->next = *head;
     if (in_heap(user, *head, 1))
@@ -36,7 +59,7 @@ void exo_buddy_insert(struct exo_heap_user *user, uint64_t page, uint64_t pages,
     *head = (uint32_t)page;
     heap->orders[list] |= 1U << order;
     heap->free_pages += pages;
-    heap->dirty_pages += list != 0 ? pages : 0;
+    heap->dirty_pages += dirty_of(entry);
 }
 
 void exo_buddy_remove(struct exo_heap_user *user, uint64_t page)
@@ -55,10 +78,38 @@ void exo_buddy_remove(struct exo_heap_user *user, uint64_t page)
     if (*head == 0)
         heap->orders[list] &= ~(1U << order);
     heap->free_pages -= pages;
-    heap->dirty_pages -= list != 0 ? pages : 0;
+    heap->dirty_pages -= dirty_of(entry);
+    if (heap->dirty_pages < heap->dirty_low)
+        heap->dirty_low = (uint32_t)heap->dirty_pages;
 }
 
-uint64_t exo_buddy_find(struct exo_heap_user *user, uint32_t order, uint32_t kind)
+/* How badly a run serves for so many pages: clean ones used, and dirty ones that stay behind. */
+static uint32_t misfit(const struct exo_page *entry, uint64_t pages)
+{
+    uint32_t used = all_of(pages), rest = all_of(run_pages(entry->run)) & ~used;
+    uint32_t zeros = zeros_of(entry);
+    return (uint32_t)(__builtin_popcount(zeros & used) + __builtin_popcount(~zeros & rest));
+}
+
+/* Of the first runs of a list of dirty ones, the one that serves best: objects of three pages, say,
+ * would else leave a dirty page behind wherever one of four has been. */
+static uint64_t best_of(struct exo_heap_user *user, uint64_t first, uint64_t pages)
+{
+    uint64_t best = first, page = first;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < CANDIDATES && least != 0 && in_heap(user, page, 1); i++) {
+        const struct exo_page *entry = page_at(user, page);
+        if (run_kind(entry->run) != EXO_RUN_DIRTY || run_pages(entry->run) > MIXED_PAGES)
+            break;
+        uint32_t bad = misfit(entry, pages);
+        best = bad < least ? page : best;
+        least = bad < least ? bad : least;
+        page = entry->next;
+    }
+    return best;
+}
+
+uint64_t exo_buddy_find(struct exo_heap_user *user, uint32_t order, uint32_t kind, uint64_t pages)
 {
     struct exo_heap *heap = heap_of(user);
     uint32_t orders = heap->orders[list_of(kind)] >> order << order;
@@ -67,24 +118,52 @@ uint64_t exo_buddy_find(struct exo_heap_user *user, uint32_t order, uint32_t kin
     uint64_t page = heap->free[list_of(kind)][__builtin_ctz(orders)];
     if (!in_heap(user, page, 1) || run_kind(page_at(user, page)->run) != kind)
         return 0;
+    if (kind == EXO_RUN_DIRTY && pages < MIXED_PAGES)
+        page = best_of(user, page, pages);
+    if (run_pages(page_at(user, page)->run) >> order == 0)
+        return 0;
     exo_buddy_remove(user, page);
     return page;
 }
 
-/* Merges a run with its neighbours, as long as they are free and of its kind, and lists it. */
-static void merge(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind)
+/* Clean pages become part of small dirty runs: the pieces that are cut off what is allocated, or they
+ * would keep what is freed beside them from being allocated again. */
+static uint32_t mergeable(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind)
 {
+    uint32_t run = page_at(user, page)->run;
+    if (run == run_of(kind, pages))
+        return kind;
+    bool is_free = run == run_of(EXO_RUN_CLEAN, pages) || run == run_of(EXO_RUN_DIRTY, pages);
+    return is_free && pages < MIXED_PAGES ? EXO_RUN_DIRTY : EXO_RUN_NONE;
+}
+
+/* The clean pages of two runs of so many pages each. */
+static uint32_t joined(uint32_t lower, uint32_t upper, uint64_t pages)
+{
+    return pages < MIXED_PAGES ? lower | upper << pages : 0;
+}
+
+/* Merges a run with its neighbours, as long as they are free and of its kind, and lists it. */
+static void merge(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind,
+                  uint32_t zeros)
+{
+    if (zeros != 0 && zeros == all_of(pages))
+        kind = EXO_RUN_CLEAN;
     for (; pages < 1UL << EXO_HEAP_ORDERS; pages *= 2) {
         uint64_t buddy = page ^ pages;
-        if (!in_heap(user, buddy, pages) || page_at(user, buddy)->run != run_of(kind, pages))
+        uint32_t both = in_heap(user, buddy, pages) ? mergeable(user, buddy, pages, kind) : 0;
+        if (both == EXO_RUN_NONE)
             break;
         exo_buddy_remove(user, buddy);
+        kind = both;
+        uint32_t its = zeros_of(page_at(user, buddy));
+        zeros = page < buddy ? joined(zeros, its, pages) : joined(its, zeros, pages);
         uint64_t upper = page > buddy ? page : buddy;
         page = page < buddy ? page : buddy;
         store_release(&page_at(user, page)->run, run_of(kind, pages * 2));
         store_release(&page_at(user, upper)->run, 0);
     }
-    exo_buddy_insert(user, page, pages, kind);
+    exo_buddy_insert(user, page, pages, kind, zeros & all_of(pages));
 }
 
 /* The largest run that may begin at a page and end before another. */
@@ -94,7 +173,8 @@ static uint64_t piece_at(uint64_t page, uint64_t end)
     return aligned < fits ? aligned : fits;
 }
 
-void exo_buddy_add(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind)
+void exo_buddy_add(struct exo_heap_user *user, uint64_t page, uint64_t pages, uint32_t kind,
+                   uint32_t zeros)
 {
     uint64_t end = page + pages, first = pages == 0 ? 0 : piece_at(page, end);
     if (pages == 0)
@@ -104,7 +184,8 @@ void exo_buddy_add(struct exo_heap_user *user, uint64_t page, uint64_t pages, ui
     store_release(&page_at(user, page)->run, run_of(kind | EXO_RUN_LOOSE, first));
     for (uint64_t at = page, size; at < end; at += size) {
         size = piece_at(at, end);
-        merge(user, at, size, kind);
+        uint32_t its = pages <= MIXED_PAGES ? zeros >> (at - page) & all_of(size) : 0;
+        merge(user, at, size, kind, kind == EXO_RUN_CLEAN ? all_of(size) : its);
     }
 }
 
@@ -160,6 +241,7 @@ void exo_buddy_rebuild(struct exo_heap_user *user)
     memset(heap->free, 0, sizeof(heap->free));
     heap->orders[0] = heap->orders[1] = 0;
     heap->free_pages = heap->dirty_pages = heap->large_pages = heap->slab_count = 0;
+    heap->dirty_low = 0;
     memset(heap->slabs_of, 0, sizeof(heap->slabs_of));
     for (uint32_t run; page < user->pages && (run = checked_run(user, page)) != 0;
          page += run_pages(run)) {
@@ -176,6 +258,6 @@ void exo_buddy_rebuild(struct exo_heap_user *user)
         page += run_pages(run);
         if (is_free(run_kind(run)))
             exo_buddy_add(user, page - run_pages(run), run_pages(run),
-                          run_kind(run) & ~(uint32_t)EXO_RUN_LOOSE);
+                          run_kind(run) & ~(uint32_t)EXO_RUN_LOOSE, 0);
     }
 }

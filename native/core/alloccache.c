@@ -130,8 +130,13 @@ uint64_t exo_alloc_aligned(struct exo_heap_user *user, uint64_t size, uint64_t a
     if (user->flags & DEBUG_FLAGS)
         return exo_guard_alloc(user, size, align);
     uint32_t class_ = exo_class_aligned(size, align);
-    return class_ != 0 ? exo_alloc(user, class_size(class_))
-                       : exo_large_alloc(user, size, align, &clean);
+    if (class_ == 0)
+        return exo_large_alloc(user, size, align, &clean);
+    uint64_t offset = exo_alloc(user, class_size(class_));
+    if (offset % align == 0)
+        return offset;
+    exo_free(user, offset); /* a larger class's */
+    return exo_slab_take(user, class_);
 }
 
 /* --- free -------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@ _Static_assert(offsetof(struct exo_heap, zero) == offsetof(struct exo_free_objec
                "the end of a list is of depth 0");
 _Static_assert(sizeof(struct exo_cache) % 64 == 0 && sizeof(struct exo_slab) % 64 == 0, "lines");
 
-#define CACHED_BYTES 65536
+#define CACHED_BYTES 16384
 #define CACHED_MOST 256
 
 static uint64_t take(uint64_t *at, uint64_t size, uint64_t align)
@@ -50,8 +50,8 @@ int exo_heap_init(struct exo_heap *heap, uint64_t size, uint32_t owners, uint32_
     heap->chunks = user.chunks;
     heap->first_page = heap->page_top = (uint32_t)(user.data_at / PAGE_SIZE);
     heap->owner_top = 1;
-    heap->dirty_limit = (2UL << 20) / PAGE_SIZE;
-    exo_buddy_add(&user, heap->first_page, user.pages - heap->first_page, EXO_RUN_CLEAN);
+    heap->dirty_limit = (256UL << 10) / PAGE_SIZE;
+    exo_buddy_add(&user, heap->first_page, user.pages - heap->first_page, EXO_RUN_CLEAN, 0);
     store_release(&heap->magic, EXO_HEAP_MAGIC);
     return 0;
 }

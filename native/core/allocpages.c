@@ -5,12 +5,14 @@
 
 #include "alloc.h"
 
-#define DIRTY_SHARE 16
+#define DIRTY_SHARE 256
 #define DIRTY_MOST ((64UL << 20) / PAGE_SIZE)
 #define DIRTY_BURST ((32UL << 20) / PAGE_SIZE) /* beyond what may stay: goes at once */
-#define PURGE_CYCLES (1UL << 27)               /* else so long after the last time */
+#define PURGE_CYCLES (1UL << 22)
+#define PURGE_OFTEN ((64UL << 20) / PAGE_SIZE) /* heaps of half as much: half as often */
 #define HOST_DONTNEED 4
 #define HOST_REMOVE 9
+#define MANY UINT32_MAX
 
 void exo_heap_lock(struct exo_heap_user *user)
 {
@@ -32,21 +34,21 @@ static uint32_t order_for(uint64_t pages)
     return pages <= 1 ? 0 : 64 - (uint32_t)__builtin_clzll(pages - 1);
 }
 
-static uint64_t find(struct exo_heap_user *user, uint32_t order)
+static uint64_t find(struct exo_heap_user *user, uint32_t order, uint64_t pages)
 {
-    uint64_t page = exo_buddy_find(user, order, EXO_RUN_DIRTY);
+    uint64_t page = exo_buddy_find(user, order, EXO_RUN_DIRTY, pages);
     if (page == 0)
-        page = exo_buddy_find(user, order, EXO_RUN_CLEAN);
+        page = exo_buddy_find(user, order, EXO_RUN_CLEAN, pages);
     if (page != 0 || heap_of(user)->dirty_pages == 0)
         return page;
     exo_run_purge_locked(user, 0); /* clean, it merges with what is clean */
-    return exo_buddy_find(user, order, EXO_RUN_CLEAN);
+    return exo_buddy_find(user, order, EXO_RUN_CLEAN, pages);
 }
 
 static void note_use(struct exo_heap *heap, uint64_t end)
 {
     if (end > heap->page_top)
-        heap->page_top = (uint32_t)end;
+        store_relaxed(&heap->page_top, (uint32_t)end); /* read without the lock */
 }
 
 /* Splits what is behind the first pages of a run off, then makes these a run of kind. */
@@ -54,11 +56,12 @@ static void split(struct exo_heap_user *user, uint64_t page, uint64_t pages, uin
 {
     uint32_t old = page_at(user, page)->run;
     uint64_t rest = run_pages(old) - pages;
+    uint32_t zeros = run_pages(old) <= EXO_CHUNK_PAGES ? page_at(user, page)->zeros >> pages : 0;
     note_use(heap_of(user), page + pages);
     if (rest != 0)
         page_at(user, page + pages)->run = run_of(run_kind(old), rest);
     store_release(&page_at(user, page)->run, run_of(kind, pages));
-    exo_buddy_add(user, page + pages, rest, run_kind(old));
+    exo_buddy_add(user, page + pages, rest, run_kind(old), zeros);
 }
 
 uint64_t exo_run_create_locked(struct exo_heap_user *user, uint64_t pages, uint64_t align,
@@ -66,7 +69,7 @@ uint64_t exo_run_create_locked(struct exo_heap_user *user, uint64_t pages, uint6
 {
     if (pages > 1UL << EXO_HEAP_ORDERS || align > 1UL << EXO_HEAP_ORDERS)
         return 0;
-    uint64_t page = find(user, order_for(pages > align ? pages : align));
+    uint64_t page = find(user, order_for(pages > align ? pages : align), pages);
     if (page == 0)
         return 0;
     *clean = run_kind(page_at(user, page)->run) == EXO_RUN_CLEAN;
@@ -76,39 +79,40 @@ uint64_t exo_run_create_locked(struct exo_heap_user *user, uint64_t pages, uint6
     return page;
 }
 
+static uint64_t used_pages(const struct exo_heap *heap)
+{
+    return heap->large_pages + heap->slab_count * EXO_CHUNK_PAGES;
+}
+
 /* How many pages may stay dirty: a part of what is in use, and as many as are freed and allocated
  * again at once. */
 static uint64_t dirty_limit(struct exo_heap *heap, uint64_t freed)
 {
-    uint64_t used = (heap->large_pages + heap->slab_count * EXO_CHUNK_PAGES) / DIRTY_SHARE;
+    uint64_t used = used_pages(heap) / DIRTY_SHARE;
     uint64_t again = freed > DIRTY_MOST / 2 ? DIRTY_MOST : freed * 2;
     if (heap->dirty_limit < again)
         heap->dirty_limit = (uint32_t)again;
     return used > heap->dirty_limit ? used : heap->dirty_limit;
 }
 
-#if defined(__x86_64__)
-static uint64_t cycles(void)
+/* Cycles from one purge to the next: what a small heap holds is little, too. */
+static uint64_t purge_pause(const struct exo_heap *heap)
 {
-    return __builtin_ia32_rdtsc();
+    uint64_t times = PURGE_OFTEN / (used_pages(heap) + 1);
+    return PURGE_CYCLES * (times < 1 ? 1 : times > 8 ? 8 : times);
 }
-#else
-static uint64_t cycles(void)
-{
-    uint64_t now[2] = {0, 0};
-    exo_host_call(__NR_clock_gettime, 1, (long)now, 0, 0, 0, 0);
-    return now[0] * 1000000000 + now[1];
-}
-#endif
 
-/* Each run that goes back interrupts the CPUs of all threads: seldom, but for a lot. */
+/* Each run that goes back interrupts the CPUs of all threads: seldom, but for a lot. What was in use
+ * since the last time is likely to be again. */
 static void purge_at_times(struct exo_heap_user *user, uint64_t limit)
 {
     struct exo_heap *heap = heap_of(user);
     uint64_t now = cycles();
-    if (heap->dirty_pages <= limit + DIRTY_BURST && now - heap->purged_at < PURGE_CYCLES)
+    if (heap->dirty_pages <= limit + DIRTY_BURST && now - heap->purged_at < purge_pause(heap))
         return;
-    exo_run_purge_locked(user, limit / 2);
+    uint64_t used = heap->dirty_pages - heap->dirty_low, keep = limit / 2;
+    exo_run_purge_locked(user, used > keep && used <= DIRTY_BURST ? used : keep);
+    heap->dirty_low = (uint32_t)heap->dirty_pages;
     heap->purged_at = now;
 }
 
@@ -120,7 +124,7 @@ void exo_run_free_locked(struct exo_heap_user *user, uint64_t page)
     if (run_kind(run) == EXO_RUN_LARGE)
         heap->large_pages -= pages;
     store_release(&page_at(user, page)->run, run_of(EXO_RUN_DIRTY | EXO_RUN_LOOSE, pages));
-    exo_buddy_add(user, page, pages, EXO_RUN_DIRTY);
+    exo_buddy_add(user, page, pages, EXO_RUN_DIRTY, 0);
     if (heap->dirty_pages > limit && !(user->flags & EXO_HEAP_KEEPS))
         purge_at_times(user, limit);
 }
@@ -130,7 +134,7 @@ static void shrink(struct exo_heap_user *user, uint64_t page, uint64_t pages)
     uint64_t rest = run_pages(page_at(user, page)->run) - pages;
     page_at(user, page + pages)->run = run_of(EXO_RUN_DIRTY, rest);
     store_release(&page_at(user, page)->run, run_of(EXO_RUN_LARGE, pages));
-    exo_buddy_add(user, page + pages, rest, EXO_RUN_DIRTY);
+    exo_buddy_add(user, page + pages, rest, EXO_RUN_DIRTY, 0);
     heap_of(user)->large_pages -= rest;
 }
 
@@ -169,24 +173,25 @@ bool exo_run_resize_locked(struct exo_heap_user *user, uint64_t page, uint64_t p
     return pages <= have || grow(user, page, pages);
 }
 
-/* Largest runs first: fewer calls for more memory. */
+/* Single pages first, which few objects fit into, then the largest: fewer calls for more memory. */
 void exo_run_purge_locked(struct exo_heap_user *user, uint64_t keep_pages)
 {
     struct exo_heap *heap = heap_of(user);
     int advice = user->flags & EXO_HEAP_SHARED ? HOST_REMOVE : HOST_DONTNEED;
     while (heap->dirty_pages > keep_pages && heap->orders[1] != 0) {
-        uint64_t page =
-            exo_buddy_find(user, 31 - (uint32_t)__builtin_clz(heap->orders[1]), EXO_RUN_DIRTY);
+        uint32_t orders = heap->orders[1],
+                 order = orders & 1 ? 0 : 31 - (uint32_t)__builtin_clz(orders);
+        uint64_t page = exo_buddy_find(user, order, EXO_RUN_DIRTY, MANY);
         if (page == 0)
             return;
         uint64_t pages = run_pages(page_at(user, page)->run);
         long error = exo_host_call(__NR_madvise, (long)(user->base + page * PAGE_SIZE),
                                    (long)(pages * PAGE_SIZE), advice, 0, 0, 0);
         if (error != 0) { /* locked in memory, say */
-            exo_buddy_insert(user, page, pages, EXO_RUN_DIRTY);
+            exo_buddy_insert(user, page, pages, EXO_RUN_DIRTY, 0);
             return;
         }
         heap->purged_pages += pages;
-        exo_buddy_add(user, page, pages, EXO_RUN_CLEAN);
+        exo_buddy_add(user, page, pages, EXO_RUN_CLEAN, 0);
     }
 }

@@ -26,7 +26,7 @@ static uint64_t return_list(struct exo_heap_user *user, uint64_t *list, uint32_t
     uint64_t count = 0, limit = user->size / 16;
     for (uint64_t at; (at = load_acquire(list)) != 0 && at < user->size && count < limit; count++) {
         uint32_t chunk = (uint32_t)(at / CHUNK_SIZE);
-        if (class_in(user, chunk) != class_)
+        if (!class_serves(class_in(user, chunk), class_))
             break;
         struct exo_slab *slab = slab_at(user, chunk);
         bool claimed = claim_or_inherit(user, chunk);
@@ -56,7 +56,7 @@ static void recount(struct exo_heap_user *user, uint32_t chunk)
     struct exo_slab *slab = slab_at(user, chunk);
     slab->free = 0;
     slab->nonzero = 0;
-    for (uint32_t i = 0; i < 64; i++) {
+    for (uint32_t i = 0; i < EXO_SLAB_WORDS; i++) {
         slab->free += (uint32_t)__builtin_popcountll(slab->bits[i]);
         slab->nonzero |= (uint64_t)(slab->bits[i] != 0) << i;
     }
@@ -99,7 +99,7 @@ uint64_t exo_heap_repair(struct exo_heap_user *user)
 void exo_heap_unclaim_anonymous(struct exo_heap_user *user)
 {
     uint32_t top = load_relaxed(&heap_of(user)->page_top) / EXO_CHUNK_PAGES;
-    for (uint32_t chunk = 1; chunk <= top && chunk < user->chunks; chunk++)
+    for (uint32_t chunk = first_chunk(user); chunk <= top && chunk < user->chunks; chunk++)
         if (slab_at(user, chunk)->claim == 1) {
             recount(user, chunk);
             exo_slab_unclaim(user, chunk);
@@ -112,12 +112,14 @@ uint64_t exo_heap_trim(struct exo_heap_user *user)
     for (uint32_t class_ = 1; user->own != NULL && class_ < EXO_CLASS_COUNT; class_++)
         exo_slab_spill(user, user->own, class_, UINT32_MAX);
     uint32_t top = load_relaxed(&heap_of(user)->page_top) / EXO_CHUNK_PAGES;
-    for (uint32_t chunk = 1; chunk <= top && chunk < user->chunks; chunk++) {
+    for (uint32_t chunk = first_chunk(user); chunk <= top && chunk < user->chunks; chunk++) {
         if (class_in(user, chunk) == 0 || !exo_slab_try(user, chunk))
             continue;
         bool empty = slab_at(user, chunk)->free == slab_at(user, chunk)->count;
         if (empty)
             store_relaxed(&slab_at(user, chunk)->cpu, 0);
+        else if (!(user->flags & DEBUG_FLAGS) && class_in(user, chunk) != 0)
+            exo_slab_return(user, chunk, class_in(user, chunk));
         exo_slab_unclaim(user, chunk);
         if (empty)
             exo_slab_retire(user, chunk);
@@ -126,6 +128,17 @@ uint64_t exo_heap_trim(struct exo_heap_user *user)
     exo_run_purge_locked(user, 0);
     exo_heap_unlock(user);
     return (heap_of(user)->purged_pages - before) * PAGE_SIZE;
+}
+
+/* Its owner may be writing to it: about. */
+static uint64_t list_bytes(struct exo_heap_user *user, uint64_t at)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i <= UINT16_MAX && at != 0 && at < user->size && at % 16 == 0; i++) {
+        bytes += class_size(class_in(user, at / CHUNK_SIZE));
+        at = load_relaxed(&object_at(user, at)->next);
+    }
+    return bytes;
 }
 
 static void add_cache(struct exo_heap_user *user, uint32_t owner, struct exo_heap_stats *stats)
@@ -139,11 +152,20 @@ static void add_cache(struct exo_heap_user *user, uint32_t owner, struct exo_hea
     stats->larges += load_relaxed(&cache->larges);
     uint32_t back = load_relaxed(&cache->back_class);
     stats->cached += back < EXO_CLASS_COUNT ? class_size(back) : 0;
-    for (uint32_t class_ = 1; class_ < EXO_CLASS_COUNT; class_++) {
-        uint64_t first = load_relaxed(&cache->list[class_]);
-        if (first != 0 && first < user->size) /* its owner may be writing to it: about */
-            stats->cached += load_relaxed(&object_at(user, first)->depth) * class_size(class_);
-    }
+    for (uint32_t class_ = 1; class_ < EXO_CLASS_COUNT; class_++)
+        stats->cached += list_bytes(user, load_relaxed(&cache->list[class_]));
+}
+
+static void add_slab(const struct exo_slab *slab, struct exo_heap_stats *stats)
+{
+    uint64_t free = (uint64_t)load_relaxed(&slab->free) * slab->size, used = slab->count;
+    uint32_t pages = load_relaxed(&slab->returned);
+    used = (used * slab->size + PAGE_SIZE - 1) / PAGE_SIZE; /* what is behind is no object's */
+    if (used < EXO_CHUNK_PAGES)
+        pages &= (1U << used) - 1;
+    uint64_t returned = (uint64_t)__builtin_popcount(pages) * PAGE_SIZE;
+    stats->slab_free += free;
+    stats->returned += returned < free ? returned : free;
 }
 
 void exo_heap_stats(struct exo_heap_user *user, struct exo_heap_stats *stats)
@@ -158,8 +180,8 @@ void exo_heap_stats(struct exo_heap_user *user, struct exo_heap_stats *stats)
     stats->resident = stats->large + stats->slabs + stats->dirty;
     for (uint32_t owner = 1; owner < owner_top(user); owner++)
         add_cache(user, owner, stats);
-    for (uint32_t chunk = 1; chunk <= top && chunk < user->chunks; chunk++)
+    for (uint32_t chunk = first_chunk(user); chunk <= top && chunk < user->chunks; chunk++)
         if (class_in(user, chunk) != 0)
-            stats->slab_free +=
-                (uint64_t)load_relaxed(&slab_at(user, chunk)->free) * slab_at(user, chunk)->size;
+            add_slab(slab_at(user, chunk), stats);
+    stats->resident -= stats->returned;
 }

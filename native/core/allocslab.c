@@ -6,8 +6,10 @@
 #include "alloc.h"
 
 #define SPINS 100
-#define REFILL_BYTES 8192
+#define REFILL_BYTES 4096
 #define REFILL_MOST 64
+#define REFILL_SLABS 8 /* looked for in one refill */
+#define BORROWS_MOST 8 /* refills in a row from a larger class */
 
 #if defined(__x86_64__)
 static uint32_t cpu_number(void)
@@ -68,57 +70,6 @@ void exo_slab_unclaim(struct exo_heap_user *user, uint32_t chunk)
     store_release(&slab_at(user, chunk)->claim, 0);
 }
 
-/* --- which chunks have free objects: a bit each, and a bit for each word of those ------------- */
-
-static uint64_t *partial_word(struct exo_heap_user *user, uint32_t class_, uint32_t level,
-                              uint32_t word)
-{
-    uint64_t words = level == 0 ? 0 : (user->chunks + 63) / 64;
-    return (uint64_t *)(user->base + user->partial_at) + (words + word) * EXO_CLASS_ROOM + class_;
-}
-
-void exo_partial_set(struct exo_heap_user *user, uint32_t class_, uint32_t chunk)
-{
-    fetch_or(partial_word(user, class_, 0, chunk / 64), 1UL << chunk % 64);
-    fetch_or(partial_word(user, class_, 1, chunk / 4096), 1UL << chunk / 64 % 64);
-}
-
-void exo_partial_clear(struct exo_heap_user *user, uint32_t class_, uint32_t chunk)
-{
-    uint64_t *word = partial_word(user, class_, 0, chunk / 64), bit = 1UL << chunk % 64;
-    uint64_t *above = partial_word(user, class_, 1, chunk / 4096), its = 1UL << chunk / 64 % 64;
-    if (fetch_and(word, ~bit) & ~bit)
-        return;
-    fetch_and(above, ~its);
-    if (load_acquire(word) != 0) /* set meanwhile */
-        fetch_or(above, its);
-}
-
-static uint32_t first_in(uint64_t word, uint32_t from)
-{
-    return from >= 64 || word >> from == 0 ? 64 : from + (uint32_t)__builtin_ctzll(word >> from);
-}
-
-uint32_t exo_partial_find(struct exo_heap_user *user, uint32_t class_, uint32_t from)
-{
-    uint32_t words = (user->chunks + 63) / 64, word = from / 64, bit = from % 64;
-    while (word < words) {
-        uint64_t chunks = load_acquire(partial_word(user, class_, 0, word));
-        uint32_t found = first_in(chunks, bit);
-        if (found < 64)
-            return word * 64 + found < user->chunks ? word * 64 + found : 0;
-        bit = 0;
-        word++;
-        while (word < words) {
-            found = first_in(load_acquire(partial_word(user, class_, 1, word / 64)), word % 64);
-            word = word / 64 * 64 + found;
-            if (found < 64)
-                break;
-        }
-    }
-    return 0;
-}
-
 /* --- taking objects ---------------------------------------------------------------------------- */
 
 /* Somebody may have an old idea of what the chunk is, and claim it to have a look. */
@@ -134,7 +85,7 @@ static void claim_unused(struct exo_heap_user *user, uint32_t chunk)
     }
 }
 
-static void slab_init(struct exo_slab *slab, uint32_t class_, uint32_t cpu)
+static void slab_init(struct exo_slab *slab, uint32_t class_, uint32_t cpu, bool clean)
 {
     uint32_t size = (uint32_t)class_size(class_), count = (uint32_t)(CHUNK_SIZE / size);
     store_relaxed(&slab->cpu, cpu + 1);
@@ -142,6 +93,7 @@ static void slab_init(struct exo_slab *slab, uint32_t class_, uint32_t cpu)
     slab->count = slab->free = count;
     slab->size = size;
     slab->reciprocal = (uint32_t)((0x100000000UL + size - 1) / size);
+    store_relaxed(&slab->returned, clean ? (1U << EXO_CHUNK_PAGES) - 1 : 0);
     slab->nonzero = 0;
     memset(slab->bits, 0, sizeof(slab->bits));
     for (uint32_t i = 0; i < (count + 63) / 64; i++) {
@@ -160,7 +112,7 @@ static uint32_t slab_create(struct exo_heap_user *user, uint32_t class_, uint32_
     uint32_t chunk = (uint32_t)(page / EXO_CHUNK_PAGES);
     if (chunk != 0) {
         claim_unused(user, chunk);
-        slab_init(slab_at(user, chunk), class_, cpu);
+        slab_init(slab_at(user, chunk), class_, cpu, clean);
         heap_of(user)->slab_count++;
         heap_of(user)->slabs_of[class_]++;
         store_release(class_at(user, chunk), (uint8_t)class_);
@@ -198,36 +150,89 @@ static uint32_t find_partial(struct exo_heap_user *user, uint32_t class_, uint32
     return 0;
 }
 
-/* A claimed slab of the class with free objects: this CPU's, the one that nobody takes from and
- * that lies lowest, a new one, anybody's; its chunk, 0: no memory. */
-static uint32_t choose(struct exo_heap_user *user, uint32_t class_)
+/* Makes a slab, which this CPU has claimed, the one that it takes from, and no longer another. */
+static void note_current(struct exo_heap_user *user, uint32_t *current, uint32_t chunk,
+                         uint32_t cpu)
 {
-    uint32_t cpu = cpu_number(), *current = current_of(user, cpu, class_);
-    uint32_t chunk = load_relaxed(current);
-    if (chunk != 0 && chunk < user->chunks && claim_for(user, chunk, class_, cpu, false))
-        return chunk;
-    chunk = find_partial(user, class_, cpu, false);
-    for (uint32_t tries = 0; chunk == 0 && tries < 4; tries++) {
+    uint32_t before = load_relaxed(current);
+    if (before != chunk && before != 0 && before < user->chunks) {
+        uint32_t its = cpu + 1;
+        compare_exchange(&slab_at(user, before)->cpu, &its, 0);
+    }
+    store_relaxed(&slab_at(user, chunk)->cpu, cpu + 1);
+    store_relaxed(current, chunk);
+}
+
+/* Likewise of a class of less than twice the size, if that has more than one slab with free objects.
+ * What numbers of objects fluctuate by is shared by many classes so. */
+static uint32_t borrow(struct exo_heap_user *user, uint32_t class_, uint32_t cpu)
+{
+    for (uint32_t up = class_ + 1; class_serves(up, class_); up++) {
+        uint32_t chunk = exo_partial_find(user, up, 1);
+        if (chunk != 0 && exo_partial_find(user, up, chunk + 1) != 0 &&
+            (chunk = find_partial(user, up, cpu, false)) != 0)
+            return chunk;
+    }
+    return 0;
+}
+
+/* What is borrowed comes back to another list than it was taken from, so a class that allocates and frees
+ * all the time is to have a slab of its own. */
+static bool may_borrow(struct exo_heap_user *user, uint32_t class_)
+{
+    return user->own == NULL || user->own->borrows[class_ % 56]++ < BORROWS_MOST;
+}
+
+/* A claimed slab, with free objects, of the class: a new one, or anybody's; its chunk, 0: no memory. */
+static uint32_t create_or_share(struct exo_heap_user *user, uint32_t class_, uint32_t cpu)
+{
+    for (uint32_t tries = 0; tries < 4; tries++) {
         uint32_t made = slab_create(user, class_, cpu);
         if (user->own != NULL)
             user->own->fresh++;
         if (made == 0)
             break;
-        chunk = claim_for(user, made, class_, cpu, true) ? made : 0;
+        if (claim_for(user, made, class_, cpu, true))
+            return made;
     }
+    return find_partial(user, class_, cpu, true);
+}
+
+/* A claimed slab with free objects: the lowest of the class that no other CPU takes from, so that
+ * those that lie high become empty, or as above; its chunk, 0: no memory. */
+static uint32_t choose(struct exo_heap_user *user, uint32_t class_, bool borrows)
+{
+    uint32_t cpu = cpu_number(), *current = current_of(user, cpu, class_);
+    uint32_t chunk = find_partial(user, class_, cpu, false);
+    if (chunk == 0 && borrows && may_borrow(user, class_) &&
+        (chunk = borrow(user, class_, cpu)) != 0)
+        return chunk;
+    if (user->own != NULL)
+        user->own->borrows[class_ % 56] = 0;
     if (chunk == 0)
-        chunk = find_partial(user, class_, cpu, true);
-    if (chunk != 0) {
-        store_relaxed(&slab_at(user, chunk)->cpu, cpu + 1);
-        store_relaxed(current, chunk);
-    }
+        chunk = create_or_share(user, class_, cpu);
+    if (chunk != 0)
+        note_current(user, current, chunk, cpu);
     return chunk;
+}
+
+/* The pages on which bits of a word lie are the host's no longer. */
+static void note_touched(struct exo_slab *slab, uint32_t word, uint64_t taken)
+{
+    if (slab->returned == 0 || taken == 0)
+        return;
+    uint64_t first = word * 64 + (uint64_t)__builtin_ctzll(taken);
+    uint64_t last = word * 64 + 63 - (uint64_t)__builtin_clzll(taken);
+    uint64_t from = first * slab->size / PAGE_SIZE % EXO_CHUNK_PAGES;
+    uint64_t to = ((last + 1) * slab->size - 1) / PAGE_SIZE % EXO_CHUNK_PAGES;
+    store_relaxed(&slab->returned, slab->returned & ~((2U << to) - (1U << from)));
 }
 
 /* For who has just taken from a claimed slab: clears bits of one word. */
 static void clear_bits(struct exo_heap_user *user, struct exo_slab *slab, uint32_t chunk,
                        uint32_t word, uint64_t taken)
 {
+    note_touched(slab, word, taken);
     slab->bits[word] &= ~taken;
     if (slab->bits[word] == 0)
         slab->nonzero &= ~(1UL << word);
@@ -276,34 +281,47 @@ static void move_word(struct exo_heap_user *user, struct exo_slab *slab, uint32_
 static uint32_t refill_count(uint32_t class_)
 {
     uint64_t fits = REFILL_BYTES / class_size(class_);
-    return fits > REFILL_MOST ? REFILL_MOST : (uint32_t)fits;
+    return fits > REFILL_MOST ? REFILL_MOST : fits == 0 ? 1 : (uint32_t)fits;
+}
+
+/* Moves objects of a claimed slab into the list; how many. */
+static uint32_t move_from(struct exo_heap_user *user, uint32_t chunk, uint32_t class_,
+                          uint32_t wanted)
+{
+    struct exo_slab *slab = slab_at(user, chunk);
+    uint32_t count = 0;
+    while (count < wanted && slab->nonzero != 0) {
+        uint32_t word = (uint32_t)__builtin_ctzll(slab->nonzero) % EXO_SLAB_WORDS;
+        uint64_t moved = lowest(slab->bits[word], wanted - count);
+        if (moved == 0)
+            break;
+        move_word(user, slab, chunk, &user->own->list[class_], word, moved);
+        count += (uint32_t)__builtin_popcountll(moved);
+    }
+    exo_slab_unclaim(user, chunk);
+    return count;
 }
 
 bool exo_slab_refill(struct exo_heap_user *user, uint32_t class_)
 {
-    uint32_t chunk = choose(user, class_), wanted = refill_count(class_);
-    if (chunk == 0)
-        return false;
-    struct exo_slab *slab = slab_at(user, chunk);
-    while (wanted != 0 && slab->nonzero != 0) {
-        uint32_t word = (uint32_t)__builtin_ctzll(slab->nonzero);
-        uint64_t moved = lowest(slab->bits[word], wanted);
-        if (moved == 0)
+    uint32_t wanted = refill_count(class_), chunk = choose(user, class_, true);
+    for (uint32_t slabs = 1; chunk != 0; slabs++) {
+        uint32_t count = move_from(user, chunk, class_, wanted);
+        wanted -= count;
+        if (wanted == 0 || count == 0 || slabs == REFILL_SLABS)
             break;
-        move_word(user, slab, chunk, &user->own->list[class_], word, moved);
-        wanted -= (uint32_t)__builtin_popcountll(moved);
+        chunk = find_partial(user, class_, EXO_HEAP_CPUS, false);
     }
-    exo_slab_unclaim(user, chunk);
     return user->own->list[class_] != 0;
 }
 
 uint64_t exo_slab_take(struct exo_heap_user *user, uint32_t class_)
 {
-    uint32_t chunk = choose(user, class_);
+    uint32_t chunk = choose(user, class_, false);
     if (chunk == 0)
         return 0;
     struct exo_slab *slab = slab_at(user, chunk);
-    uint32_t word = (uint32_t)__builtin_ctzll(slab->nonzero | 1UL << 63);
+    uint32_t word = (uint32_t)__builtin_ctzll(slab->nonzero | 1UL << 63) % EXO_SLAB_WORDS;
     uint64_t taken = lowest(slab->bits[word], 1);
     uint32_t index = word * 64 + (uint32_t)__builtin_ctzll(taken | 1UL << 63);
     uint64_t offset = offset_of(slab, chunk, index);

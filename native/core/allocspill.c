@@ -3,10 +3,10 @@
 
 bool exo_slab_set(struct exo_heap_user *user, struct exo_slab *slab, uint32_t chunk, uint32_t index)
 {
-    uint64_t bit = 1UL << index % 64, word = slab->bits[index / 64 % 64];
+    uint64_t bit = 1UL << index % 64, word = slab->bits[index / 64 % EXO_SLAB_WORDS];
     if (word & bit)
         return false;
-    slab->bits[index / 64 % 64] = word | bit;
+    slab->bits[index / 64 % EXO_SLAB_WORDS] = word | bit;
     slab->nonzero |= 1UL << index / 64 % 64;
     if (slab->free++ == 0)
         exo_partial_set(user, slab->class_ % EXO_CLASS_ROOM, chunk);
@@ -52,7 +52,7 @@ void exo_slab_spill(struct exo_heap_user *user, struct exo_cache *cache, uint32_
     while (count > 0 && at != 0) {
         uint32_t chunk = (uint32_t)(at / CHUNK_SIZE);
         struct exo_slab *slab = slab_at(user, chunk);
-        if (at >= user->size || class_in(user, chunk) != class_)
+        if (at >= user->size || !class_serves(class_in(user, chunk), class_))
             break; /* overwritten by somebody: the list ends here */
         exo_slab_claim(user, chunk);
         for (; count > 0 && at / CHUNK_SIZE == chunk; count--) {
@@ -67,6 +67,7 @@ void exo_slab_spill(struct exo_heap_user *user, struct exo_cache *cache, uint32_
     }
     if (count > 0)
         store_release(&cache->list[class_], 0);
+    exo_heap_sweep(user);
 }
 
 int exo_slab_put(struct exo_heap_user *user, uint64_t offset)

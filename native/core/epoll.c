@@ -117,13 +117,42 @@ static uint32_t make_watch(struct exo_kr *kr, uint32_t number, const struct exo_
     return watch;
 }
 
+/* A watch that was removed and whose twin is still in the set's: 1, and it is one again. */
+static int wake_up(struct exo_kr *kr, uint32_t set_number, const struct exo_watch *what,
+                   uint32_t number)
+{
+    struct exo_epoll *set = exo_epoll_at(kr, set_number);
+    struct exo_watch *watch = exo_watch_at(kr, number);
+    int error = 0;
+    exo_lock_acquire(&set->lock);
+    if (load_relaxed(&watch->object) != what->object || watch->fd != what->fd)
+        error = 0; /* it has gone, just now */
+    else if (load_relaxed(&watch->events) != 0)
+        error = -EEXIST;
+    else if (watch->host == what->host && set->mode == EXO_SET_OWN) {
+        watch->data = what->data;
+        store_release(&watch->events, what->events);
+        error = 1;
+    }
+    exo_lock_release(&set->lock);
+    if (error == 1)
+        exo_watch_mark(kr, number);
+    return error;
+}
+
 int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what, uint32_t *number)
 {
-    int error;
+    uint32_t *list = exo_object_watch(kr, what->object);
+    *number = load_relaxed(list) == 0 ? 0 : exo_watch_find(kr, list, set, what->fd);
+    int error = *number == 0 ? 0 : wake_up(kr, set, what, *number);
+    if (error != 0)
+        return error;
+    if (*number != 0)
+        exo_watch_remove(kr, list, *number);
     *number = make_watch(kr, set, what, &error);
     if (error != 0)
         return error;
-    error = exo_watch_link(kr, exo_object_watch(kr, what->object), *number);
+    error = exo_watch_link(kr, list, *number);
     if (error != 0)
         exo_watch_free(kr, *number);
     else
@@ -148,7 +177,8 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     bool known = false;
     int error = 0;
     exo_lock_acquire(&set->lock);
-    if (load_relaxed(&watch->object) != what->object || watch->fd != what->fd)
+    if (load_relaxed(&watch->object) != what->object || watch->fd != what->fd ||
+        load_relaxed(&watch->events) == 0)
         error = -ENOENT;
     else if (load_relaxed(&watch->events) & EXO_EPOLLEXCLUSIVE)
         error = -EINVAL;
@@ -165,11 +195,26 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     return error;
 }
 
-int exo_epoll_remove(struct exo_kr *kr, uint32_t set, const struct exo_watch *what)
+/* Programs remove and add the same file again and again: it sleeps on, for the same number. */
+int exo_epoll_remove(struct exo_kr *kr, uint32_t set_number, const struct exo_watch *what)
 {
-    uint32_t *watch = exo_object_watch(kr, what->object);
-    uint32_t number = exo_watch_find(kr, watch, set, what->fd);
-    return number != 0 && exo_watch_remove(kr, watch, number) ? 0 : -ENOENT;
+    struct exo_epoll *set = exo_epoll_at(kr, set_number);
+    uint32_t *list = exo_object_watch(kr, what->object);
+    uint32_t number = exo_watch_find(kr, list, set_number, what->fd);
+    if (number == 0)
+        return -ENOENT;
+    struct exo_watch *watch = exo_watch_at(kr, number);
+    int result = -ENOENT;
+    exo_lock_acquire(&set->lock);
+    uint32_t events = load_relaxed(&watch->events);
+    if (load_relaxed(&watch->object) == what->object && watch->fd == what->fd && events != 0) {
+        bool is_set = exo_object_kind(what->object & 0xffff) == EXO_KIND_EPOLL;
+        result = watch->host == what->host && !(events & EXO_EPOLLEXCLUSIVE) && !is_set;
+        if (result == 1)
+            store_release(&watch->events, 0);
+    }
+    exo_lock_release(&set->lock);
+    return result == 0 && !exo_watch_remove(kr, list, number) ? -ENOENT : result;
 }
 
 bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number)
@@ -219,9 +264,17 @@ bool exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     if (ours && !is_sock)
         store_relaxed(&of->gone, (uint16_t)(of->gone | gone));
     exo_lock_release(&set->lock);
-    if (is_sock && gone != 0) /* it tells itself what that means */
-        exo_sock_lose_peer(kr, exo_sock_at(kr, object));
-    if (is_sock || !ours || (!(gone & ~known) && !has_hosts(kr, object)))
+    if (is_sock) { /* it tells itself what that means */
+        struct exo_sock *sock = exo_sock_at(kr, object);
+        bool listens = load_acquire(&sock->mode) == EXO_SOCK_LISTENS;
+        if (!listens && gone != 0)
+            exo_sock_lose_peer(kr, sock);
+        if (!listens)
+            return false;
+        exo_watch_mark(kr, watch); /* which is pending already */
+        return exo_watched(&set->watch) && exo_watch_tell(kr, &set->watch, EXO_POLL_INS);
+    }
+    if (!ours || (!(gone & ~known) && !has_hosts(kr, object)))
         return false; /* or it has been told already, which is enough with EPOLLET */
     exo_watch_mark(kr, watch);
     return exo_watched(&set->watch) && exo_watch_tell(kr, &set->watch, EXO_POLL_INS);

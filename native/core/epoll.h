@@ -50,9 +50,10 @@ static inline uint32_t exo_epoll_groups(const struct exo_epoll *set)
     return count < EXO_SET_GROUP_COUNT ? count : EXO_SET_GROUP_COUNT;
 }
 
-/* what: events, data, object, fd and host. 0 or -errno, -ENOSPC: no room for more. *number is the watch;
- * the caller has a share in the set, and in the object, so neither goes meanwhile. Of one modified that
- * had something to be told already, it is 0: nobody is to be woken. */
+/* what: events, data, object, fd and host. 0 or -errno, -ENOSPC: no room for more; 1 of add and remove:
+ * the twin was in the set's already, and stays there. *number is the watch; the caller has a share in
+ * the set, and in the object, so neither goes meanwhile. Of one modified that had something to be told
+ * already, it is 0: nobody is to be woken. */
 int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what, uint32_t *number);
 int exo_epoll_modify(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
                      uint32_t *number);

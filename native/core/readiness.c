@@ -90,5 +90,5 @@ void exo_object_left(struct exo_kr *kr, uint32_t object)
         return;
     const uint32_t *other = exo_object_watch(kr, object ^ EXO_OBJECT_WRITES);
     if (exo_watched(other))
-        exo_watch_tell(kr, other, EXO_POLL_INS | EXO_POLL_OUTS | EXO_POLL_GONE);
+        exo_watch_note(kr, other, EXO_POLL_INS | EXO_POLL_OUTS | EXO_POLL_GONE);
 }

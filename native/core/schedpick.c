@@ -62,23 +62,25 @@ static uint32_t choose(struct exo_sched *sched, uint32_t number)
     return index;
 }
 
-static uint32_t start(struct exo_sched *sched, uint32_t number, uint32_t index, uint32_t class)
+/* Before it no longer counts as waiting: whoever looks for a CPU with nothing to do is not to take
+ * this one for that. */
+static void start(struct exo_sched *sched, uint32_t number, uint32_t index, uint32_t class)
 {
     store_relaxed(&sched_cpu(sched, number)->running, index);
     store_relaxed(&sched_entity(sched, index)->word,
                   sched_word(number, class, EXO_SCHED_RUNNING, 0));
-    return index;
 }
 
 static __attribute__((noinline)) uint32_t pick_slowly(struct exo_sched *sched, uint32_t number)
 {
     struct exo_sched_cpu *cpu = sched_cpu(sched, number);
     uint32_t index = choose(sched, number);
-    if (index != 0)
-        store_relaxed(&cpu->queued, cpu->queued - 1);
-    else if ((index = sched_steal(sched, number)) == 0)
+    bool ours = index != 0;
+    if (!ours && (index = sched_steal(sched, number)) == 0)
         return 0;
-    return start(sched, number, index, sched_class(sched_entity(sched, index)));
+    start(sched, number, index, sched_class(sched_entity(sched, index)));
+    store_relaxed(&cpu->queued, cpu->queued - ours);
+    return index;
 }
 
 /* Others have enqueued here. What is cold waits while who is picked now runs. */
@@ -102,8 +104,9 @@ uint32_t exo_sched_pick(struct exo_sched *sched, uint32_t number)
     if (unlikely(picks >= cpu->due) || unlikely(!sched_is_entity(sched, index)))
         return pick_slowly(sched, number);
     store_relaxed(&hot->head, load_relaxed(&sched_entity(sched, index)->next));
+    start(sched, number, index, EXO_SCHED_HOT);
     store_relaxed(&cpu->queued, cpu->queued - 1);
-    return start(sched, number, index, EXO_SCHED_HOT);
+    return index;
 }
 
 static void leave(struct exo_sched *sched, uint32_t number)

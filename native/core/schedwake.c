@@ -107,9 +107,9 @@ static bool list_one(struct exo_sched *sched, uint32_t number)
     if (ours)
         store_release(&entity->word, sched_word(number, sched_class(entity), EXO_SCHED_READY, 0));
     store_release(&cpu->backlog, ours ? next : 0);
-    store_relaxed(&cpu->received, cpu->received + 1);
     if (ours)
         sched_enqueue(sched, number, index);
+    store_relaxed(&cpu->received, cpu->received + 1); /* in sched_load() it is not missed */
     return ours;
 }
 

@@ -65,8 +65,10 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other);
 void exo_sock_part(struct exo_kr *kr, uint32_t number);
 /* The peer's last fd is closed, or was killed. */
 void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock);
-/* A connection that has been counted as pending is in its listener's queue now. */
-void exo_sock_announce(struct exo_kr *kr, uint32_t embryo);
+/* A connection is about to come to a listener. And nobody was there, though pending were said to be:
+ * whoever was to connect may have been killed. */
+void exo_sock_announce(struct exo_kr *kr, uint32_t listener);
+void exo_sock_recount(struct exo_kr *kr, uint32_t listener, uint32_t pending);
 #define EXO_SOCK_ALL_EVENTS 0x2fff /* of poll(2) */
 /* A connection that nobody has accepted and nobody will: the kernel process asks. */
 bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number);

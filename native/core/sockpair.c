@@ -47,17 +47,25 @@ static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
                                       (reset || stays->family == AF_UNIX_ ? EXO_SHUT_DEAF : 0)));
 }
 
-/* Counted before it is in the host's queue, so who is woken by that sees it; who finds nothing there
- * says that nothing is pending, which may be wrong by then. */
-void exo_sock_announce(struct exo_kr *kr, uint32_t embryo)
+/* Before it is in the host's queue, which wakes who waits: so whoever wakes finds it counted. */
+void exo_sock_announce(struct exo_kr *kr, uint32_t listener)
 {
-    const struct exo_sock *sock = exo_sock_at(kr, embryo);
-    struct exo_sock *listener = exo_sock_at(kr, sock->listener);
-    uint32_t none = 0;
-    if (load_acquire(&sock->mode) == EXO_SOCK_EMBRYO)
-        compare_exchange(&listener->pending, &none, 1);
-    if (exo_watched(&listener->watch))
-        exo_watch_tell(kr, &listener->watch, EXO_POLL_INS);
+    struct exo_sock *sock = exo_sock_at(kr, listener);
+    fetch_add(&sock->pending, 1);
+    if (exo_watched(&sock->watch))
+        exo_watch_note(kr, &sock->watch, EXO_POLL_INS);
+}
+
+void exo_sock_recount(struct exo_kr *kr, uint32_t listener, uint32_t pending)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 1; i <= kr->object_high[EXO_KIND_SOCK] && i < EXO_SOCK_COUNT; i++) {
+        const struct exo_sock *sock = &kr->socks[i];
+        count += load_acquire(&sock->mode) == EXO_SOCK_EMBRYO && sock->listener == listener &&
+                 sock->family != AF_UNIX_;
+    }
+    if (count < pending)
+        compare_exchange(&exo_sock_at(kr, listener)->pending, &pending, count);
 }
 
 static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
@@ -78,7 +86,7 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     if (stays == NULL)
         return;
     if (exo_watched(&stays->watch)) /* who sleeps is woken by the host when the twin is closed */
-        exo_watch_tell(kr, &stays->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watch_note(kr, &stays->watch, EXO_SOCK_ALL_EVENTS);
 }
 
 /* The connections that nobody has accepted. */
@@ -114,7 +122,7 @@ void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock)
         tell_locked(sock, exo_sock_at(kr, peer));
     exo_lock_release(&kr->net_lock);
     if (news && exo_watched(&sock->watch))
-        exo_watch_tell(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
 }
 
 bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number)

@@ -62,6 +62,7 @@ static struct exo_epoll *set_of(struct exo_kr *kr, uint32_t number)
 
 /* Sets that are watched themselves: theirs are told when no lock is held. */
 struct above {
+    bool silent; /* nobody is to be woken */
     uint32_t count;
     uint32_t sets[ABOVE_COUNT];
 };
@@ -92,7 +93,7 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
         bool known = (events & EXO_POLL_GONE) && (load_relaxed(&each->gone) & EXO_POLL_GONE);
         if ((wants & events) && !(exclusive && served) && (!known || events == ~0U)) {
             exo_watch_mark(kr, number);
-            bool sleeps = exo_watch_claim(set_of(kr, number));
+            bool sleeps = !above->silent && exo_watch_claim(set_of(kr, number));
             note_above(kr, number, above);
             wakes |= sleeps;
             served |= exclusive && sleeps;
@@ -143,10 +144,10 @@ static bool again_in_list(struct exo_kr *kr, const uint32_t *watch, uint32_t eve
 
 /* Goes through a list, then through those of the sets in it, and so on. Where there are too many of
  * them, through all there are. */
-static bool go_up(struct exo_kr *kr, const uint32_t *watch, uint32_t events, int depth,
+static bool go_up(struct exo_kr *kr, const uint32_t *watch, uint32_t events, int depth, bool silent,
                   bool (*go)(struct exo_kr *, const uint32_t *, uint32_t, struct above *))
 {
-    struct above above = {.count = 0};
+    struct above above = {.silent = silent};
     bool any = go(kr, watch, events, &above);
     if (__builtin_expect(above.count == 0, 1) || depth == EXO_NEST_LIMIT)
         return any;
@@ -156,19 +157,25 @@ static bool go_up(struct exo_kr *kr, const uint32_t *watch, uint32_t events, int
         const struct exo_epoll *set =
             exo_epoll_at(kr, all ? EXO_EPOLL_FIRST + 1 + i : above.sets[i]);
         if (exo_watched(&set->watch))
-            any |= go_up(kr, &set->watch, EXO_POLL_INS, all ? EXO_NEST_LIMIT : depth + 1, go);
+            any |= go_up(kr, &set->watch, EXO_POLL_INS, all ? EXO_NEST_LIMIT : depth + 1, silent,
+                         go);
     }
     return any;
 }
 
 bool exo_watch_tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
 {
-    return go_up(kr, watch, events, 0, tell_list);
+    return go_up(kr, watch, events, 0, false, tell_list);
+}
+
+void exo_watch_note(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
+{
+    go_up(kr, watch, events, 0, true, tell_list);
 }
 
 bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch)
 {
-    return go_up(kr, watch, 0, 0, again_in_list);
+    return go_up(kr, watch, 0, 0, false, again_in_list);
 }
 
 void exo_watch_free(struct exo_kr *kr, uint32_t number)

@@ -31,6 +31,8 @@ enum {
 /* What has happened to an object, events: whoever has done it calls this with no lock held, if *watch
  * is not 0 (exo_watched()). True: somebody sleeps on the object's twin, wake it as a poller. */
 bool exo_watch_tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events);
+/* The same where the host wakes who sleeps, by what happens to the twin afterwards. */
+void exo_watch_note(struct exo_kr *kr, const uint32_t *watch, uint32_t events);
 static inline bool exo_watched(const uint32_t *watch)
 {
     return __builtin_expect(__atomic_load_n(watch, __ATOMIC_RELAXED) != 0, 0);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <exo/core.h>
 
@@ -17,13 +18,26 @@
 
 enum { UNIT = 64 }; /* blocks start and end on multiples of it */
 
+/* The heap's two parts side by side, without what lies between them. */
+#define NEAR_UNITS (EXO_NEAR_HEAP_SIZE / UNIT)
+
 struct heap {
     struct exo_kr *kr;
-    uint64_t start, end;
+    uint64_t count;  /* units, the near part's and then the far part's; 0 is not of the heap */
     uint8_t *seen;   /* a byte per unit */
     uint32_t *users; /* per unit at which a table starts */
     bool broken;
 };
+
+static uint64_t unit_of(uint64_t offset)
+{
+    return offset < EXO_FAR_HEAP ? offset / UNIT : NEAR_UNITS + (offset - EXO_FAR_HEAP) / UNIT;
+}
+
+static uint64_t offset_of(uint64_t unit)
+{
+    return unit < NEAR_UNITS ? unit * UNIT : EXO_FAR_HEAP + (unit - NEAR_UNITS) * UNIT;
+}
 
 static uint64_t table_size(void)
 {
@@ -35,18 +49,26 @@ static uint64_t array_size(uint32_t size_class)
     return ((uint64_t)EXO_FD_BASE_COUNT << size_class) * sizeof(struct exo_fd);
 }
 
+static bool is_in_heap(const struct heap *heap, uint64_t offset, uint64_t size)
+{
+    uint64_t unit = unit_of(offset);
+    bool far = offset >= EXO_FAR_HEAP;
+    if (offset % UNIT != 0 || unit == 0 || (!far && offset >= EXO_NEAR_HEAP_SIZE))
+        return false;
+    uint64_t end = far || heap->count < NEAR_UNITS ? heap->count : NEAR_UNITS;
+    return unit < end && size <= (end - unit) * UNIT;
+}
+
 /* Marks a block; false if it lies outside the heap, or is marked already. */
 static bool mark(struct heap *heap, uint64_t offset, uint64_t size)
 {
-    if (offset < heap->start || offset >= heap->end || size > heap->end - offset ||
-        offset % UNIT != 0) {
+    if (!is_in_heap(heap, offset, size)) {
         heap->broken = true;
         return false;
     }
-    uint64_t first = (offset - heap->start) / UNIT;
+    uint64_t first = unit_of(offset);
     bool fresh = heap->seen[first] == 0;
-    for (uint64_t i = 0; i < size / UNIT; i++)
-        heap->seen[first + i] = 1;
+    memset(heap->seen + first, 1, size / UNIT);
     return fresh;
 }
 
@@ -107,7 +129,7 @@ static void mark_used(struct heap *heap, const struct exo_task *task)
         return;
     mark_table(heap, table);
     if (!heap->broken)
-        heap->users[(table - heap->start) / UNIT]++;
+        heap->users[unit_of(table)]++;
 }
 
 /* Hands before tables in use: what goes from the one to the other is seen in one of them. */
@@ -143,58 +165,88 @@ static void free_gap(struct heap *heap, uint64_t at, uint64_t size)
             put(heap, &heap->kr->free_arrays[i], 0, at);
 }
 
-static uint64_t free_gaps(struct heap *heap)
+/* What nobody has of the units from first to end, which lie side by side. */
+static uint64_t free_gaps(struct heap *heap, uint64_t first, uint64_t end)
 {
-    uint64_t count = (heap->end - heap->start) / UNIT, freed = 0;
-    for (uint64_t i = 0, first; i < count; i++) {
-        for (first = i; i < count && !heap->seen[i]; i++)
-            ;
-        if (i > first)
-            free_gap(heap, heap->start + first * UNIT, (i - first) * UNIT);
-        freed += (i - first) * UNIT;
+    uint64_t freed = 0;
+    while (first < end) {
+        const uint8_t *gap = memchr(heap->seen + first, 0, end - first);
+        if (gap == NULL)
+            break;
+        uint64_t at = (uint64_t)(gap - heap->seen);
+        const uint8_t *taken = memchr(gap, 1, end - at);
+        first = taken == NULL ? end : (uint64_t)(taken - heap->seen);
+        free_gap(heap, offset_of(at), (first - at) * UNIT);
+        freed += (first - at) * UNIT;
     }
     return freed;
 }
 
 static void correct_users(struct heap *heap)
 {
-    for (uint64_t i = 0; i < (heap->end - heap->start) / UNIT; i++)
+    for (uint64_t i = 0; i < heap->count; i++)
         if (heap->users[i] != 0) {
-            struct exo_fd_table *table = exo_kr_at(heap->kr, heap->start + i * UNIT);
+            struct exo_fd_table *table = exo_kr_at(heap->kr, offset_of(i));
             table->users = heap->users[i];
         }
 }
 
-static int64_t collect_locked(struct exo_kr *kr)
+static int64_t collect_locked(struct heap *heap)
 {
-    struct heap heap = {.kr = kr, .start = UNIT, .end = kr->heap_next};
-    if (heap.end < heap.start || heap.end > EXO_KR_MAPPED_SIZE)
+    uint64_t near = heap->count < NEAR_UNITS ? heap->count : NEAR_UNITS;
+    mark_free(heap);
+    mark_tasks(heap);
+    if (heap->broken)
         return -EINVAL;
-    uint64_t count = (heap.end - heap.start) / UNIT + 1;
-    int64_t freed = -ENOMEM;
-    heap.seen = calloc(count, sizeof *heap.seen);
-    heap.users = calloc(count, sizeof *heap.users);
-    if (heap.seen != NULL && heap.users != NULL) {
-        if (heap.end > EXO_FAR_HEAP) /* in between there is no heap */
-            mark(&heap, EXO_NEAR_HEAP_SIZE, EXO_FAR_HEAP - EXO_NEAR_HEAP_SIZE);
-        mark_free(&heap);
-        mark_tasks(&heap);
-        if (!heap.broken)
-            correct_users(&heap);
-        freed = heap.broken ? -EINVAL : (int64_t)free_gaps(&heap);
-    }
-    free(heap.seen);
-    free(heap.users);
+    correct_users(heap);
+    return (int64_t)(free_gaps(heap, 1, near) + free_gaps(heap, NEAR_UNITS, heap->count));
+}
+
+/* How many units there are; 0 if that cannot be. */
+static uint64_t count_units(const struct exo_kr *kr)
+{
+    uint64_t next = __atomic_load_n(&kr->heap_next, __ATOMIC_ACQUIRE);
+    bool near = next >= UNIT && next <= EXO_NEAR_HEAP_SIZE;
+    return near || (next >= EXO_FAR_HEAP && next <= EXO_KR_MAPPED_SIZE) ? unit_of(next) : 0;
+}
+
+/* Its memory is touched here, before the locks are taken. */
+static int heap_init(struct heap *heap, struct exo_kr *kr, uint64_t room)
+{
+    *heap = (struct heap){.kr = kr, .seen = malloc(room), .users = malloc(room * sizeof(uint32_t))};
+    if (heap->seen == NULL || heap->users == NULL)
+        return -ENOMEM;
+    memset(heap->seen, 0, room);
+    memset(heap->users, 0, room * sizeof(uint32_t));
+    return 0;
+}
+
+static int64_t collect(struct exo_kr *kr, struct heap *heap, uint64_t room)
+{
+    exo_lock_acquire(&kr->task_lock);
+    exo_lock_acquire(&kr->table_lock);
+    heap->count = count_units(kr);
+    int64_t freed = heap->count == 0 ? -EINVAL : -EAGAIN;
+    if (heap->count != 0 && heap->count <= room)
+        freed = collect_locked(heap);
+    if (freed != -EAGAIN)
+        exo_host_collect_objects(kr);
+    exo_lock_release(&kr->table_lock);
+    exo_lock_release(&kr->task_lock);
     return freed;
 }
 
 int64_t exo_host_collect(struct exo_kr *kr)
 {
-    exo_lock_acquire(&kr->task_lock);
-    exo_lock_acquire(&kr->table_lock);
-    int64_t freed = collect_locked(kr);
-    exo_host_collect_objects(kr);
-    exo_lock_release(&kr->table_lock);
-    exo_lock_release(&kr->task_lock);
+    int64_t freed = -EAGAIN;
+    while (freed == -EAGAIN) { /* it has outgrown the room meanwhile */
+        uint64_t room = count_units(kr) * 5 / 4 + NEAR_UNITS;
+        struct heap heap;
+        freed = heap_init(&heap, kr, room);
+        if (freed == 0)
+            freed = collect(kr, &heap, room);
+        free(heap.seen);
+        free(heap.users);
+    }
     return freed;
 }

@@ -6,6 +6,7 @@
  * are held by the caller; a guest may have written anything anywhere.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/epoll.h"
 #include "core/sock.h"
@@ -31,18 +32,38 @@ static void count_table(struct exo_kr *kr, uint64_t offset, uint64_t *ends)
     }
 }
 
-/* A table that several tasks share counts once, with the first of them. */
-static void count_tables(struct exo_kr *kr, uint64_t *ends)
+/* Offsets of tables that have been counted, by their hash: twice as many places as there are tasks. */
+struct counted {
+    uint64_t table[2 * EXO_TASK_COUNT];
+};
+
+static bool is_first(struct counted *counted, uint64_t table)
 {
+    uint64_t count = sizeof counted->table / sizeof *counted->table;
+    uint64_t at = table * 0x9e3779b97f4a7c15U >> 32;
+    for (;; at++) {
+        uint64_t *place = &counted->table[at % count];
+        if (*place == 0)
+            *place = table;
+        else if (*place == table)
+            return false;
+        else
+            continue;
+        return true;
+    }
+}
+
+/* A table that several tasks share counts once. */
+static void count_tables(struct exo_kr *kr, struct counted *counted, uint64_t *ends)
+{
+    memset(counted, 0, sizeof *counted);
     for (uint32_t i = 0; i < kr->task_high && i < EXO_TASK_COUNT; i++) {
         const struct exo_task *task = &kr->tasks[i];
         if (task->state == EXO_TASK_FREE)
             continue;
-        bool first = true;
-        for (uint32_t j = 0; j < i && first; j++)
-            first = kr->tasks[j].state == EXO_TASK_FREE || kr->tasks[j].fd_table != task->fd_table;
-        if (first)
-            count_table(kr, task->fd_table, ends);
+        uint64_t table = __atomic_load_n(&task->fd_table, __ATOMIC_ACQUIRE);
+        if (table != 0 && is_first(counted, table))
+            count_table(kr, table, ends);
         count_table(kr, task->held_table, ends);
     }
 }
@@ -142,14 +163,15 @@ void exo_host_collect_objects(struct exo_kr *kr)
 {
     uint64_t *looks = calloc((size_t)3 * EXO_OBJECT_COUNT, sizeof *looks);
     bool *held = calloc((size_t)2 * EXO_OBJECT_COUNT, sizeof *held);
-    if (looks != NULL && held != NULL) {
+    struct counted *counted = malloc(sizeof *counted);
+    if (looks != NULL && held != NULL && counted != NULL) {
         uint64_t *before = looks, *after = looks + EXO_OBJECT_COUNT,
                  *said = after + EXO_OBJECT_COUNT;
         bool *gone = held + EXO_OBJECT_COUNT;
         read_ends(kr, said);
-        count_tables(kr, before);
+        count_tables(kr, counted, before);
         mark_hands(kr, held);
-        count_tables(kr, after);
+        count_tables(kr, counted, after);
         settle_all(kr, before, after, said, held, gone);
         for (uint32_t i = 0; i < EXO_OBJECT_COUNT; i++)
             if (gone[i])
@@ -158,4 +180,5 @@ void exo_host_collect_objects(struct exo_kr *kr)
     }
     free(looks);
     free(held);
+    free(counted);
 }

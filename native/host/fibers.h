@@ -59,12 +59,12 @@ struct exo_timer {
 };
 
 /* A wait for a word that another process may change. */
-struct exo_watch {
+struct exo_fiber_watch {
     const uint32_t *word;
     uint32_t seen;
     bool fired;
     struct exo_fiber *fiber;
-    struct exo_watch *next, *before;
+    struct exo_fiber_watch *next, *before;
 };
 
 struct exo_worker {
@@ -81,7 +81,7 @@ struct exo_worker {
 
     pthread_mutex_t lock; /* of the rest */
     struct exo_timer *timers;
-    struct exo_watch *watches;
+    struct exo_fiber_watch *watches;
     uint32_t watch_count; /* read without the lock, as the next */
     uint64_t earliest;    /* deadline of the timers */
 } __attribute__((aligned(64)));
@@ -133,7 +133,7 @@ int exo_fiber_park_until(uint64_t deadline);
 /* look.c: wakes those whose word has changed or whose time has come. */
 void exo_worker_look(struct exo_worker *worker, uint64_t now);
 /* With the lock, as the next. */
-void exo_watch_unlink(struct exo_worker *worker, struct exo_watch *watch);
+void exo_watch_unlink(struct exo_worker *worker, struct exo_fiber_watch *watch);
 static inline void exo_worker_note_earliest(struct exo_worker *worker)
 {
     uint64_t earliest = worker->timers == NULL ? EXO_FOREVER : worker->timers->deadline;

@@ -58,7 +58,7 @@ int exo_fiber_park_for(uint64_t timeout_ns)
     return exo_fiber_park_until(exo_deadline(timeout_ns));
 }
 
-static void add_watch(struct exo_worker *worker, struct exo_watch *watch)
+static void add_watch(struct exo_worker *worker, struct exo_fiber_watch *watch)
 {
     pthread_mutex_lock(&worker->lock);
     watch->next = worker->watches;
@@ -69,7 +69,7 @@ static void add_watch(struct exo_worker *worker, struct exo_watch *watch)
     pthread_mutex_unlock(&worker->lock);
 }
 
-static void remove_watch(struct exo_worker *worker, struct exo_watch *watch)
+static void remove_watch(struct exo_worker *worker, struct exo_fiber_watch *watch)
 {
     pthread_mutex_lock(&worker->lock);
     if (!watch->fired)
@@ -81,7 +81,7 @@ static int park_on_word(struct exo_fiber *self, const uint32_t *word, uint32_t s
                         uint64_t deadline)
 {
     struct exo_worker *worker = self->worker;
-    struct exo_watch watch = {.word = word, .seen = seen, .fiber = self};
+    struct exo_fiber_watch watch = {.word = word, .seen = seen, .fiber = self};
     add_watch(worker, &watch);
     int error = exo_fiber_park_until(deadline);
     remove_watch(worker, &watch);

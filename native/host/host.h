@@ -129,21 +129,88 @@ int exo_host_task_signal(const struct exo_kr *kr, uint32_t slot, uint32_t tid, i
 int64_t exo_host_collect(struct exo_kr *kr);
 void exo_host_collect_objects(struct exo_kr *kr);
 
+/* dead.c: finds slots of tasks whose host thread is gone: slot | tid << 32; how many. */
+int64_t exo_host_find_dead(struct exo_kr *kr, uint64_t *found, uint32_t limit);
+
+/* jobs.c: work for threads, pinned to a CPU each, that the predictive scheduler gives it to
+ * (exo/fiber.h). They are told apart by what they do: it learns how long each kind takes. A job may
+ * neither make nor free tasks or fd tables: that takes slot 0's hand, which the serving thread has. */
+enum exo_job_kind {
+    EXO_JOB_COLLECT,   /* exo_host_collect() */
+    EXO_JOB_FIND_DEAD, /* exo_host_find_dead() */
+    EXO_JOB_MAPS,      /* exo_host_copy_maps() */
+    EXO_JOB_CMDLINE,   /* exo_host_copy_cmdline() */
+    EXO_JOB_LIST,      /* exo_host_list() */
+    EXO_JOB_KINDS,
+};
+
+/* A list of numbers, with the names in a directory of the host's. */
+enum exo_list_kind {
+    EXO_LIST_PIDS, /* of all processes */
+    EXO_LIST_TIDS, /* of the process in slot */
+    EXO_LIST_FDS,  /* likewise */
+};
+
+struct exo_job {
+    struct exo_job *next; /* of those that have ended */
+    struct exo_jobs *jobs;
+    struct exo_kr *kr;
+    int64_t result;  /* or -errno */
+    uint64_t number; /* by which its giver knows it */
+    uint32_t kind;
+    uint32_t limit;                      /* how many fit into found */
+    uint64_t *found;                     /* EXO_JOB_FIND_DEAD */
+    const char *path;                    /* of what is read on the host */
+    const char *name;                    /* of the memfd that is made; its fd is the result */
+    uint32_t copies_major, copies_minor; /* EXO_JOB_MAPS: the file of copies of code */
+    uint64_t copies_inode;
+    uint32_t list, slot;  /* EXO_JOB_LIST: enum exo_list_kind, of whom */
+    int64_t one_more;     /* a number that is to be in the list, too; -1 */
+    uint32_t d_type;      /* of the numbers */
+    uint32_t first_inode; /* of number 0 */
+};
+
+struct exo_jobs {
+    struct exo_workers *workers;
+    struct exo_job *ended;
+    uint32_t awaited; /* the serving thread sleeps, or is about to */
+    int32_t fd;       /* eventfd that wakes it */
+};
+
+/* Starts the workers. Errors: as exo_workers_create(), and eventfd(2). */
+int exo_host_jobs_open(struct exo_jobs *jobs);
+/* Waits for the jobs to end, then ends the workers. */
+void exo_host_jobs_close(struct exo_jobs *jobs);
+/* Has a worker do it; it and what it points to stay where they are until it is taken back. -ENOMEM;
+ * -EINVAL: no such kind. */
+int exo_host_job_start(struct exo_jobs *jobs, struct exo_job *job);
+/* Does it here. */
+int64_t exo_host_job_do(struct exo_job *job);
+/* Takes back all that have ended: a list by next. */
+struct exo_job *exo_host_jobs_take(struct exo_jobs *jobs);
+
+/* textjob.c, listjob.c: make the memfd. -ENOENT: the process is gone. */
+int64_t exo_host_copy_maps(const struct exo_job *job);
+int64_t exo_host_copy_cmdline(const struct exo_job *job);
+int64_t exo_host_list(const struct exo_job *job);
+
 /* wait.c */
 enum exo_wake {
     EXO_WAKE_CALLS = 1,   /* look at the posted calls */
     EXO_WAKE_SIGNALS = 2, /* the signalfd is readable */
     EXO_WAKE_CONTROL = 4, /* control is readable */
+    EXO_WAKE_JOBS = 8,    /* workers have ended something */
 };
 
 struct exo_wait {
     struct exo_kr *kr;
     int32_t doorbell;
     int32_t signals;
-    int32_t control;      /* readable when somebody wants something from the instance; -1: none */
-    int64_t spin_ns;      /* look at calls_posted for so long before sleeping */
-    int64_t timeout_ns;   /* -1: none */
-    uint32_t sleep_flags; /* enum exo_kernel_sleep, beside EXO_KERNEL_SLEEPING */
+    int32_t control;       /* readable when somebody wants something from the instance; -1: none */
+    struct exo_jobs *jobs; /* of the workers; NULL: there are none yet */
+    int64_t spin_ns;       /* look at calls_posted for so long before sleeping */
+    int64_t timeout_ns;    /* -1: none */
+    uint32_t sleep_flags;  /* enum exo_kernel_sleep, beside EXO_KERNEL_SLEEPING */
 };
 
 /* Waits for something to do: enum exo_wake bits, 0 after timeout_ns. */

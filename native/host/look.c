@@ -12,7 +12,7 @@
 
 #define NS_PER_S 1000000000UL
 
-void exo_watch_unlink(struct exo_worker *worker, struct exo_watch *watch)
+void exo_watch_unlink(struct exo_worker *worker, struct exo_fiber_watch *watch)
 {
     if (watch->before == NULL)
         worker->watches = watch->next;
@@ -37,7 +37,7 @@ static void wake_timed(struct exo_worker *worker, uint64_t now)
 
 static void wake_watching(struct exo_worker *worker)
 {
-    struct exo_watch *watch = worker->watches, *next;
+    struct exo_fiber_watch *watch = worker->watches, *next;
     for (; watch != NULL; watch = next) {
         next = watch->next;
         if (load_acquire(watch->word) == watch->seen)
@@ -62,7 +62,7 @@ void exo_worker_look(struct exo_worker *worker, uint64_t now)
 static bool note_words(struct exo_worker *worker, struct futex_waitv *waits, uint32_t *count)
 {
     bool all = worker->watch_count < FUTEX_WAITV_MAX;
-    struct exo_watch *watch = all ? worker->watches : NULL;
+    struct exo_fiber_watch *watch = all ? worker->watches : NULL;
     for (; watch != NULL; watch = watch->next)
         waits[(*count)++] = (struct futex_waitv){
             .val = watch->seen, .uaddr = (uint64_t)(uintptr_t)watch->word, .flags = FUTEX_32};

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/atomic.h"
 #include "host.h"
 
 enum { SPINS_PER_CLOCK_LOOK = 32 };
@@ -19,6 +20,11 @@ static bool calls_posted(struct exo_kr *kr)
     return __atomic_load_n(&kr->calls_posted, __ATOMIC_SEQ_CST) != 0;
 }
 
+static bool jobs_ended(const struct exo_wait *wait)
+{
+    return wait->jobs != NULL && __atomic_load_n(&wait->jobs->ended, __ATOMIC_SEQ_CST) != NULL;
+}
+
 static int64_t now_ns(void)
 {
     struct timespec now;
@@ -26,16 +32,16 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static bool spin(struct exo_kr *kr, int64_t spin_ns)
+static bool spin(const struct exo_wait *wait)
 {
-    int64_t end_ns = spin_ns > 0 ? now_ns() + spin_ns : 0;
+    int64_t end_ns = now_ns() + wait->spin_ns;
     do {
         for (int i = 0; i < SPINS_PER_CLOCK_LOOK; i++) {
-            if (calls_posted(kr))
+            if (calls_posted(wait->kr) || jobs_ended(wait))
                 return true;
             __builtin_ia32_pause();
         }
-    } while (spin_ns > 0 && now_ns() < end_ns);
+    } while (now_ns() < end_ns);
     return false;
 }
 
@@ -43,12 +49,13 @@ static int sleep_and_look(const struct exo_wait *wait)
 {
     struct timespec timeout = {.tv_sec = wait->timeout_ns / 1000000000,
                                .tv_nsec = wait->timeout_ns % 1000000000};
-    struct pollfd polled[3] = {{.fd = wait->doorbell, .events = POLLIN},
+    struct pollfd polled[4] = {{.fd = wait->doorbell, .events = POLLIN},
                                {.fd = wait->signals, .events = POLLIN},
-                               {.fd = wait->control, .events = POLLIN}};
+                               {.fd = wait->control, .events = POLLIN},
+                               {.fd = wait->jobs == NULL ? -1 : wait->jobs->fd, .events = POLLIN}};
     uint64_t rings;
     int wake = 0;
-    if (ppoll(polled, 3, wait->timeout_ns < 0 ? NULL : &timeout, NULL) < 0)
+    if (ppoll(polled, 4, wait->timeout_ns < 0 ? NULL : &timeout, NULL) < 0)
         return errno == EINTR ? 0 : -errno;
     if (polled[0].revents && read(wait->doorbell, &rings, sizeof rings) > 0)
         wake |= EXO_WAKE_CALLS;
@@ -56,22 +63,31 @@ static int sleep_and_look(const struct exo_wait *wait)
         wake |= EXO_WAKE_SIGNALS;
     if (polled[2].revents)
         wake |= EXO_WAKE_CONTROL;
+    if (polled[3].revents && read(wait->jobs->fd, &rings, sizeof rings) > 0)
+        wake |= EXO_WAKE_JOBS;
     return wake;
+}
+
+/* The same of workers: they look whether they are awaited behind what they have put there. */
+static void announce(const struct exo_wait *wait, bool sleeps)
+{
+    uint32_t flags = sleeps ? EXO_KERNEL_SLEEPING | wait->sleep_flags : 0;
+    __atomic_store_n(&wait->kr->kernel_sleeping, flags, __ATOMIC_SEQ_CST);
+    if (wait->jobs != NULL)
+        __atomic_store_n(&wait->jobs->awaited, sleeps, __ATOMIC_SEQ_CST);
+    full_fence();
 }
 
 int exo_host_wait(const struct exo_wait *wait)
 {
-    struct exo_kr *kr = wait->kr;
     int wake = EXO_WAKE_CALLS;
-    if (wait->spin_ns > 0 && spin(kr, wait->spin_ns))
-        return wake;
-    __atomic_store_n(&kr->kernel_sleeping, EXO_KERNEL_SLEEPING | wait->sleep_flags,
-                     __ATOMIC_SEQ_CST);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!calls_posted(kr))
-        wake = sleep_and_look(wait);
-    __atomic_store_n(&kr->kernel_sleeping, 0, __ATOMIC_SEQ_CST);
-    return wake;
+    if (wait->spin_ns <= 0 || !spin(wait)) {
+        announce(wait, true);
+        if (!calls_posted(wait->kr) && !jobs_ended(wait))
+            wake = sleep_and_look(wait);
+        announce(wait, false);
+    }
+    return jobs_ended(wait) ? wake | EXO_WAKE_JOBS : wake;
 }
 
 uint32_t exo_host_calls_take(struct exo_kr *kr, uint32_t *slots, uint32_t limit)

@@ -229,7 +229,7 @@ EXPORT struct mallinfo2 mallinfo2(void)
         if (exo_homes[i].mapped == 0)
             continue;
         exo_heap_stats(&exo_homes[i].anyone, &stats);
-        size_t spare = stats.slab_free + stats.cached + stats.dirty;
+        size_t spare = stats.slab_free - stats.returned + stats.cached + stats.dirty;
         info.arena += stats.resident;
         info.fordblks += spare;
         info.uordblks += stats.resident - spare;

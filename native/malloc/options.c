@@ -73,18 +73,19 @@ static void print_stats(struct exo_home *home)
     char line[512];
     exo_heap_stats(&home->anyone, &stats);
     uint64_t calls = stats.hits + stats.misses + stats.larges, kib = 1024;
-    uint64_t held = stats.slab_free + stats.cached;
+    uint64_t held = stats.slab_free - stats.returned + stats.cached;
     say(line,
         snprintf(line, sizeof(line),
                  "libexo_malloc: %lu allocations, thread cache %.2f %%, with slabs %.2f %%, "
                  "large %.2f %%; %lu frees, %lu spills; resident %lu KiB: slabs %lu, "
-                 "large %lu, free pages %lu; free in slabs %lu, in caches %lu: "
+                 "large %lu, free pages %lu; free in slabs %lu, of it returned %lu, in caches %lu: "
                  "fragmentation %.2f %%\n",
                  calls, percent(stats.hits, calls),
                  percent(stats.hits + stats.misses - stats.fresh, calls),
                  percent(stats.larges, calls), stats.frees, stats.spills, stats.resident / kib,
                  stats.slabs / kib, stats.large / kib, stats.dirty / kib, stats.slab_free / kib,
-                 stats.cached / kib, percent(held + stats.dirty, stats.resident)));
+                 stats.returned / kib, stats.cached / kib,
+                 percent(held + stats.dirty, stats.resident)));
 }
 
 __attribute__((destructor)) static void at_exit(void)

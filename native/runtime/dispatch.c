@@ -19,7 +19,8 @@ static long counted(uint32_t nr, long a, long b, long c, long d, long e, long f)
     uint64_t before = mine->host_calls;
     fetch_add(&KR->counts.calls[nr], 1);
     long result = exo_handlers[nr](a, b, c, d, e, f);
-    fetch_add(&KR->counts.host_calls[nr], mine->host_calls - before);
+    bool born = mine->host_calls < before; /* a forked child counts anew */
+    fetch_add(&KR->counts.host_calls[nr], mine->host_calls - (born ? 0 : before));
     return result;
 }
 

@@ -82,8 +82,11 @@ static long add_shared(struct exo_fd set, const struct exo_watch *what)
     if (exo_object_kind(what->object & 0xffff) == EXO_KIND_EPOLL)
         store_release(&exo_epoll_at(KR, set.stamp)->nested, 1);
     long error = exo_epoll_add(KR, set.stamp, what, &number);
+    bool there = error == 1;
     if (error == 0)
         error = add_twin(set, what, number);
+    if (there)
+        error = 0;
     if (error == 0 && exo_epoll_claims(KR, set.stamp, number))
         exo_epoll_ring(set.host);
     return error;
@@ -121,7 +124,7 @@ static long remove_object(struct exo_fd set, const struct exo_watch *what)
     long error = exo_epoll_remove(KR, set.stamp, what);
     if (error == 0)
         HOST_4(__NR_epoll_ctl, set.host, EPOLL_CTL_DEL_, what->host, 0);
-    return error;
+    return error < 0 ? error : 0;
 }
 
 /* What Linux refuses; 0: go on. */

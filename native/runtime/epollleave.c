@@ -53,6 +53,11 @@ static bool exchange_by(const struct exo_watch *watch, int epoll, int host)
 bool exo_watch_to_host(uint32_t number, int epoll, int host)
 {
     const struct exo_watch *watch = exo_watch_at(KR, number);
+    if (load_relaxed(&watch->events) == 0) { /* removed; only the twin has not noticed */
+        HOST_4(__NR_epoll_ctl, epoll, EPOLL_CTL_DEL_, watch->host, 0);
+        exo_watch_remove(KR, exo_object_watch(KR, watch->object), number);
+        return true;
+    }
     if (!(watch->host == host ? exchange_twin(watch, epoll) : exchange_by(watch, epoll, host)))
         return false;
     fetch_add(&exo_epoll_at(KR, exo_watch_group_of(KR, number)->set)->hosts, 1);
@@ -74,21 +79,25 @@ static struct exo_fd *next_entry(uint32_t *i, struct exo_fd *now)
     return NULL;
 }
 
-struct exo_fd *exo_object_find(uint32_t object)
-{
-    struct exo_fd now, *at;
-    for (uint32_t i = 0; (at = next_entry(&i, &now)) != NULL;)
-        if (exo_object_of(now) == object)
-            return at;
-    return NULL;
-}
-
 bool exo_set_find(uint32_t set, struct exo_fd *entry)
 {
     for (uint32_t i = 0; next_entry(&i, entry) != NULL;)
         if ((entry->flags & EXO_FD_EPOLL) && entry->stamp == (uint16_t)set)
             return true;
     return false;
+}
+
+void exo_watchers_wake(const uint32_t *watch, uint32_t events)
+{
+    if (!exo_watch_tell(KR, watch, events))
+        return;
+    uint32_t number = load_acquire(watch), limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
+    while (number != 0 && limit-- > 0) {
+        struct exo_fd set;
+        if (exo_set_find(exo_watch_group_of(KR, number)->set, &set))
+            exo_epoll_ring(set.host);
+        number = load_acquire(&exo_watch_at(KR, number)->next);
+    }
 }
 
 void exo_watches_to_host(struct exo_fd of)

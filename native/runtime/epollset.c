@@ -7,7 +7,6 @@
  * another one, with files of the host's in it, is asked only by processes that have it open.
  */
 #include "epoll.h"
-#include "sock.h"
 #include "translate.h"
 
 #define FOUND_COUNT 32
@@ -35,16 +34,6 @@ static void keep(struct exo_fd set, const struct exo_epoll_event *found)
 
 static uint32_t state_of(struct exo_fd set, bool asks, int depth);
 
-/* A watched socket's reader need not ever sleep on it, and take them: its twin would be full some day. */
-static void thin_bells(uint32_t object)
-{
-    if (likely(load_relaxed(&exo_sock_at(KR, object)->bells) <= EXO_SOCK_BELLS))
-        return;
-    struct exo_fd *at = exo_object_find(object);
-    if (at != NULL)
-        exo_sock_thin_bells(at);
-}
-
 /* Whether it was of an object. Of a set in this one, why its twin has rung is to be asked there. */
 static bool heard(struct exo_fd set, const struct exo_epoll_event *event, int depth)
 {
@@ -54,12 +43,10 @@ static bool heard(struct exo_fd set, const struct exo_epoll_event *event, int de
         return false;
     uint32_t object = exo_epoll_tagged(KR, set.stamp, event->data);
     enum exo_kind kind = exo_object_kind(object & 0xffff);
-    if (kind == EXO_KIND_SOCK)
-        thin_bells(object);
-    bool is_set = kind == EXO_KIND_EPOLL;
-    if (is_set && depth < EXO_NEST_LIMIT && exo_set_find(object, &inner))
+    if (kind == EXO_KIND_EPOLL && depth < EXO_NEST_LIMIT && exo_set_find(object, &inner))
         state_of(inner, true, depth + 1);
-    if ((gone != 0 || is_set) && exo_epoll_learn(KR, set.stamp, event->data, gone))
+    if ((event->data & 0x1ffff) != 0 && /* not exo_epoll_ring()'s */
+        exo_epoll_learn(KR, set.stamp, event->data, gone))
         exo_epoll_ring(set.host);
     return true;
 }

@@ -226,6 +226,10 @@ long exo_event_write(struct exo_fd *at, uint64_t from, uint64_t size)
     uint64_t value;
     if (size < 8)
         return -EINVAL;
+    if (size > 8) { /* some hosts take that */
+        exo_event_to_host(at);
+        return EXO_EVENT_AGAIN;
+    }
     if (guest_get(&value, from) != 0)
         return -EFAULT;
     if (value == UINT64_MAX)
@@ -287,6 +291,8 @@ static void bring_over(struct exo_fd *at, struct exo_fd of)
     if (event->mode == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), of))
         store_release(&event->mode, (uint32_t)EXO_PIPE_LEAVES);
     exo_lock_release(&event->lock);
+    if (exo_watched(&event->watch))
+        exo_watch_note(KR, &event->watch, ~0U);
     while (load_acquire(&event->mode) == EXO_PIPE_LEAVES && wake_sleepers(of))
         HOST_0(__NR_sched_yield);
     exo_lock_acquire(&event->lock);
@@ -297,8 +303,6 @@ static void bring_over(struct exo_fd *at, struct exo_fd of)
         store_release(&event->mode, (uint32_t)EXO_PIPE_HOST);
     }
     exo_lock_release(&event->lock);
-    if (exo_watched(&event->watch))
-        exo_watch_tell(KR, &event->watch, ~0U);
 }
 
 void exo_event_to_host(struct exo_fd *at)

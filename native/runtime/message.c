@@ -3,6 +3,7 @@
  */
 #include "sockhost.h"
 #include "sockmsg.h"
+#include "sockname.h"
 #include "translate.h"
 
 #define SOL_SOCKET_ 1
@@ -363,7 +364,10 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
     if (*result > 0)
         add_cred(fd, &rights);
     message.flags = (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0);
-    message.name_size = 0;
+    if (message.name == 0 || *result == 0)
+        message.name_size = 0;
+    else
+        exo_sock_sender(exo_fd_entry(fd), message.name, &message.name_size);
     uint64_t room = message.control == 0 ? 0 : message.control_size;
     long used = exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_,
                                 &message.flags);

@@ -65,6 +65,9 @@ static void pour_locked(const struct leaving *by)
 
 static void bring_over(const struct leaving *by)
 {
+    for (int side = 0; side < 2; side++) /* who has them in a set gives them to the host there */
+        if (exo_watched(&by->pipe->watch[side]))
+            exo_watch_note(KR, &by->pipe->watch[side], ~0U);
     while (wake_sleepers(by))
         HOST_0(__NR_sched_yield);
     exo_lock_acquire(&by->pipe->lock);
@@ -73,9 +76,6 @@ static void bring_over(const struct leaving *by)
         store_release(&by->pipe->mode, (uint32_t)EXO_PIPE_HOST);
     }
     exo_lock_release(&by->pipe->lock);
-    for (int side = 0; side < 2; side++) /* who has them in a set gives them to the host there */
-        if (exo_watched(&by->pipe->watch[side]))
-            exo_watch_tell(KR, &by->pipe->watch[side], ~0U);
 }
 
 /* Whether it is for us to bring the pipe over. */

@@ -113,8 +113,14 @@ static long ended(struct exo_sock *sock, bool over)
     return error != 0 ? -(long)error : over || is_over(sock);
 }
 
-static long refuse_reading(const struct exo_sock *sock)
+/* Not connected; after a connect(2) that was refused there is an end. */
+static long refuse_reading(struct exo_sock *sock)
 {
+    uint32_t error = load_relaxed(&sock->error) != 0 ? exchange(&sock->error, 0) : 0;
+    if (error != 0)
+        return -(long)error;
+    if (load_relaxed(&sock->shut) & EXO_SHUT_DEAF)
+        return 0;
     return sock->family == AF_UNIX_ ? -EINVAL : -ENOTCONN;
 }
 
@@ -139,6 +145,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
                 exo_sock_take_bells(&end);
             if (!(flags & MSG_PEEK_))
                 tell_reader_or_writer(&end, EXO_SOCK_OUT);
+            exo_sock_hush(&end);
             if (span->left == 0 || last || (!(flags & MSG_WAITALL_) && !has_more(&end, flags)))
                 return sum;
             continue;
@@ -151,6 +158,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;
         if (!may_wait(end.sock, flags)) {
+            exo_sock_hush(&end);
             if (sum == 0 && exo_sock_check_peer(&end))
                 continue;
             return sum > 0 ? sum : -EAGAIN;
@@ -173,21 +181,34 @@ long exo_sock_broken(long error, long flags)
     return error;
 }
 
+/* TCP whose other side has been shut down both ways answers with a reset, and is over itself. */
+static bool refuses(const struct exo_sock *sock)
+{
+    struct exo_sock *peer = exo_sock_at(KR, load_acquire(&sock->peer));
+    uint32_t both = EXO_SHUT_READS | EXO_SHUT_WRITES;
+    if (sock->family == AF_UNIX_ || (load_acquire(&peer->shut) & both) != both)
+        return false;
+    store_release(&peer->error, (uint32_t)ECONNRESET);
+    fetch_or(&peer->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | EXO_SHUT_DEAF));
+    return true;
+}
+
 /* Whether nothing can be sent: 0, or -errno. To TCP whose other side has closed, once more can be. */
 static long unsendable(struct exo_sock *sock, bool *lost)
 {
     *lost = false;
-    if (unlikely(!is_connected(sock)))
-        return sock->family == AF_UNIX_ ? -ENOTCONN : -EPIPE;
     uint32_t shut = load_acquire(&sock->shut);
-    if (unlikely(load_relaxed(&sock->error) != 0)) {
+    if (unlikely(load_relaxed(&sock->error) != 0) && sock->family != AF_UNIX_) {
         uint32_t error = exchange(&sock->error, 0);
-        if (error != 0 && sock->family != AF_UNIX_)
+        if (error != 0)
             return -(long)error;
     }
+    if (unlikely(!is_connected(sock)))
+        return sock->family == AF_UNIX_ ? -ENOTCONN : -EPIPE;
     if (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF))
         return -EPIPE;
-    *lost = (shut & EXO_SHUT_GONE) || load_acquire(&sock->peer) == 0;
+    *lost = (shut & EXO_SHUT_GONE) || load_acquire(&sock->peer) == 0 ||
+            (unlikely(shut & EXO_SHUT_END) && refuses(sock));
     return *lost && sock->family == AF_UNIX_ ? -EPIPE : 0;
 }
 
@@ -251,6 +272,7 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
         if (done < 0)
             return sum > 0 ? sum : done;
         if (!may_wait(end.sock, flags)) {
+            exo_sock_hush(&end);
             store_relaxed(&end.sock->no_room, 1);
             full_fence();
             if (exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT))

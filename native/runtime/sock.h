@@ -75,10 +75,14 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
 /* All who wait at either side look again: shutdown(2), and the like. peer: its number. */
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
 /* With O_ASYNC each arrival rings: what has rung is taken out. */
-/* Too many, which nobody takes who only watches it: most of them. */
-#define EXO_SOCK_BELLS 100
-void exo_sock_thin_bells(struct exo_fd *at);
 void exo_sock_take_bells(const struct exo_sock_end *end);
+/* The same for who watches by epoll, and takes none out: some may stay. */
+#define EXO_SOCK_BELLS 16
+static inline void exo_sock_hush(const struct exo_sock_end *end)
+{
+    if (__builtin_expect(__atomic_load_n(&end->sock->bells, __ATOMIC_RELAXED) >= EXO_SOCK_BELLS, 0))
+        exo_sock_take_bells(end);
+}
 /* Without sleeping: whether the other side was killed, if there is reason to doubt it. */
 bool exo_sock_check_peer(const struct exo_sock_end *end);
 /* poll(2): going to sleep on the twin for events, true if there is nothing to do yet; and getting up. */

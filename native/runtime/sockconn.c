@@ -1,5 +1,6 @@
 /* connect(2) and shutdown(2) of sockets whose contents are in the kernel region; see sockmake.c. */
 #include "../core/watch.h"
+#include "epoll.h"
 #include "sock.h"
 #include "sockhost.h"
 #include "sockunix.h"
@@ -123,6 +124,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
 {
     struct exo_sock *sock = end->sock;
     bool bound = sock->bound != 0;
+    store_release(&sock->shut, 0);
     uint32_t embryo = exo_sock_create(KR, EXO_SOCK_EMBRYO, sock->family, sock->protocol);
     if (embryo == 0)
         return -ENOBUFS;
@@ -130,7 +132,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
     if (error == 0) {
         struct exo_sock *there = exo_sock_at(KR, (uint32_t)listener);
         struct exo_twin_name name = exo_twin_name('l', (uint32_t)listener, there->generation);
-        fetch_add(&there->pending, 1);
+        exo_sock_announce(KR, (uint32_t)listener);
         error = exo_sock_join_twins(end, embryo, &name, sizeof(name));
         if (error != 0) {
             fetch_add(&there->pending, (uint32_t)-1);
@@ -144,12 +146,12 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
             exo_sock_unbind_locked(KR, sock);
             exo_lock_release(&KR->net_lock);
         }
+        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_DEAF); /* there has been a reset */
         return error == -EAGAIN ? -ECONNREFUSED : error;
     }
     store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
-    exo_sock_announce(KR, embryo);
     if (exo_watched(&sock->watch))
-        exo_watch_tell(KR, &sock->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
     exo_object_hold(KR, 0);
     return 0;
 }

@@ -179,6 +179,7 @@ static uint32_t claim(const struct exo_twin_name *name, long size)
     if (sock->generation == name->generation &&
         compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED)) {
         fetch_add(&sock->ends, EXO_ENDS_CHANGE + 1);
+        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD);
         return number;
     }
     exo_object_hold(KR, 0);
@@ -206,8 +207,8 @@ static long accept_at(struct exo_fd *entry, int fd, uint64_t to, uint64_t size_a
             return -EINVAL;
         uint32_t pending = own ? load_acquire(&end.sock->pending) : 0;
         long host = host_wait(__NR_accept4, end.fd.host, (long)&name, (long)&size, flags, 0, 0);
-        if (host == -EAGAIN && pending != 0) /* who counted it has been killed before it came */
-            compare_exchange(&end.sock->pending, &pending, 0);
+        if (host == -EAGAIN && pending != 0)
+            exo_sock_recount(KR, end.fd.stamp, pending);
         if (host < 0)
             return host;
         if (own)

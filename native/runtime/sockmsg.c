@@ -97,12 +97,15 @@ SYSCALL(sendto)
 SYSCALL(recvfrom)
 {
     long result;
-    int32_t none = 0;
+    uint32_t size = 0;
     if (!one_piece((int)a, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, d, &result))
         return exo_pass(a, b, c, d, e, f);
-    if (result >= 0 && e != 0 && f != 0 && guest_put((uint64_t)f, &none) != 0)
+    if (result < 0 || e == 0 || f == 0)
+        return result;
+    if (guest_get(&size, (uint64_t)f) != 0)
         return -EFAULT;
-    return result;
+    exo_sock_sender(exo_fd_entry((int)a), (uint64_t)e, &size);
+    return guest_put((uint64_t)f, &size) != 0 ? -EFAULT : result;
 }
 
 bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long flags,

@@ -118,6 +118,10 @@ static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
     long error = exo_sockaddr_get(&name, at, size);
     if (error == 0)
         error = HOST_3(__NR_bind, end->fd.host, &name, size);
+    int32_t whole = sizeof(name);
+    if (error == 0 && size == sizeof(name.family) && /* the host has chosen a name */
+        HOST_3(__NR_getsockname, end->fd.host, &name, &whole) == 0)
+        size = whole;
     if (error == 0)
         exo_unix_bound(end->fd.host, &name, size);
     return error;
@@ -159,6 +163,21 @@ SYSCALL(getsockname)
     if (end.sock->family == AF_UNIX_)
         return tell_unix(__NR_getsockname, &end, (uint64_t)b, (uint64_t)c);
     return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
+}
+
+void exo_sock_sender(const struct exo_fd *entry, uint64_t to, uint32_t *size)
+{
+    struct exo_sockaddr name;
+    int32_t whole = sizeof(name);
+    uint32_t room = *size;
+    *size = 0;
+    if (exo_sock_at(KR, entry->stamp)->family != AF_UNIX_ ||
+        HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
+        exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
+        return;
+    uint32_t part = room < (uint32_t)whole ? room : (uint32_t)whole;
+    if (part == 0 || guest_write(to, &name, part) == 0)
+        *size = (uint32_t)whole;
 }
 
 SYSCALL(getpeername)

@@ -32,4 +32,7 @@ long exo_sock_tell(const struct exo_sock_name *name, uint64_t to, uint64_t size_
 long exo_sock_name_from(struct exo_sock_name *name, const struct exo_sockaddr *from, long size,
                         uint16_t family);
 
+/* Where a message has come from, as recvmsg(2) tells: of AF_UNIX only, if it has a name. *size: the room. */
+void exo_sock_sender(const struct exo_fd *entry, uint64_t to, uint32_t *size);
+
 #endif

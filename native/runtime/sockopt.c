@@ -98,6 +98,12 @@ static void note_timeout(struct exo_sock *sock, long name, uint64_t at)
     store_release(&sock->timeout_ns[what], seconds * 1000000000 + (uint64_t)value[1] * 1000);
 }
 
+/* SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD */
+static bool passes(long name)
+{
+    return name == SO_PASSCRED_ || name == 34 || name == 76;
+}
+
 SYSCALL(setsockopt)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -106,6 +112,8 @@ SYSCALL(setsockopt)
     if (entry == NULL || !exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
     int row = row_of(end.sock, (int)b, (int)c);
+    if ((int)b == SOL_SOCKET_ && end.sock->family != AF_UNIX_ && passes((int)c))
+        return -EOPNOTSUPP;
     if (row < 0) {
         bool own = end.sock->family != AF_UNIX_ && !is_generic((int)b);
         long error = own ? -ENOPROTOOPT : exo_pass(a, b, c, d, e, f);

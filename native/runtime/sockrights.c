@@ -95,7 +95,8 @@ long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
             return EXO_SOCK_AGAIN;
         uint32_t peer = load_acquire(&end.sock->peer);
         struct exo_sock *to = exo_sock_at(KR, peer);
-        if (peer == 0 || all == 0 || (load_relaxed(&end.sock->shut) & ~EXO_SHUT_TOLD))
+        uint32_t broken = EXO_SHUT_WRITES | EXO_SHUT_DEAF | EXO_SHUT_GONE;
+        if (peer == 0 || all == 0 || (load_relaxed(&end.sock->shut) & broken))
             return exo_sock_send(at, span, flags); /* which says what is wrong */
         exo_lock_acquire(&to->input);
         if (load_acquire(&end.sock->peer) == peer && exo_sock_same(&end))

@@ -6,6 +6,7 @@
  * reason to wake. When the last one at the other side goes or is killed, the host ends all sleeps.
  */
 #include "../core/watch.h"
+#include "epoll.h"
 #include "patience.h"
 #include "sock.h"
 #include "translate.h"
@@ -19,7 +20,6 @@
 #define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
-#define FIONREAD_ 0x541b
 #define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
 
 static uint8_t garbage[4096]; /* comes out of twins */
@@ -54,9 +54,8 @@ static bool wakes_locked(struct exo_sock *other, int what)
     return other->sleeping[what] != 0;
 }
 
-static void ring_bell(const struct exo_sock_end *end, struct exo_sock *other)
+static void ring_bell(const struct exo_sock_end *end)
 {
-    fetch_add(&other->bells, 1);
     HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
 }
 
@@ -71,17 +70,25 @@ static bool tell_watchers(struct exo_sock *other, int what)
     return exo_watch_tell(KR, &other->watch, EXO_POLL_OUTS);
 }
 
+/* The twin has room for some 270 bytes, one by one: who receives or sends takes them out in time. */
+static void count_bell(struct exo_sock *other)
+{
+    fetch_add(&other->bells, 1);
+}
+
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what)
 {
-    bool wakes = unlikely(load_relaxed(&other->signals)) ||
-                 (exo_watched(&other->watch) && tell_watchers(other, what));
+    bool wakes = exo_watched(&other->watch) && tell_watchers(other, what);
+    if (wakes)
+        count_bell(other);
+    wakes |= load_relaxed(&other->signals) != 0;
     if (unlikely(load_relaxed(&other->sleeping[what]) != 0)) {
         exo_lock_acquire(&other->lock);
         wakes |= wakes_locked(other, what);
         exo_lock_release(&other->lock);
     }
     if (wakes)
-        ring_bell(end, other);
+        ring_bell(end);
 }
 
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
@@ -93,10 +100,12 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
         exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
     exo_sock_ring(end, other, EXO_SOCK_IN);
     exo_sock_ring(end, other, EXO_SOCK_OUT);
-    if (watched)
-        ring_bell(end, other);
+    if (watched) {
+        count_bell(other);
+        ring_bell(end);
+    }
     if (exo_watched(&end->sock->watch))
-        exo_watch_tell(KR, &end->sock->watch, EXO_SOCK_ALL_EVENTS);
+        exo_watchers_wake(&end->sock->watch, EXO_SOCK_ALL_EVENTS);
     if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
         load_relaxed(&end->sock->sleeping[EXO_SOCK_OUT]))
         HOST_2(__NR_shutdown, end->fd.host, 0); /* who sleeps here sees the end of the twin */
@@ -108,48 +117,33 @@ static void empty_twin_locked(const struct exo_sock_end *end)
     uint32_t sender = load_relaxed(&sock->sending);
     if (sender != 0 && sender < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[sender]))
         return;
+    if (load_acquire(&sock->mark_head) != load_acquire(&sock->mark_tail))
+        return; /* there are fds in it */
     for (int what = 0; what < 2; what++)
         if (sock->sleeping[what] != 0 && exo_sock_is_ready(KR, sock, what))
             return;
     store_release(&sock->rung, 0);
-    store_release(&sock->bells, 0);
+    store_relaxed(&sock->bells, 0);
     while (HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0) ==
            sizeof(garbage))
         ;
 }
 
-/* But for one byte: whoever has been told that there are some finds some. */
-static void thin_bells_locked(const struct exo_sock_end *end)
+/* What was taken out may have been to wake who watches: whoever has news rings for them again. */
+static void wake_watchers_again(struct exo_sock *sock)
 {
-    struct exo_sock *sock = end->sock;
-    int32_t left = 0;
-    if (load_relaxed(&sock->sending) != 0 ||
-        load_acquire(&sock->mark_head) != load_acquire(&sock->mark_tail))
-        return; /* control data is among them */
-    store_release(&sock->bells, 1);
-    HOST_3(__NR_ioctl, end->fd.host, FIONREAD_, &left);
-    for (long got = 1; left > 1 && got > 0; left -= (int32_t)got) {
-        long size = left - 1 < (int32_t)sizeof(garbage) ? left - 1 : (long)sizeof(garbage);
-        got = HOST_6(__NR_recvfrom, end->fd.host, garbage, size, MSG_DONTWAIT_, 0, 0);
-    }
-}
-
-void exo_sock_thin_bells(struct exo_fd *at)
-{
-    struct exo_sock_end end;
-    if (!exo_sock_enter(&end, at) || load_relaxed(&end.sock->mode) == EXO_SOCK_LISTENS)
-        return;
-    exo_lock_acquire(&end.sock->lock);
-    if (exo_sock_same(&end))
-        thin_bells_locked(&end);
-    exo_lock_release(&end.sock->lock);
+    if (exo_watched(&sock->watch))
+        exo_watch_again(KR, &sock->watch);
 }
 
 void exo_sock_take_bells(const struct exo_sock_end *end)
 {
-    exo_lock_acquire(&end->sock->lock);
-    empty_twin_locked(end);
-    exo_lock_release(&end->sock->lock);
+    struct exo_sock *sock = end->sock;
+    exo_lock_acquire(&sock->lock);
+    if (load_acquire(&sock->mark_head) == load_acquire(&sock->mark_tail)) /* no control data */
+        empty_twin_locked(end);
+    exo_lock_release(&sock->lock);
+    wake_watchers_again(sock);
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */
@@ -165,6 +159,8 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     if (!ready)
         empty_twin_locked(end);
     exo_lock_release(&sock->lock);
+    if (!ready)
+        wake_watchers_again(sock);
     return !ready;
 }
 

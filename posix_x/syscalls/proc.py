@@ -9,20 +9,22 @@ from __future__ import annotations
 import errno
 import os
 
+from exo_um.bindings.jobs import LIST_FDS, LIST_PIDS, ListNumbers
 from exo_um.kernel import procfs
-from exo_um.kernel.call import NewFd, Pass
-from exo_um.kernel.dirent import DT_DIR, Entry, encode
+from exo_um.kernel.call import NewFd, Pass, Work
 from exo_um.kernel.hostproc import read_file
 from exo_um.kernel.procview import InstanceView
 
 MEMFD_NAME_SIZE = 240  # the host takes 249 bytes
+# More than a worker's wake-up is worth, at some 0.1 us each.
+MANY = 1000
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from exo_um.kernel.call import Answer, Call
+    from exo_um.kernel.call import Answer, Call, Steps
 
 
-def sys_openat(call: Call) -> Answer:
+def sys_openat(call: Call) -> Answer | Steps:
     """Open a name below /proc. Source: openat(2), proc(5).
 
     The directory fd is ignored; argument 4 is the number that the fd is going to get.
@@ -30,25 +32,28 @@ def sys_openat(call: Call) -> Answer:
     return _open(call, call.path(1), call.args[2])
 
 
-def _open(call: Call, path: bytes, flags: int) -> Answer:
-    answer = procfs.resolve(InstanceView(call.instance, call.slot, call.args[4]), os.fsdecode(path))
+def _open(call: Call, path: bytes, flags: int) -> Answer | Steps:
+    answer = procfs.resolve(InstanceView(call.instance, call.slot), os.fsdecode(path))
     if isinstance(answer, procfs.HostPath):
         return Pass(answer.path)
     directory = isinstance(answer, procfs.Listing)
     if flags & os.O_PATH and not isinstance(answer, procfs.Made):
         return Pass(answer.path)
     _check(flags, directory=directory)
+    cloexec = bool(flags & os.O_CLOEXEC)
     if isinstance(answer, procfs.Listing):
-        content = encode(_entries(answer))
-    elif isinstance(answer, procfs.Made):
-        content = answer.text
-    else:
-        content = answer.rewrite(_read(answer.path))
-    return NewFd(
-        content_fd(path, content),
-        cloexec=bool(flags & os.O_CLOEXEC),
-        directory=directory,
-    )
+        return _made(_listing(call, answer, _memfd_name(path)), cloexec=cloexec, directory=True)
+    if isinstance(answer, procfs.Copied):
+        job = answer.copy(call.instance.region, answer.path, _memfd_name(path))
+        return _made(Work(job, long=True), cloexec=cloexec, directory=False)
+    text = answer.text if isinstance(answer, procfs.Made) else answer.rewrite(_read(answer.path))
+    return NewFd(content_fd(path, text), cloexec=cloexec)
+
+
+def _made(work: Work, *, cloexec: bool, directory: bool) -> Steps:
+    """Hand over the fd that a job makes."""
+    fd = yield work
+    return NewFd(fd, cloexec=cloexec, directory=directory) if fd >= 0 else fd
 
 
 def _check(flags: int, *, directory: bool) -> None:
@@ -76,32 +81,31 @@ def _read(path: bytes) -> bytes:
         raise OSError(errno.ENOENT, "gone") from error
 
 
-def _entries(listing: procfs.Listing) -> list[Entry]:
-    """Return a directory's entries, the host's first."""
-    inode = procfs.FIRST_INODE
-    entries = [Entry(b".", DT_DIR, inode), Entry(b"..", DT_DIR, inode)]
-    if listing.host:
-        with os.scandir(listing.path) as host:
-            entries += [
-                Entry(entry.name, _kind(entry), entry.inode())
-                for entry in host
-                if not entry.name.isdigit()
-            ]
-    return entries + listing.entries
+def _listing(call: Call, listing: procfs.Listing, name: bytes) -> Work:
+    """Return the work of listing a directory: the host's names first, if it has some."""
+    instance, slot = call.instance, listing.slot
+    tasks = instance.tasks
+    first = procfs.FIRST_INODE, listing.kind
+    job = ListNumbers(instance.region, name, listing.what, slot, first)
+    if listing.what == LIST_FDS:
+        if slot and tasks[slot].leader_slot == call.leader:
+            job.add(call.args[4])
+        return Work(job, long=tasks.fd_count(slot) > MANY)
+    count: int = instance.region.kr.task_high
+    if listing.what == LIST_PIDS:
+        job.add_host(listing.path)
+        count += os.stat(listing.path).st_nlink  # noqa: PTH116 - the host's processes, more or less
+    return Work(job, long=count > MANY)
 
 
-def _kind(entry: os.DirEntry[bytes]) -> int:
-    """Return the d_type of a host directory entry."""
-    mode = entry.stat(follow_symlinks=False).st_mode
-    return mode >> 12 & 15  # S_IFMT's bits are DT_ values
+def _memfd_name(path: bytes) -> bytes:
+    """Return how a memfd is called that stands for path: the runtime asks the host for that."""
+    return (b"exo:" + path)[:MEMFD_NAME_SIZE]
 
 
 def content_fd(path: bytes, content: bytes) -> int:
-    """Return a read-only host fd of a memfd that holds content.
-
-    It is called after its path in the guest: the runtime asks the host for that name.
-    """
-    fd = os.memfd_create(f"exo:{os.fsdecode(path)}"[:MEMFD_NAME_SIZE], os.MFD_CLOEXEC)
+    """Return a read-only host fd of a memfd that holds content."""
+    fd = os.memfd_create(os.fsdecode(_memfd_name(path)), os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", buffering=0, closefd=False) as file:
             rest = memoryview(content)

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import sys
@@ -26,6 +27,7 @@ import packages
 import report
 from busybox import Busybox
 from cpython import CPython
+from redis import Redis
 from sides import Side, sides, stopping, sweep
 from stress_ng import StressNg
 from suite import Job, Suite, matches
@@ -52,6 +54,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--only", metavar="PATTERN", help="units that match, or UNIT/TEST, which leaves the page"
     )
     parser.add_argument("--quick", action="store_true", help="a part that takes under a minute")
+    parser.add_argument(
+        "--exo-flags", default="", help="more flags for `exo-um run`; leaves the page"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="units at a time (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the differences to FILE")
     return parser.parse_args(argv)
@@ -59,7 +64,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def all_suites() -> list[Suite]:
     """The suites, in the order of the page."""
-    return [Busybox(), CPython(), StressNg()]
+    return [Busybox(), CPython(), StressNg(), Redis()]
 
 
 def chosen(suite: Suite, options: argparse.Namespace) -> Units:
@@ -92,9 +97,10 @@ def run_unit(suite: Suite, unit: str, patterns: tuple[str, ...], pair: Sequence[
     return record
 
 
-def run_suite(suite: Suite, units: Units, exo_um: Path, jobs: int) -> Iterator[tuple[str, Any]]:
+def run_suite(
+    suite: Suite, units: Units, pair: tuple[Side, Side], jobs: int
+) -> Iterator[tuple[str, Any]]:
     """Run the units of a suite; gives each with its record."""
-    pair = sides(exo_um)
     with ThreadPoolExecutor(jobs) as pool:
         records = pool.map(lambda item: run_unit(suite, item[0], item[1], pair), units.items())
         yield from zip(units, records, strict=True)
@@ -146,9 +152,11 @@ def run_all(suite: Suite, options: argparse.Namespace, exo_um: Path) -> list[str
     units = chosen(suite, options)
     records: dict[str, Any] = {}
     try:
-        records.update(run_suite(suite, units, exo_um, max(1, options.jobs)))
+        pair = sides(exo_um, shlex.split(options.exo_flags))
+        records.update(run_suite(suite, units, pair, max(1, options.jobs)))
     finally:  # what there is took long to make
-        if not options.quick and (options.only is None or "/" not in options.only):
+        whole_units = options.only is None or "/" not in options.only
+        if whole_units and not options.quick and not options.exo_flags:
             keep(suite, version, records, len(records) == len(suite.units()))
     return unexplained(suite, records)
 

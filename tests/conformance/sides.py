@@ -33,9 +33,9 @@ class Side:
     prefix: tuple[str, ...] = ()
 
 
-def sides(exo_um: Path) -> tuple[Side, Side]:
+def sides(exo_um: Path, flags: Sequence[str] = ()) -> tuple[Side, Side]:
     """Natively, and under the given exo-um."""
-    return Side("native"), Side("exo-um", (str(exo_um), "run", "--"))
+    return Side("native"), Side("exo-um", (str(exo_um), "run", *flags, "--"))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a suite is to the runner: units that run one at a time, and the outcomes of their tests.
 
 A unit is the smallest thing that a suite starts by itself (an applet, a test module, a stressor).
-Implemented in busybox.py, cpython.py and stress_ng.py; used by run.py.
+Implemented in busybox.py, cpython.py, stress_ng.py and redis.py; used by run.py.
 """
 
 from __future__ import annotations

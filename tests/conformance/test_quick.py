@@ -14,7 +14,7 @@ RUN = Path(__file__).with_name("run.py")
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("suite", ["busybox", "cpython", "stress-ng"])
+@pytest.mark.parametrize("suite", ["busybox", "cpython", "stress-ng", "redis"])
 def test_quick(suite: str, exo_um: Path, tmp_path: Path) -> None:
     """Nothing that passes natively fails under exo-um, except for the differences with a cause."""
     result = tmp_path / "result.json"

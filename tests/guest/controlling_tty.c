@@ -254,10 +254,14 @@ static void orphans(void)
         CHECK(setsid() == getpid());
         int fd = open(name, O_RDWR);
         if (fork() == 0) {
+            sigset_t hangup, before;
             noting();
+            sigemptyset(&hangup);
+            sigaddset(&hangup, SIGHUP);
+            sigprocmask(SIG_BLOCK, &hangup, &before);
             (void)!write(pipes[1], "r", 1);
             while (!hangups)
-                pause();
+                sigsuspend(&before);
             (void)!read(go[0], &c, 1);
             printf("foreground: hang-ups %d, continued %d\n", (int)hangups, (int)continued);
             show("foreground", fd);

@@ -8,6 +8,7 @@
 #define OWNERS 8
 #define HEAP_SIZE (64UL << 20)
 #define TABLE 512
+#define CHUNK (1UL << EXO_CHUNK_SHIFT)
 #define STEPS 30000
 #define ROUNDS 150
 #define ROUNDS_S 3.0
@@ -188,6 +189,102 @@ static void test_resize(struct shared *shared)
     check_all_back(shared, &user);
 }
 
+/* Most objects of each slab are freed: the pages that they leave free go back, the others stay as
+ * they are, and what goes back can be allocated again. */
+static void test_sparse(struct shared *shared, uint64_t size)
+{
+    enum { COUNT = 4096 };
+    static uint64_t objects[COUNT];
+    struct exo_heap_stats stats;
+    heap_init(shared, 0);
+    struct exo_heap_user user = attach(shared, 1);
+    for (int lap = 0; lap < 2; lap++) {
+        for (uint64_t i = 0; i < COUNT; i++)
+            if (objects[i] == 0)
+                objects[i] = stamped(&user, size);
+        for (uint64_t i = 0; i < COUNT; i++) {
+            CHECK(is_whole(&user, objects[i]));
+            if (i * size % CHUNK < size)
+                continue;
+            CHECK_SAME(exo_free(&user, objects[i]), 0);
+            objects[i] = 0;
+        }
+        exo_heap_trim(&user);
+        exo_heap_stats(&user, &stats);
+        CHECK(stats.returned > stats.slab_free / 2 && stats.returned <= stats.slab_free);
+        CHECK_SAME(stats.resident, stats.slabs - stats.returned);
+    }
+    for (uint64_t i = 0; i < COUNT; i++) {
+        CHECK(objects[i] == 0 || is_whole(&user, objects[i]));
+        CHECK_SAME(objects[i] == 0 ? 0 : exo_free(&user, objects[i]), 0);
+        objects[i] = 0;
+    }
+    check_all_back(shared, &user);
+}
+
+/* A class without free objects takes a larger one's, as long as that has several slabs with some:
+ * without a new slab, whole, and aligned all the same. */
+static void test_borrowing(struct shared *shared)
+{
+    enum { COUNT = 4 * (CHUNK / 1408), BORROWED = 20 };
+    static uint64_t objects[COUNT], borrowed[2 * BORROWED];
+    heap_init(shared, 0);
+    struct exo_heap_user user = attach(shared, 1);
+    for (int i = 0; i < COUNT; i++)
+        objects[i] = stamped(&user, 1408);
+    for (int i = 0; i < COUNT; i += 2)
+        CHECK_SAME(exo_free(&user, objects[i]), 0);
+    exo_heap_detach(&user);
+    user = attach(shared, 1);
+    uint64_t slabs = shared->heap.slab_count;
+    for (int i = 0; i < BORROWED; i++) {
+        borrowed[2 * i] = stamped(&user, 1280);
+        CHECK_SAME(exo_heap_usable(&user, borrowed[2 * i]), 1408);
+    }
+    CHECK_SAME(shared->heap.slab_count, slabs);
+    for (int i = 0; i < BORROWED; i++) {
+        borrowed[2 * i + 1] = exo_alloc_aligned(&user, 1280, 256);
+        CHECK(borrowed[2 * i + 1] != 0 && borrowed[2 * i + 1] % 256 == 0);
+    }
+    for (int i = 0; i < BORROWED; i++)
+        CHECK(is_whole(&user, borrowed[2 * i]));
+    for (int i = 0; i < 2 * BORROWED; i++)
+        CHECK_SAME(exo_free(&user, borrowed[i]), 0);
+    for (int i = 1; i < COUNT; i += 2)
+        CHECK(is_whole(&user, objects[i]) && exo_free(&user, objects[i]) == 0);
+    check_all_back(shared, &user);
+}
+
+static bool is_zero(const char *at, uint64_t size)
+{
+    return at[0] == 0 && memcmp(at, at + 1, size - 1) == 0;
+}
+
+/* Clean pages merge with dirty ones and are parted from them again: what is zeroed is zeros. */
+static void test_zeros(struct shared *shared)
+{
+    uint64_t random = 3, objects[64] = {0};
+    heap_init(shared, 0);
+    struct exo_heap_user user = attach(shared, 1);
+    for (int i = 0; i < 8000; i++) {
+        uint64_t *place = &objects[random_below(&random, 64)];
+        uint64_t size = 8200 + random_below(&random, 24000);
+        if (*place != 0)
+            CHECK_SAME(exo_free(&user, *place), 0);
+        bool zeroed = random_below(&random, 2) != 0;
+        *place = zeroed ? exo_alloc_zeroed(&user, size) : exo_alloc(&user, size);
+        CHECK(*place != 0 && (!zeroed || is_zero(user.base + *place, size)));
+        memset(user.base + *place, 0xff, size);
+        if (i % 100 == 0)
+            exo_heap_trim(&user);
+        CHECK(shared->heap.dirty_pages <= shared->heap.free_pages);
+    }
+    for (int i = 0; i < 64; i++)
+        if (objects[i] != 0)
+            CHECK_SAME(exo_free(&user, objects[i]), 0);
+    check_all_back(shared, &user);
+}
+
 /* Memory runs out, and comes back whole. */
 static void test_exhaustion(struct shared *shared, uint64_t size)
 {
@@ -248,7 +345,7 @@ static uint64_t count_lost(struct exo_heap_user *user)
     uint64_t tails = 0;
     exo_heap_stats(user, &stats);
     for (uint32_t i = 1; i < EXO_CLASS_COUNT; i++)
-        tails += ((struct exo_heap *)user->base)->slabs_of[i] * (65536 % exo_class_size(i));
+        tails += ((struct exo_heap *)user->base)->slabs_of[i] * (CHUNK % exo_class_size(i));
     return stats.slabs - tails - stats.slab_free - stats.cached + stats.large;
 }
 
@@ -273,7 +370,7 @@ static void killing_round(struct shared *shared, uint64_t *random)
     exo_heap_repair(&user);
     CHECK_SAME(shared->wrong, 0);
     free_table(shared, &user);
-    CHECK(count_lost(&user) <= 3UL * 2 * 65536);
+    CHECK(count_lost(&user) <= 3UL * 2 * CHUNK);
     exo_heap_trim(&user);
     CHECK(shared->heap.slab_count <= 6);
 }
@@ -324,6 +421,10 @@ int main(void)
     test_exhaustion(shared, 64);
     test_exhaustion(shared, 7000);
     test_exhaustion(shared, 1 << 20);
+    for (uint64_t size = 32; size <= EXO_SMALL_LIMIT / 2; size = size * 3 / 2)
+        test_sparse(shared, size);
+    test_borrowing(shared);
+    test_zeros(shared);
     test_guard(shared);
     test_threads(shared);
     printf("%d rounds of killing\n", test_killed_anywhere(shared));

@@ -628,7 +628,8 @@ struct exo_sock {
     uint32_t start;         /* ... before which all have been read: the ring began anew */
     uint32_t signals;       /* O_ASYNC: the host is to see each arrival */
     uint32_t no_room;       /* A, atomic: who wrote here, or looked, found no room at the other side */
-    uint32_t reserved[8];
+    uint32_t bells;         /* A, about: bytes in the twin that rang for who watches */
+    uint32_t reserved[7];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
@@ -649,8 +650,7 @@ struct exo_sock {
     uint32_t mark_head;     /* input: marks that were ever set */
     uint32_t mark_tail;     /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t bells; /* A, atomic: that were put into its twin since it was last emptied, at least */
-    uint32_t reserved2[29];
+    uint32_t reserved2[30];
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:

@@ -22,6 +22,7 @@
 #define EXO_HEAP_PAGE_SHIFT 12
 #define EXO_CHUNK_SHIFT 16
 #define EXO_CHUNK_PAGES 16
+#define EXO_SLAB_WORDS 64 /* of 64 bits, one per object of 16 bytes */
 #define EXO_HEAP_SIZE_MIN (1UL << 20)
 #define EXO_HEAP_SIZE_MAX (1UL << 39)
 #define EXO_HEAP_CLASSES_AT                                                                        \
@@ -60,7 +61,7 @@ struct exo_cache {
     uint64_t last;       /* offset */
     uint32_t last_class; /* of it */
     uint32_t back_class; /* the same when it is free, else 0 */
-    uint64_t reserved[7];
+    uint8_t borrows[56]; /* by class (the first shares its with the last): refills since its own slabs last had something */
     uint16_t limit[EXO_CLASS_ROOM]; /* the longest list; 0: nothing is cached */
     uint64_t list[EXO_CLASS_ROOM];  /* offset of the first object */
 };
@@ -74,10 +75,10 @@ struct exo_slab {
     uint32_t free;       /* of them in bits[] */
     uint32_t size;       /* bytes of an object */
     uint32_t reciprocal; /* of size, 32 bits behind the point, rounded up */
-    uint32_t reserved;
-    uint64_t nonzero; /* bit i: bits[i] is not 0 */
+    uint32_t returned;   /* bit i: the host backs page i no longer, or not yet */
+    uint64_t nonzero;    /* bit i: bits[i] is not 0 */
     uint64_t reserved_1[3];
-    uint64_t bits[64]; /* object i is free */
+    uint64_t bits[EXO_SLAB_WORDS]; /* object i is free */
 };
 
 /* What a page's entry says of the run of pages that begins there; 0 within a run. */
@@ -93,7 +94,7 @@ struct exo_slab {
 struct exo_page {
     uint32_t run;        /* kind and pages: the truth, changed by one store */
     uint32_t next, prev; /* of the free list, by page; 0: none */
-    uint32_t reserved;
+    uint32_t zeros;      /* bit i: of a dirty run of up to 16 pages, page i is clean all the same */
 };
 
 /* The heap's header, zeroed memory before. Lists and counters of pages: under lock. */
@@ -115,6 +116,9 @@ struct exo_heap {
     uint64_t free_pages, dirty_pages, large_pages;
     uint64_t slab_count, purged_pages;
     uint64_t purged_at;   /* TSC when pages last went back to the host by themselves */
+    uint64_t swept_at;    /* the same of slabs' pages, without the lock */
+    uint32_t swept_to;    /* chunk */
+    uint32_t dirty_low;   /* the least of dirty_pages since purged_at */
     uint32_t orders[2];   /* bit i: free[][i] is not empty; clean, dirty */
     uint32_t free[2][32]; /* page of the first run of 2^i pages */
     uint32_t slabs_of[EXO_CLASS_ROOM];
@@ -139,10 +143,11 @@ struct exo_heap_user {
 };
 
 struct exo_heap_stats {
-    uint64_t size, resident; /* bytes; resident: in use or dirty, and what the heap needs itself */
+    uint64_t size, resident; /* bytes; resident: large, dirty, and slabs but for what is returned */
     uint64_t large;          /* bytes of large objects, in whole pages */
     uint64_t slabs;          /* bytes */
     uint64_t slab_free;      /* bytes of free objects in slabs, not in caches */
+    uint64_t returned;       /* bytes of them that are not resident */
     uint64_t cached;         /* bytes of free objects in caches */
     uint64_t dirty;          /* bytes of free pages that the host still backs */
     uint64_t hits, misses, fresh, frees, spills, larges; /* as in caches, summed up */

@@ -148,7 +148,7 @@ static long do_fill(const long *a)
 {
     long total = 0, done;
     while ((done = write((int)a[0], pattern(4096), 4096)) > 0 && total < (64 << 20))
-        total += written(done);
+        total += done; /* not written(): the sides go on alike, however much it was */
     done = result(done);
     tell(" filled %ld", total);
     return done;

@@ -7,8 +7,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from exo_um.bindings.jobs import LIST_FDS, LIST_PIDS, LIST_TIDS, copy_cmdline, copy_maps
 from exo_um.kernel import procfs, proctext
-from exo_um.kernel.procfs import HostPath, Listing, Made, Rewritten, resolve
+from exo_um.kernel.procfs import (
+    DT_DIR,
+    DT_LNK,
+    DT_REG,
+    Copied,
+    HostPath,
+    Listing,
+    Made,
+    Rewritten,
+    resolve,
+)
 
 KERNEL, SHELL, WORKER, THREAD = 0, 1, 2, 3
 
@@ -44,17 +55,8 @@ class FakeView:
 
     pgid_of_host = pid_of_host
 
-    def pids(self) -> list[int]:
-        return [1, 2, 3]
-
-    def tids(self, leader: int) -> list[int]:
-        return [3, 4] if leader == WORKER else [TASKS[leader].tid]
-
     def children(self, slot: int) -> list[int]:
         return [3] if slot == SHELL else []
-
-    def fds(self, slot: int) -> list[int]:
-        return OPEN_FDS[slot]
 
     def host_fd(self, slot: int, fd: int) -> int:
         return fd + 100 if fd in OPEN_FDS[slot] else -1
@@ -129,25 +131,27 @@ def test_strangers_do_not_exist(path: str) -> None:
     assert caught.value.errno == errno.ENOENT
 
 
-def names(path: str) -> list[bytes]:
+def listing(path: str) -> tuple[bytes, int, int, int, bool]:
     found = answer(path)
     assert isinstance(found, Listing)
-    return [entry.name for entry in found.entries]
+    return found.path, found.what, found.slot, found.kind, found.host
 
 
 def test_listings() -> None:
-    assert names("/proc") == names("/proc/2/..") == [b"1", b"2", b"3"]
-    assert names("/proc/3/task") == [b"3", b"4"]
-    assert names("/proc/2/fd") == names("/proc/2/fdinfo") == [b"0", b"1", b"2", b"7"]
+    """Only the root shows the host's names."""
+    assert listing("/proc") == listing("/proc/2/..") == (b"/proc", LIST_PIDS, 0, DT_DIR, True)
+    assert listing("/proc/3/task") == (b"/proc/1003/task", LIST_TIDS, WORKER, DT_DIR, False)
+    assert listing("/proc/3/task/4/task/../fd")[1:3] == (LIST_FDS, THREAD)
+    assert listing("/proc/2/fd/") == (b"/proc/1002/fd", LIST_FDS, SHELL, DT_LNK, False)
+    assert listing("/proc/2/fdinfo")[3] == DT_REG
 
 
-def test_only_the_root_shows_the_hosts_names() -> None:
-    root, fds = answer("/proc/"), answer("/proc/2/fd/")
-    assert isinstance(root, Listing)
-    assert isinstance(fds, Listing)
-    assert root.host
-    assert not fds.host
-    assert fds.path == b"/proc/1002/fd"
+def test_copies() -> None:
+    """What may be long, or be held up by its process, is for a job."""
+    for name, copy in [("maps", copy_maps), ("smaps", copy_maps), ("cmdline", copy_cmdline)]:
+        found = answer(f"/proc/3/task/4/{name}")
+        assert isinstance(found, Copied)
+        assert (found.path, found.copy) == (b"/proc/1003/task/1004/%s" % name.encode(), copy)
 
 
 def test_made() -> None:
@@ -202,12 +206,6 @@ def test_loadavg() -> None:
     assert rewritten("/proc/loadavg", "/proc/loadavg", b"0.1 0.2 0.3 2/130 9999\n") == (
         b"0.1 0.2 0.3 2/130 4\n"
     )
-
-
-def test_cmdline_is_the_guests() -> None:
-    host = b"exo1:1:-1:0\0/bin/busybox\0sh\0-c\0true\0"
-    assert rewritten("/proc/2/cmdline", "/proc/1002/cmdline", host) == b"sh\0-c\0true\0"
-    assert rewritten("/proc/2/cmdline", "/proc/1002/cmdline", b"sh\0") == b"sh\0"
 
 
 def test_odd_bytes_survive() -> None:

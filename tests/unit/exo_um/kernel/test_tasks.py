@@ -61,7 +61,7 @@ def test_fds(tasks: Tasks) -> None:
     table = tasks[slot].fd_table = tasks.region.table_create()
     for fd, host in ((0, 0), (2, 70), (1000, 71)):
         tasks.region.table_install(table, fd, host)
-    assert tasks.fds(slot) == [(0, 0), (2, 70), (1000, 71)]
+    assert tasks.fd_count(slot) == 1001
     assert (tasks.host_fd(slot, 2), tasks.host_fd(slot, 1), tasks.host_fd(slot, 1 << 19)) == (
         70,
         -1,
