@@ -16,13 +16,7 @@
 #include "mem.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
-#define PRIVATE (EXO_EPOLLEXCLUSIVE | EXO_EPOLLWAKEUP | EXO_EPOLLONESHOT | EXO_EPOLLET)
-
-static uint32_t groups_of(const struct exo_epoll *set)
-{
-    uint32_t count = load_acquire(&set->group_count);
-    return count < EXO_SET_GROUP_COUNT ? count : EXO_SET_GROUP_COUNT;
-}
+#define PRIVATE EXO_EPOLL_PRIVATE
 
 static struct exo_watch_group *group_at(struct exo_kr *kr, uint32_t index)
 {
@@ -62,7 +56,7 @@ void exo_epoll_free_group(struct exo_kr *kr, uint32_t index)
 /* A free watch of the set's groups, taken; 0: they are full. */
 static uint32_t take_watch_locked(struct exo_kr *kr, struct exo_epoll *set)
 {
-    for (uint32_t i = 0; i < groups_of(set); i++) {
+    for (uint32_t i = 0; i < exo_epoll_groups(set); i++) {
         struct exo_watch_group *group = group_at(kr, set->groups[i]);
         uint64_t used = load_relaxed(&group->used);
         if (used == UINT64_MAX)
@@ -166,6 +160,12 @@ int exo_epoll_add(struct exo_kr *kr, uint32_t set, const struct exo_watch *what,
     return error;
 }
 
+static bool is_marked(struct exo_kr *kr, uint32_t number)
+{
+    return load_acquire(&exo_watch_group_of(kr, number)->ready) >> number % EXO_WATCH_GROUP_SIZE &
+           1;
+}
+
 int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch *what,
                      uint32_t *found)
 {
@@ -174,6 +174,7 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     if (*found == 0)
         return -ENOENT;
     struct exo_watch *watch = exo_watch_at(kr, *found);
+    bool known = false;
     int error = 0;
     exo_lock_acquire(&set->lock);
     if (load_relaxed(&watch->object) != what->object || watch->fd != what->fd ||
@@ -182,12 +183,15 @@ int exo_epoll_modify(struct exo_kr *kr, uint32_t number, const struct exo_watch 
     else if (load_relaxed(&watch->events) & EXO_EPOLLEXCLUSIVE)
         error = -EINVAL;
     else {
+        known = is_marked(kr, *found) && exo_watch_news(kr, watch, 0) != 0;
         watch->data = what->data;
         store_release(&watch->events, what->events);
     }
     exo_lock_release(&set->lock);
     if (error == 0)
         exo_watch_mark(kr, *found);
+    if (known)
+        *found = 0;
     return error;
 }
 
@@ -204,7 +208,8 @@ int exo_epoll_remove(struct exo_kr *kr, uint32_t set_number, const struct exo_wa
     exo_lock_acquire(&set->lock);
     uint32_t events = load_relaxed(&watch->events);
     if (load_relaxed(&watch->object) == what->object && watch->fd == what->fd && events != 0) {
-        result = watch->host == what->host && !(events & EXO_EPOLLEXCLUSIVE) ? 1 : 0;
+        bool is_set = exo_object_kind(what->object & 0xffff) == EXO_KIND_EPOLL;
+        result = watch->host == what->host && !(events & EXO_EPOLLEXCLUSIVE) && !is_set;
         if (result == 1)
             store_release(&watch->events, 0);
     }
@@ -216,7 +221,11 @@ bool exo_epoll_claims(struct exo_kr *kr, uint32_t set, uint32_t number)
 {
     const struct exo_watch *watch = exo_watch_at(kr, number);
     uint32_t state = exo_object_state(kr, load_acquire(&watch->object));
-    return (state & load_relaxed(&watch->events)) && exo_watch_claim(exo_epoll_at(kr, set));
+    struct exo_epoll *of = exo_epoll_at(kr, set);
+    if (!(state & load_relaxed(&watch->events)))
+        return false;
+    bool wakes = exo_watched(&of->watch) && exo_watch_tell(kr, &of->watch, EXO_POLL_INS);
+    return exo_watch_claim(of) || wakes;
 }
 
 uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch)
@@ -227,7 +236,22 @@ uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch)
 
 _Static_assert(EXO_WATCH_GROUP_COUNT *EXO_WATCH_GROUP_SIZE <= 1 << 17, "exo_epoll_tag");
 
-void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t gone)
+uint32_t exo_epoll_tagged(struct exo_kr *kr, uint32_t number, uint64_t tag)
+{
+    uint32_t watch = tag & 0x1ffff;
+    bool ours = load_acquire(&exo_watch_group_of(kr, watch)->set) == number &&
+                exo_epoll_tag(kr, watch) == tag;
+    return ours ? load_acquire(&exo_watch_at(kr, watch)->object) : 0;
+}
+
+/* Of a set that is in this one its twin tells whatever happens; of what is exo's, it has been told. */
+static uint32_t has_hosts(struct exo_kr *kr, uint32_t object)
+{
+    bool is_set = object != 0 && exo_object_kind(object & 0xffff) == EXO_KIND_EPOLL;
+    return is_set && load_relaxed(&exo_epoll_at(kr, object)->hosts) != 0;
+}
+
+bool exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t gone)
 {
     uint32_t watch = tag & 0x1ffff;
     struct exo_epoll *set = exo_epoll_at(kr, number);
@@ -236,58 +260,67 @@ void exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     struct exo_watch *of = exo_watch_at(kr, watch);
     uint32_t object = ours ? load_acquire(&of->object) : 0;
     bool is_sock = object != 0 && exo_object_kind(object & 0xffff) == EXO_KIND_SOCK;
-    uint32_t known = of->gone | (ours ? exo_object_state(kr, object) : 0);
+    uint32_t known = of->gone | (ours && gone != 0 ? exo_object_state(kr, object) : 0);
     if (ours && !is_sock)
         store_relaxed(&of->gone, (uint16_t)(of->gone | gone));
     exo_lock_release(&set->lock);
     if (is_sock) { /* it tells itself what that means */
         struct exo_sock *sock = exo_sock_at(kr, object);
-        if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
-            exo_watch_mark(kr, watch); /* which is pending already */
-        else if (gone != 0)
+        bool listens = load_acquire(&sock->mode) == EXO_SOCK_LISTENS;
+        if (!listens && gone != 0)
             exo_sock_lose_peer(kr, sock);
-        return;
+        if (!listens)
+            return false;
+        exo_watch_mark(kr, watch); /* which is pending already */
+        return exo_watched(&set->watch) && exo_watch_tell(kr, &set->watch, EXO_POLL_INS);
     }
-    if (ours && (gone & ~known)) /* else it has been told already, which is enough with EPOLLET */
-        exo_watch_mark(kr, watch);
+    if (!ours || (!(gone & ~known) && !has_hosts(kr, object)))
+        return false; /* or it has been told already, which is enough with EPOLLET */
+    exo_watch_mark(kr, watch);
+    return exo_watched(&set->watch) && exo_watch_tell(kr, &set->watch, EXO_POLL_INS);
 }
 
 bool exo_epoll_is_ready(struct exo_kr *kr, uint32_t number)
 {
     const struct exo_epoll *set = exo_epoll_at(kr, number);
-    for (uint32_t i = 0; i * 64 < groups_of(set); i++)
+    if (load_acquire(&set->kept_count) != 0)
+        return true;
+    for (uint32_t i = 0; i * 64 < exo_epoll_groups(set); i++)
         if (load_acquire(&set->ready[i]) != 0)
             return true;
     return false;
-}
-
-/* What is to be told of a watch now; EXO_STATE_HOST if its object cannot say. */
-static uint32_t news_of(struct exo_kr *kr, const struct exo_watch *watch)
-{
-    uint32_t object = load_acquire(&watch->object), wants = load_relaxed(&watch->events);
-    if (object == 0 || (wants & ~PRIVATE) == 0)
-        return 0;
-    uint32_t state = exo_object_state(kr, object);
-    return state & EXO_STATE_HOST ? EXO_STATE_HOST : (state | watch->gone) & wants & ~PRIVATE;
 }
 
 /* Looks at one; whether it is to be looked at again. */
 static bool look_at(struct exo_kr *kr, uint32_t number, struct exo_look *look)
 {
     struct exo_watch *watch = exo_watch_at(kr, number);
-    uint32_t news = news_of(kr, watch), wants = load_relaxed(&watch->events);
+    uint32_t news = exo_watch_news(kr, watch, 0), wants = load_relaxed(&watch->events);
     if (news == EXO_STATE_HOST) {
         look->stray = number;
         return true;
     }
+    if (news == EXO_STATE_BUSY) {
+        look->busy = load_relaxed(&watch->object);
+        return true;
+    }
     if (news == 0)
         return false;
+    if (look->peeks) {
+        look->max = 0;
+        return true;
+    }
     look->numbers[look->count] = number;
     look->found[look->count++] = (struct exo_epoll_event){.events = news, .data = watch->data};
     look->max--;
     if (wants & EXO_EPOLLONESHOT)
         store_release(&watch->events, wants & PRIVATE);
     return !(wants & (EXO_EPOLLONESHOT | EXO_EPOLLET));
+}
+
+static bool goes_on(const struct exo_look *look)
+{
+    return look->max != 0 && look->stray == 0 && look->busy == 0;
 }
 
 /* Of the group at place, those of mask. False: no more are wanted, or there is no room for them. */
@@ -303,22 +336,23 @@ static bool look_at_group(struct exo_kr *kr, struct exo_epoll *set, uint32_t pla
         return false;
     fetch_and(some, ~bit); /* who tells sets the other first, and then this */
     uint64_t bits = fetch_and(&group->ready, ~mask) & mask;
-    for (; bits != 0 && look->max != 0 && look->stray == 0; bits &= bits - 1) {
+    for (; bits != 0 && goes_on(look); bits &= bits - 1) {
         uint32_t at = (uint32_t)__builtin_ctzll(bits);
-        set->cursor = place * EXO_WATCH_GROUP_SIZE + at + 1;
+        if (!look->peeks)
+            set->cursor = place * EXO_WATCH_GROUP_SIZE + at + 1;
         if (look_at(kr, set->groups[place] * EXO_WATCH_GROUP_SIZE + at, look))
             again |= 1ULL << at;
     }
     if ((fetch_or(&group->ready, bits | again) | bits | again) != 0)
         fetch_or(some, bit);
-    return look->max != 0 && look->stray == 0;
+    return goes_on(look);
 }
 
 /* All groups once, from the cursor on; the first in two parts, for whoever stands behind is never
  * looked at before all others have been. */
 static bool look_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_look *look)
 {
-    uint32_t count = groups_of(set);
+    uint32_t count = exo_epoll_groups(set);
     if (count == 0)
         return false;
     if (look->start == 0)
@@ -334,7 +368,7 @@ static bool look_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_loo
         }
         uint64_t mask = look->visited == 0 ? behind : look->visited == count ? ~behind : ~0ULL;
         if (mask != 0 && !look_at_group(kr, set, place, mask, look))
-            return look->max != 0 && look->stray == 0;
+            return goes_on(look);
     }
     return false;
 }
@@ -342,7 +376,7 @@ static bool look_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_loo
 /* Whoever was killed with the lock may have had bits in its hand. */
 static void repair_locked(struct exo_kr *kr, struct exo_epoll *set)
 {
-    for (uint32_t i = 0; i < groups_of(set); i++) {
+    for (uint32_t i = 0; i < exo_epoll_groups(set); i++) {
         struct exo_watch_group *group = group_at(kr, set->groups[i]);
         fetch_or(&group->ready, load_relaxed(&group->used));
         fetch_or(&set->ready[i / 64], 1ULL << i % 64);
@@ -354,14 +388,39 @@ int exo_epoll_look(struct exo_kr *kr, uint32_t number, struct exo_look *look)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
     int more = -EBADF;
-    look->count = look->stray = 0;
+    look->count = look->stray = look->busy = 0;
     exo_lock_acquire(&set->lock);
     if (unlikely(set->repaired != set->lock.generation))
         repair_locked(kr, set);
+    store_relaxed(&set->turn, set->turn | 1); /* for exo_epoll_peek() */
+    full_fence();
     if (set->mode == EXO_SET_OWN)
         more = look_locked(kr, set, look);
+    store_release(&set->turn, set->turn + 1);
     exo_lock_release(&set->lock);
     return more;
+}
+
+bool exo_epoll_passes(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_epoll *set = exo_epoll_at(kr, number);
+    if (load_relaxed(&set->sleepers) == 0 && !exo_watched(&set->watch))
+        return false;
+    uint32_t turn = load_acquire(&set->turn);
+    bool ready = exo_epoll_is_ready(kr, number);
+    full_fence();
+    if (!ready && !(turn & 1) && load_relaxed(&set->turn) == turn)
+        return false; /* nor has anybody it in his hand */
+    bool above = exo_watched(&set->watch) && exo_watch_again(kr, &set->watch);
+    return exo_watch_claim(set) || above;
+}
+
+void exo_epoll_again(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_epoll *set = exo_epoll_at(kr, number);
+    exo_lock_acquire(&set->lock);
+    store_release(&set->sleepers, set->inside);
+    exo_lock_release(&set->lock);
 }
 
 bool exo_epoll_settle(struct exo_kr *kr, uint32_t number)
@@ -370,8 +429,9 @@ bool exo_epoll_settle(struct exo_kr *kr, uint32_t number)
     exo_lock_acquire(&set->lock);
     set->inside++;
     fetch_add(&set->sleepers, 1); /* from here on whoever tells wakes us */
+    bool ready = exo_epoll_is_ready(kr, number);
     exo_lock_release(&set->lock);
-    if (!exo_epoll_is_ready(kr, number) && load_acquire(&set->mode) == EXO_SET_OWN)
+    if (!ready && load_acquire(&set->mode) == EXO_SET_OWN)
         return true;
     exo_epoll_rise(kr, number);
     return false;
@@ -400,13 +460,20 @@ static void end_group(struct exo_kr *kr, uint32_t index)
     }
 }
 
+/* Or may be: what pollers look at nobody knows. */
+static bool is_asleep_on(const struct exo_task *task, uint32_t number)
+{
+    uint32_t on = load_acquire(&task->asleep_on);
+    return (on == number || (on & EXO_ASLEEP_POLLS)) && exo_alive_test(task);
+}
+
 void exo_epoll_recount(struct exo_kr *kr, uint32_t number)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
     uint32_t count = 0;
     exo_lock_acquire(&set->lock);
     for (uint32_t i = 1; i < load_acquire(&kr->task_high) && i < EXO_TASK_COUNT; i++)
-        count += load_acquire(&kr->tasks[i].asleep_on) == number && exo_alive_test(&kr->tasks[i]);
+        count += is_asleep_on(&kr->tasks[i], number);
     if (count < set->inside) {
         store_relaxed(&set->inside, count);
         store_release(&set->sleepers, count);
@@ -419,13 +486,14 @@ bool exo_epoll_has_group(struct exo_kr *kr, uint32_t index)
     const struct exo_watch_group *group = group_at(kr, index);
     const struct exo_epoll *set = exo_epoll_at(kr, load_acquire(&group->set));
     uint32_t place = load_relaxed(&group->place);
-    return load_acquire(&set->mode) != 0 && place < groups_of(set) && set->groups[place] == index;
+    return load_acquire(&set->mode) != 0 && place < exo_epoll_groups(set) &&
+           set->groups[place] == index;
 }
 
 void exo_epoll_end(struct exo_kr *kr, uint32_t number)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
-    for (uint32_t i = 0; i < groups_of(set); i++) {
+    for (uint32_t i = 0; i < exo_epoll_groups(set); i++) {
         uint32_t index = set->groups[i] % EXO_WATCH_GROUP_COUNT;
         if (index == 0 || group_at(kr, index)->set != number)
             continue;

@@ -1,5 +1,6 @@
 /* What can be waited for: by what entries it is known, where its watchers are, and its state. */
 #include "atomic.h"
+#include "epoll.h"
 #include "pipe.h"
 #include "sock.h"
 #include "watch.h"
@@ -26,6 +27,8 @@ uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object)
         return &exo_sock_at(kr, number)->watch;
     case EXO_KIND_EVENT:
         return &exo_event_at(kr, number)->watch;
+    case EXO_KIND_EPOLL:
+        return &exo_epoll_at(kr, number)->watch;
     default:
         return NULL;
     }
@@ -64,6 +67,8 @@ uint32_t exo_object_state(struct exo_kr *kr, uint32_t object)
         return exo_sock_poll(kr, exo_sock_at(kr, number));
     case EXO_KIND_EVENT:
         return event_state(exo_event_at(kr, number));
+    case EXO_KIND_EPOLL:
+        return exo_epoll_peek(kr, number, 0);
     default:
         return EXO_STATE_HOST;
     }

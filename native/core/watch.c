@@ -10,6 +10,7 @@
 #include "atomic.h"
 #include "watch.h"
 
+#define ABOVE_COUNT 16
 #define LOOK_LIMIT 1024 /* watchers of one object that are seen without the lock */
 
 static struct exo_watch_lock *lock_of(struct exo_kr *kr, const uint32_t *watch)
@@ -59,9 +60,29 @@ static struct exo_epoll *set_of(struct exo_kr *kr, uint32_t number)
     return exo_epoll_at(kr, load_relaxed(&exo_watch_group_of(kr, number)->set));
 }
 
+/* Sets that are watched themselves: theirs are told when no lock is held. */
+struct above {
+    bool silent; /* nobody is to be woken */
+    uint32_t count;
+    uint32_t sets[ABOVE_COUNT];
+};
+
+static void note_above(struct exo_kr *kr, uint32_t number, struct above *above)
+{
+    uint32_t set = load_relaxed(&exo_watch_group_of(kr, number)->set);
+    if (!exo_watched(&exo_epoll_at(kr, set)->watch))
+        return;
+    for (uint32_t i = 0; i < above->count && i < ABOVE_COUNT; i++)
+        if (above->sets[i] == set)
+            return;
+    if (above->count < ABOVE_COUNT)
+        above->sets[above->count] = set;
+    above->count += above->count <= ABOVE_COUNT;
+}
+
 /* Of those who have the object exclusively, one that sleeps is enough. */
 static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, uint32_t limit,
-                     bool claims)
+                     struct above *above)
 {
     bool wakes = false, served = false;
     uint32_t number = load_acquire(watch);
@@ -72,7 +93,8 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
         bool known = (events & EXO_POLL_GONE) && (load_relaxed(&each->gone) & EXO_POLL_GONE);
         if ((wants & events) && !(exclusive && served) && (!known || events == ~0U)) {
             exo_watch_mark(kr, number);
-            bool sleeps = claims && exo_watch_claim(set_of(kr, number));
+            bool sleeps = !above->silent && exo_watch_claim(set_of(kr, number));
+            note_above(kr, number, above);
             wakes |= sleeps;
             served |= exclusive && sleeps;
         }
@@ -81,37 +103,30 @@ static bool tell_all(struct exo_kr *kr, const uint32_t *watch, uint32_t events, 
     return wakes;
 }
 
-static bool tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events, bool claims)
+static bool tell_list(struct exo_kr *kr, const uint32_t *watch, uint32_t events,
+                      struct above *above)
 {
     struct exo_watch_lock *lock = lock_of(kr, watch);
     uint32_t changes = load_acquire(&lock->changes);
     bool wakes = false;
     if (!(changes & 1)) {
-        wakes = tell_all(kr, watch, events, LOOK_LIMIT, claims);
+        wakes = tell_all(kr, watch, events, LOOK_LIMIT, above);
         full_fence();
         if (load_relaxed(&lock->changes) == changes)
             return wakes;
     }
     begin_change(lock);
-    wakes |= tell_all(kr, watch, events, EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE, claims);
+    wakes |= tell_all(kr, watch, events, EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE, above);
     end_change(lock);
     return wakes;
 }
 
-bool exo_watch_tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
-{
-    return tell(kr, watch, events, true);
-}
-
-void exo_watch_note(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
-{
-    tell(kr, watch, events, false);
-}
-
-bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch)
+static bool again_in_list(struct exo_kr *kr, const uint32_t *watch, uint32_t events,
+                          struct above *above)
 {
     struct exo_watch_lock *lock = lock_of(kr, watch);
     bool any = false;
+    (void)events;
     begin_change(lock);
     uint32_t limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
     for (uint32_t number = *watch; number != 0 && limit-- > 0;) {
@@ -120,10 +135,47 @@ bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch)
             fetch_add(&set->sleepers, 1);
             any = true;
         }
+        note_above(kr, number, above);
         number = exo_watch_at(kr, number)->next;
     }
     end_change(lock);
     return any;
+}
+
+/* Goes through a list, then through those of the sets in it, and so on. Where there are too many of
+ * them, through all there are. */
+static bool go_up(struct exo_kr *kr, const uint32_t *watch, uint32_t events, int depth, bool silent,
+                  bool (*go)(struct exo_kr *, const uint32_t *, uint32_t, struct above *))
+{
+    struct above above = {.silent = silent};
+    bool any = go(kr, watch, events, &above);
+    if (__builtin_expect(above.count == 0, 1) || depth == EXO_NEST_LIMIT)
+        return any;
+    bool all = above.count > ABOVE_COUNT;
+    uint32_t count = all ? load_acquire(&kr->object_high[EXO_KIND_EPOLL]) : above.count;
+    for (uint32_t i = 0; i < count && i < EXO_EPOLL_COUNT; i++) {
+        const struct exo_epoll *set =
+            exo_epoll_at(kr, all ? EXO_EPOLL_FIRST + 1 + i : above.sets[i]);
+        if (exo_watched(&set->watch))
+            any |= go_up(kr, &set->watch, EXO_POLL_INS, all ? EXO_NEST_LIMIT : depth + 1, silent,
+                         go);
+    }
+    return any;
+}
+
+bool exo_watch_tell(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
+{
+    return go_up(kr, watch, events, 0, false, tell_list);
+}
+
+void exo_watch_note(struct exo_kr *kr, const uint32_t *watch, uint32_t events)
+{
+    go_up(kr, watch, events, 0, true, tell_list);
+}
+
+bool exo_watch_again(struct exo_kr *kr, const uint32_t *watch)
+{
+    return go_up(kr, watch, 0, 0, false, again_in_list);
 }
 
 void exo_watch_free(struct exo_kr *kr, uint32_t number)

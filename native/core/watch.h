@@ -54,6 +54,8 @@ uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object);
 /* What poll(2) would say, as far as the region knows; EXO_STATE_HOST: what is there is not here. */
 uint32_t exo_object_state(struct exo_kr *kr, uint32_t object);
 #define EXO_STATE_HOST 0x40000000U
+#define EXO_STATE_BUSY 0x20000000U /* a set at which somebody else looks just now: ask once more */
+#define EXO_NEST_LIMIT 5           /* sets in sets in sets, as Linux */
 /* The last entry that leads there goes away: who watches it does so no longer. Before it is no longer
  * counted; and then, who watches what is connected with it is told. */
 void exo_object_leave(struct exo_kr *kr, uint32_t object);

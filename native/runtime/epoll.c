@@ -79,6 +79,8 @@ static long add_twin(struct exo_fd set, const struct exo_watch *what, uint32_t n
 static long add_shared(struct exo_fd set, const struct exo_watch *what)
 {
     uint32_t number;
+    if (exo_object_kind(what->object & 0xffff) == EXO_KIND_EPOLL)
+        store_release(&exo_epoll_at(KR, set.stamp)->nested, 1);
     long error = exo_epoll_add(KR, set.stamp, what, &number);
     bool there = error == 1;
     if (error == 0)
@@ -112,7 +114,7 @@ static long modify_object(struct exo_fd set, const struct exo_watch *what)
 {
     uint32_t number;
     long error = exo_epoll_modify(KR, set.stamp, what, &number);
-    if (error == 0 && exo_epoll_claims(KR, set.stamp, number))
+    if (error == 0 && number != 0 && exo_epoll_claims(KR, set.stamp, number))
         exo_epoll_ring(set.host);
     return error;
 }
@@ -126,13 +128,13 @@ static long remove_object(struct exo_fd set, const struct exo_watch *what)
 }
 
 /* What Linux refuses; 0: go on. */
-static long check(int op, uint32_t events)
+static long check(int op, uint32_t events, bool is_set)
 {
     if (op != EPOLL_CTL_ADD_ && op != EPOLL_CTL_MOD_)
         return -EINVAL;
     if (!(events & EXO_EPOLLEXCLUSIVE))
         return 0;
-    return op == EPOLL_CTL_MOD_ || (events & ~EXCLUSIVE_MAY) ? -EINVAL : 0;
+    return op == EPOLL_CTL_MOD_ || is_set || (events & ~EXCLUSIVE_MAY) ? -EINVAL : 0;
 }
 
 /* Of an object: EXO_EPOLL_AGAIN if it, or the set, is the host's by now. */
@@ -148,7 +150,7 @@ static long control_object(struct exo_fd *set, struct exo_fd *target, int op, in
     }
     if (guest_get(&event, from) != 0)
         return -EFAULT;
-    error = check(op, event.events);
+    error = check(op, event.events, to.flags & EXO_FD_EPOLL);
     if (error != 0)
         return error;
     what.events = event.events | EXO_POLL_GONE;
@@ -163,7 +165,7 @@ static long control_object(struct exo_fd *set, struct exo_fd *target, int op, in
     }
     if (error == -ENOSPC) { /* the host has room for it */
         exo_object_to_host(target);
-        return EXO_EPOLL_AGAIN;
+        return exo_fd_same(exo_fd_now(target), to) ? error : EXO_EPOLL_AGAIN;
     }
     if (error == 0 && (to.flags & EXO_FD_PIPE) && !exo_pipe_watchable(target))
         exo_object_to_host(target);
@@ -175,9 +177,12 @@ static long control_host(struct exo_fd *set, int op, int host, uint64_t from)
 {
     struct exo_fd of = exo_fd_now(set);
     struct exo_epoll_event event;
-    if (op != EPOLL_CTL_DEL_ && guest_get(&event, from) == 0 &&
-        (event.data & EXO_EPOLL_TAG_MASK) == EXO_EPOLL_TAG)
-        exo_epoll_to_host(set);
+    if (op != EPOLL_CTL_DEL_ && guest_get(&event, from) == 0) {
+        if ((event.data & EXO_EPOLL_TAG_MASK) == EXO_EPOLL_TAG)
+            exo_epoll_to_host(set);
+        if (event.events & (EXO_EPOLLET | EXO_EPOLLONESHOT))
+            store_release(&exo_epoll_at(KR, of.stamp)->once, 1);
+    }
     long error = HOST_4(__NR_epoll_ctl, of.host, op, host, from);
     if (error == 0 && (of.flags & EXO_FD_EPOLL) && op != EPOLL_CTL_MOD_)
         fetch_add(&exo_epoll_at(KR, of.stamp)->hosts, op == EPOLL_CTL_ADD_ ? 1U : ~0U);
@@ -199,14 +204,10 @@ SYSCALL(epoll_ctl)
         uint32_t object = exo_object_of(exo_fd_now(target));
         if (object == exo_object_of(exo_fd_now(set))) /* itself: EINVAL, by the host */
             return HOST_4(__NR_epoll_ctl, set->host, b, target->host, d);
-        if (object != 0 && exo_object_watch(KR, object) == NULL)
-            exo_object_to_host(target); /* a set in a set */
-        else if (object == 0)
+        if (object == 0)
             return control_host(set, (int)b, target->host, (uint64_t)d);
-        else {
-            long result = control_object(set, target, (int)b, (int)c, (uint64_t)d);
-            if (result != EXO_EPOLL_AGAIN)
-                return result;
-        }
+        long result = control_object(set, target, (int)b, (int)c, (uint64_t)d);
+        if (result != EXO_EPOLL_AGAIN)
+            return result;
     }
 }

@@ -17,6 +17,18 @@ void exo_epoll_ring(int twin);
 long exo_epoll_wait(struct exo_fd *at, uint64_t to, long max, int64_t timeout_ns,
                     struct exo_wait_mask *mask);
 
+/* epollset.c: what poll(2) says of a set; asks: the twin has something. Bits that say nothing are
+ * cleared. EXO_STATE_HOST: it is the host's. */
+uint32_t exo_set_state(struct exo_fd set, bool asks);
+/* Asks the twins of the sets in it for what they have of the host's. */
+void exo_set_refresh(uint32_t set);
+/* Waits for who looks at a set just now. */
+void exo_set_calm(uint32_t set);
+/* Whether what the twin has told is of an object, which it then concerned. */
+bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event);
+
+/* epollleave.c: an entry of this process's that leads to the set. */
+bool exo_set_find(uint32_t set, struct exo_fd *entry);
 /* epollleave.c. Tells, and wakes who sleeps on sets that this process has too. */
 void exo_watchers_wake(const uint32_t *watch, uint32_t events);
 /* The object is the host's, or about to be: sets of ours that have it in them by this

@@ -79,13 +79,12 @@ static struct exo_fd *next_entry(uint32_t *i, struct exo_fd *now)
     return NULL;
 }
 
-static int host_of_set(uint32_t set)
+bool exo_set_find(uint32_t set, struct exo_fd *entry)
 {
-    struct exo_fd now;
-    for (uint32_t i = 0; next_entry(&i, &now) != NULL;)
-        if ((now.flags & EXO_FD_EPOLL) && now.stamp == set)
-            return now.host;
-    return -1;
+    for (uint32_t i = 0; next_entry(&i, entry) != NULL;)
+        if ((entry->flags & EXO_FD_EPOLL) && entry->stamp == (uint16_t)set)
+            return true;
+    return false;
 }
 
 void exo_watchers_wake(const uint32_t *watch, uint32_t events)
@@ -94,9 +93,9 @@ void exo_watchers_wake(const uint32_t *watch, uint32_t events)
         return;
     uint32_t number = load_acquire(watch), limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
     while (number != 0 && limit-- > 0) {
-        int set = host_of_set(exo_watch_group_of(KR, number)->set);
-        if (set >= 0)
-            exo_epoll_ring(set);
+        struct exo_fd set;
+        if (exo_set_find(exo_watch_group_of(KR, number)->set, &set))
+            exo_epoll_ring(set.host);
         number = load_acquire(&exo_watch_at(KR, number)->next);
     }
 }
@@ -108,9 +107,9 @@ void exo_watches_to_host(struct exo_fd of)
     uint32_t limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
     while (number != 0 && limit-- > 0) {
         uint32_t next = load_acquire(&exo_watch_at(KR, number)->next);
-        int set = host_of_set(exo_watch_group_of(KR, number)->set);
-        if (set >= 0)
-            exo_watch_to_host(number, set, of.host);
+        struct exo_fd set;
+        if (exo_set_find(exo_watch_group_of(KR, number)->set, &set))
+            exo_watch_to_host(number, set.host, of.host);
         number = next;
     }
 }
@@ -162,17 +161,21 @@ static bool settle_set(struct exo_fd *at)
     struct exo_epoll *set = exo_epoll_at(KR, was.stamp);
     exo_lock_acquire(&set->lock);
     bool same = exo_fd_same(exo_fd_now(at), was);
-    if (same) /* from now on nothing is added */
+    bool stays = set->mode == EXO_SET_OWN && exo_epoll_holds_sockets(KR, was.stamp, 0);
+    if (same && !stays) /* from now on nothing is added */
         store_release(&set->mode, (uint32_t)EXO_SET_HOST);
     exo_lock_release(&set->lock);
-    if (!same)
-        return true;
+    if (!same || stays)
+        return !same;
     watches_to_host(was);
+    exo_watches_to_host(was);
     plain.flags &= (uint16_t)~EXO_FD_EPOLL;
     plain.stamp = 0;
     return !exo_fd_make_plain(at, was, plain);
 }
 
+/* DIFFERS: a set with sockets of exo's in it stays exo's; sent to another process by SCM_RIGHTS, or put
+ * into a set of the host's, it tells little of them. */
 void exo_epoll_to_host(struct exo_fd *at)
 {
     while (settle_set(at))

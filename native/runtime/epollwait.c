@@ -14,6 +14,7 @@
 #include "translate.h"
 
 #define HOST_COUNT 128 /* events that the host is asked for at once */
+#define LOOK_TRIES 16
 #define ASK_EVERY 2048 /* units of 1024 cycles */
 
 struct waiting {
@@ -23,6 +24,8 @@ struct waiting {
     long max;
     int64_t timeout_ns, since_ns; /* -1: for ever; 0: not asked for yet */
     struct exo_wait_mask *mask;
+    uint32_t kept_count; /* told of what was kept: the twin may tell them once more */
+    uint64_t kept[EXO_KEPT_COUNT];
 };
 
 static struct exo_epoll *set_of(const struct waiting *by)
@@ -37,12 +40,54 @@ static void put_back(const struct exo_look *look)
         exo_watch_mark(KR, look->numbers[i]);
 }
 
+/* Tells what was kept of the host's files. */
+static long take_kept(struct waiting *by, long done)
+{
+    struct exo_epoll_event found[EXO_KEPT_COUNT];
+    uint32_t count = exo_epoll_kept(KR, by->set.stamp, found, (uint32_t)(by->max - done));
+    uint64_t to = by->to + (uint64_t)done * sizeof(found[0]);
+    if (count != 0 && guest_write(to, found, count * sizeof(found[0])) != 0) {
+        for (uint32_t i = 0; i < count; i++)
+            exo_epoll_keep(KR, by->set.stamp, &found[i]);
+        return done > 0 ? done : -EFAULT;
+    }
+    for (by->kept_count = 0; by->kept_count < count; by->kept_count++)
+        by->kept[by->kept_count] = found[by->kept_count].data;
+    return done + count;
+}
+
+static bool was_kept(const struct waiting *by, uint64_t data)
+{
+    for (uint32_t i = 0; i < by->kept_count; i++)
+        if (by->kept[i] == data)
+            return true;
+    return false;
+}
+
+/* What keeps from looking at all: true if it may be gone. */
+static bool clear_way(const struct waiting *by, const struct exo_look *look, int *tries)
+{
+    if (look->stray != 0)
+        exo_watch_stray(by->set, look->stray);
+    if (look->busy != 0)
+        exo_set_calm(look->busy);
+    return look->stray != 0 || (look->busy != 0 && ++*tries < LOOK_TRIES);
+}
+
 /* Tells what is ready of exo's, behind done events; how many there are now. */
-static long take_own(const struct waiting *by, long done)
+static long take_own(struct waiting *by, long done)
 {
     struct exo_look look;
+    int tries = 0;
+    if (unlikely(load_acquire(&set_of(by)->nested)))
+        exo_set_refresh(by->set.stamp);
+    if (unlikely(load_acquire(&set_of(by)->kept_count) != 0))
+        done = take_kept(by, done);
+    if (done < 0)
+        return done;
     look.max = (uint32_t)(by->max - done);
     look.visited = look.start = 0;
+    look.peeks = false;
     int more = look.max != 0;
     while (more > 0) {
         more = exo_epoll_look(KR, by->set.stamp, &look);
@@ -55,12 +100,11 @@ static long take_own(const struct waiting *by, long done)
             return done > 0 ? done : -EFAULT;
         }
         done += look.count;
-        if (unlikely(look.stray != 0)) {
-            exo_watch_stray(by->set, look.stray);
+        if (unlikely(look.stray | look.busy) != 0) {
+            more = clear_way(by, &look, &tries);
             if (done > 0)
                 return done;
             look.visited = look.start = 0;
-            more = 1;
         }
     }
     return done;
@@ -71,12 +115,8 @@ static long sort_out(const struct waiting *by, const struct exo_epoll_event *fou
                      long done)
 {
     for (long i = 0; i < count; i++) {
-        uint32_t gone = found[i].events & (EXO_POLL_GONE | EXO_POLLRDHUP);
-        if ((found[i].data & EXO_EPOLL_TAG_MASK) == EXO_EPOLL_TAG) {
-            if ((found[i].data & 0x1ffff) != 0) /* not exo_epoll_ring()'s */
-                exo_epoll_learn(KR, by->set.stamp, found[i].data, gone);
+        if (exo_epoll_heard(by->set, &found[i]) || was_kept(by, found[i].data))
             continue;
-        }
         if (guest_put(by->to + (uint64_t)done * sizeof(*found), &found[i]) != 0)
             return done > 0 ? done : -EFAULT;
         done++;
@@ -101,20 +141,19 @@ static long take_hosts(const struct waiting *by, const int64_t *timeout, long do
 static bool asks_too(const struct waiting *by)
 {
     const struct exo_epoll *set = set_of(by);
-    return load_relaxed(&set->hosts) != 0 || exo_moment() - load_relaxed(&set->asked) > ASK_EVERY;
+    return load_relaxed(&set->hosts) != 0 || load_relaxed(&set->nested) ||
+           exo_moment() - load_relaxed(&set->asked) > ASK_EVERY;
 }
 
 /* Who is told leaves what is still there to the next who sleeps, as Linux does. */
 static void pass_on(const struct waiting *by)
 {
-    struct exo_epoll *set = set_of(by);
-    if (load_relaxed(&set->sleepers) != 0 && exo_epoll_is_ready(KR, by->set.stamp) &&
-        exo_watch_claim(set))
+    if (exo_epoll_passes(KR, by->set.stamp))
         exo_epoll_ring(by->set.host);
 }
 
 /* Without waiting: ready ones of exo's, and of the host's where those might be overlooked. */
-static long take(const struct waiting *by)
+static long take(struct waiting *by)
 {
     static const int64_t now[2] = {0};
     long done = take_own(by, 0);
@@ -194,7 +233,7 @@ static long sleep_once(struct waiting *by)
 }
 
 /* Once more without waiting, the host too. */
-static long take_at_last(const struct waiting *by)
+static long take_at_last(struct waiting *by)
 {
     static const int64_t now[2] = {0};
     long done = take_hosts(by, now, 0);

@@ -24,6 +24,7 @@
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define ASLEEP_ON_SOCKET 9
+#define ASLEEP_ON_SET 10
 #define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
 
 /* The entry if it leads to an object whose state the region knows. */
@@ -39,23 +40,28 @@ bool exo_poll_is_pipe(int fd)
     return own_end(fd) != NULL;
 }
 
-static int16_t state_of(struct exo_fd *at)
+/* asks: the twin of a set has something. */
+static int16_t state_of(struct exo_fd *at, bool asks)
 {
+    struct exo_fd fd = exo_fd_now(at);
+    if (fd.flags & EXO_FD_EPOLL)
+        return (int16_t)(exo_set_state(fd, asks) & ~EXO_STATE_HOST);
     return (int16_t)(exo_object_state(KR, exo_object_of(exo_fd_now(at))) & ~EXO_STATE_HOST);
 }
 
 /* The same with what the host knows of the other end; a count may come to know it a moment later. */
-static int16_t state_with(struct exo_fd *at, int16_t gone)
+static int16_t state_with(struct exo_fd *at, int16_t told)
 {
     struct exo_fd fd = exo_fd_now(at);
+    int16_t gone = told & GONE;
     if (fd.flags & EXO_FD_SOCKET) {
         if (gone != 0)
             exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
-        return state_of(at);
+        return state_of(at, false);
     }
     if (gone != 0 && (fd.flags & EXO_FD_PIPE)) /* the next call is to ask the host, too */
         exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
-    return state_of(at) | gone;
+    return state_of(at, told != 0) | gone;
 }
 
 /* The twin of a socket rings for all that it waits for; a listener's has the connections. */
@@ -76,7 +82,7 @@ static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count,
         hosts[i] = (struct k_pollfd){.fd = polls[i].fd};
         if (at != NULL) {
             hosts[i].fd = load_relaxed(&at->host);
-            polls[i].revents = state_of(at) & (polls[i].events | GONE);
+            polls[i].revents = state_of(at, false) & (polls[i].events | GONE);
             hosts[i].events = polls[i].events & (IN | OUT);
             if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
                 hosts[i].events = polls[i].events & twin_tells(at) ? IN : 0;
@@ -99,7 +105,7 @@ static long merge(struct k_pollfd *polls, const struct k_pollfd *hosts, uint64_t
         if (at == NULL)
             polls[i].revents = hosts[i].revents;
         else
-            polls[i].revents = state_with(at, hosts[i].revents & GONE) & (polls[i].events | GONE);
+            polls[i].revents = state_with(at, hosts[i].revents) & (polls[i].events | GONE);
         ready += polls[i].revents != 0;
     }
     return ready;
@@ -112,6 +118,8 @@ static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t c
         struct exo_fd *at = asleep[i] ? exo_fd_entry(polls[i].fd) : NULL;
         if (at != NULL && asleep[i] == ASLEEP_ON_SOCKET)
             exo_sock_rise(at->stamp, polls[i].events);
+        else if (at != NULL && asleep[i] == ASLEEP_ON_SET)
+            exo_epoll_rise(KR, at->stamp);
         else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
             exo_pipe_rise(exo_pipe_at(KR, at->stamp), asleep[i] - 1);
         else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_EVENT))
@@ -130,6 +138,12 @@ static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
             return true; /* its twin has the connections */
         *asleep = ASLEEP_ON_SOCKET;
         return exo_sock_settle(at, events);
+    }
+    if (flags & EXO_FD_EPOLL) {
+        if (!(events & IN))
+            return true;
+        *asleep = ASLEEP_ON_SET;
+        return exo_epoll_settle(KR, at->stamp);
     }
     if ((flags & EXO_FD_EVENT) && (events & POLLOUT_)) {
         exo_object_to_host(at); /* its room is never watched for: the host may */

@@ -274,6 +274,14 @@ enum exo_set_mode {
     EXO_SET_HOST = 2, /* all that is in it is in the twin, as the guest wants it */
 };
 
+/* What the twin has told once, of a file of the host's, to who only asked whether there is anything. */
+#define EXO_KEPT_COUNT 16
+struct exo_kept {
+    uint64_t data;
+    uint32_t events;
+    uint32_t reserved;
+};
+
 /* An epoll set. Its twin is the host's epoll behind its fds: files of the host's are in it as the guest
  * wants them, twins of exo's objects edge-triggered, to sleep by. */
 struct exo_epoll {
@@ -282,7 +290,8 @@ struct exo_epoll {
     uint32_t next_free;
     uint32_t mode;        /* enum exo_set_mode */
     uint32_t sleepers;    /* A, atomic: sleep, and nobody has been sent to wake them */
-    uint32_t inside;      /* A, its lock: are in the host's epoll_wait, or were killed there */
+    uint32_t watch;       /* A, its watch lock: first of who watches it: sets that it is in */
+    uint32_t inside;      /* A, its lock: wait for the twin, or were killed there */
     uint32_t hosts;       /* A, atomic: files of the host's that were added, less those removed */
     uint32_t group_count; /* A, its lock */
     uint32_t cursor;      /* A, its lock: group at which the next look begins */
@@ -290,7 +299,12 @@ struct exo_epoll {
     uint32_t spins, yields, looks;
     uint32_t
         repaired; /* A, its lock: the lock's generation when its bits were last looked through */
-    uint32_t reserved[2];
+    uint32_t turn;          /* A, its lock: odd while somebody who looks has bits in its hand */
+    uint32_t nested;        /* A: other sets were added */
+    uint32_t once;          /* A: files of the host's were, of which the twin tells only once */
+    uint32_t host_ready;    /* A: what the twin has last told who asked: files of the host's are ready */
+    uint32_t kept_count; /* A, its lock: of kept */
+    struct exo_kept kept[EXO_KEPT_COUNT];
     uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
     uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
 };
