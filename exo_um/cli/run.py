@@ -43,20 +43,13 @@ Examples:
   exo-um run --env LANG=C -- ls -l /
   exo-um run --stats calls.json python3 -c 'print("hello")'
 """
-INTERCEPTS = ("dispatch", "seccomp")
-PLATFORMS = ("inproc", "ptrace")
-PLACEMENTS = ("none", "advice")
-NETS = ("exo", "host")
-WITH_VALUE = (
-    "--env",
-    "--cwd",
-    "--name",
-    "--net",
-    "--platform",
-    "--placement",
-    "--stats",
-    "--intercept",
-)
+CHOICES = {  # the first is the default
+    "--intercept": ("dispatch", "seccomp"),
+    "--net": ("exo", "host"),
+    "--placement": ("none", "advice"),
+    "--platform": ("inproc", "ptrace"),
+}
+WITH_VALUE = ("--env", "--cwd", "--name", "--stats", *CHOICES)
 DEFAULT_PATH = b"/bin:/usr/bin"  # execvp(3)'s, when the environment has no PATH
 
 
@@ -87,12 +80,12 @@ class Options:
         self.cwd: str | None = None
         self.env: dict[bytes, bytes] = {}
         self.help = False
-        self.intercept = INTERCEPTS[0]
+        self.intercept = CHOICES["--intercept"][0]
         self.name: str | None = None
-        self.net = NETS[0]
+        self.net = CHOICES["--net"][0]
         self.patch = True
-        self.placement = PLACEMENTS[0]
-        self.platform = PLATFORMS[0]
+        self.placement = CHOICES["--placement"][0]
+        self.platform = CHOICES["--platform"][0]
         self.stats: str | None = None
         self.verbose = False
 
@@ -103,22 +96,10 @@ class Options:
             if not variable or not equals:
                 raise UsageError(f"--env {value}: not NAME=VALUE")
             self.env[os.fsencode(variable)] = os.fsencode(text)
-        elif name == "--intercept":
-            if value not in INTERCEPTS:
-                raise UsageError(f"--intercept {value}: not one of {', '.join(INTERCEPTS)}")
-            self.intercept = value
-        elif name == "--platform":
-            if value not in PLATFORMS:
-                raise UsageError(f"--platform {value}: not one of {', '.join(PLATFORMS)}")
-            self.platform = value
-        elif name == "--placement":
-            if value not in PLACEMENTS:
-                raise UsageError(f"--placement {value}: not one of {', '.join(PLACEMENTS)}")
-            self.placement = value
-        elif name == "--net":
-            if value not in NETS:
-                raise UsageError(f"--net {value}: not one of {', '.join(NETS)}")
-            self.net = value
+        elif name in CHOICES:
+            if value not in CHOICES[name]:
+                raise UsageError(f"{name} {value}: not one of {', '.join(CHOICES[name])}")
+            setattr(self, name.removeprefix("--"), value)
         elif name == "--cwd":
             self.cwd = value
         elif name == "--name":

@@ -159,9 +159,10 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
 /* Of a socket that has tried before: 1 if it is to try (again). */
 static long earlier_try(struct exo_sock *sock)
 {
-    uint32_t error = load_relaxed(&sock->error) != 0 ? exchange(&sock->error, 0) : 0;
+    uint32_t error;
     switch (load_acquire(&sock->mode)) {
     case EXO_SOCK_FRESH:
+        error = exchange(&sock->error, 0);
         return error != 0 ? -(long)error : 1;
     case EXO_SOCK_CONNECTED:
         return fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD) & EXO_SHUT_TOLD ? -EISCONN : 0;
