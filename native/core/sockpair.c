@@ -43,7 +43,7 @@ static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
     bool reset = exo_sock_size(goes) != 0 || load_relaxed(&goes->mode) == EXO_SOCK_EMBRYO;
     if (reset)
         store_release(&stays->error, (uint32_t)ECONNRESET);
-    fetch_or(&stays->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE |
+    fetch_or(&stays->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | (reset ? 0 : EXO_SHUT_FIN) |
                                       (reset || stays->family == AF_UNIX_ ? EXO_SHUT_DEAF : 0)));
 }
 

@@ -109,6 +109,8 @@ static bool is_over(const struct exo_sock *sock)
 /* Nothing to read: 1 if there will never be, 0 if it is worth a wait, or -errno. */
 static long ended(struct exo_sock *sock, bool over)
 {
+    if (sock->family != AF_UNIX_ && (load_relaxed(&sock->shut) & EXO_SHUT_FIN))
+        return 1; /* and keeps its error */
     uint32_t error = load_relaxed(&sock->error) != 0 ? exchange(&sock->error, 0) : 0;
     return error != 0 ? -(long)error : over || is_over(sock);
 }

@@ -312,17 +312,20 @@ SYSCALL(shutdown)
     struct exo_sock *sock = end.sock;
     if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS && how != 1)
         return HOST_2(__NR_shutdown, end.fd.host, 2);
-    if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED)
-        return sock->family == AF_UNIX_ ? exo_pass(a, b, c, d, e, f) : -ENOTCONN;
     bool reads = how != 1, writes = how != 0, is_unix = sock->family == AF_UNIX_;
+    bool connected = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
+    if (!is_unix && (!connected || (load_relaxed(&sock->shut) & EXO_SHUT_DEAF)))
+        return -ENOTCONN; /* or it has been reset */
     fetch_or(&sock->shut,
              (uint32_t)((reads ? EXO_SHUT_READS : 0) | (writes ? EXO_SHUT_WRITES : 0)));
+    if (!connected)
+        return 0;
     exo_lock_acquire(&KR->net_lock);
     uint32_t peer = sock->peer;
     if (peer != 0)
         fetch_or(&exo_sock_at(KR, peer)->shut,
-                 (uint32_t)((writes ? EXO_SHUT_END : 0) | (reads && is_unix ? EXO_SHUT_DEAF : 0)));
+                 (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) | (reads && is_unix ? EXO_SHUT_DEAF : 0)));
     exo_lock_release(&KR->net_lock);
     exo_sock_stir(&end, peer);
-    return peer == 0 && !is_unix && (load_relaxed(&sock->shut) & EXO_SHUT_DEAF) ? -ENOTCONN : 0;
+    return 0;
 }

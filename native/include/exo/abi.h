@@ -577,6 +577,7 @@ enum exo_sock_shut {
     EXO_SHUT_GONE = 16,   /* closed there, or killed */
     EXO_SHUT_QUEUED = 32, /* an embryo that the host's queue has */
     EXO_SHUT_TOLD = 64,   /* of a connect(2) that did not wait: its end has been told */
+    EXO_SHUT_FIN = 256,   /* the end came before any reset */
     EXO_SHUT_WROTE = 128, /* to TCP whose other side is gone: that answers with a reset, then */
 };
 
