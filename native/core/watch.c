@@ -157,8 +157,8 @@ static bool go_up(struct exo_kr *kr, const uint32_t *watch, uint32_t events, int
         const struct exo_epoll *set =
             exo_epoll_at(kr, all ? EXO_EPOLL_FIRST + 1 + i : above.sets[i]);
         if (exo_watched(&set->watch))
-            any |= go_up(kr, &set->watch, EXO_POLL_INS, all ? EXO_NEST_LIMIT : depth + 1, silent,
-                         go);
+            any |=
+                go_up(kr, &set->watch, EXO_POLL_INS, all ? EXO_NEST_LIMIT : depth + 1, silent, go);
     }
     return any;
 }
