@@ -64,6 +64,8 @@ uint32_t exo_sock_create(struct exo_kr *kr, enum exo_sock_mode mode, uint16_t fa
                          uint16_t protocol);
 /* Both have no peer yet; false if that has changed. */
 bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other);
+/* A listener that is no more. */
+void exo_sock_unlisten(struct exo_kr *kr, uint32_t number);
 /* Nobody has it any more: its peer is told, and what waits at a listener is gone. */
 void exo_sock_part(struct exo_kr *kr, uint32_t number);
 /* The peer's last fd is closed, or was killed. */

@@ -103,6 +103,18 @@ static void drop_embryos(struct exo_kr *kr, uint32_t listener)
     }
 }
 
+void exo_sock_unlisten(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_sock *sock = exo_sock_at(kr, number);
+    uint32_t listens = EXO_SOCK_LISTENS;
+    if (!compare_exchange(&sock->mode, &listens, (uint32_t)EXO_SOCK_FRESH))
+        return;
+    drop_embryos(kr, number);
+    store_release(&sock->pending, 0);
+    if (exo_watched(&sock->watch))
+        exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
+}
+
 void exo_sock_part(struct exo_kr *kr, uint32_t number)
 {
     struct exo_sock *sock = exo_sock_at(kr, number);

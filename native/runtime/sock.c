@@ -66,6 +66,20 @@ static long pull_to_mark(const struct exo_sock_end *end, struct exo_span *span,
     return got;
 }
 
+/* TCP's MSG_TRUNC: gone, or passed over, without being copied. */
+static long drop(struct exo_sock *sock, struct exo_span *span, long flags, uint32_t *past)
+{
+    uint32_t size = exo_sock_size(sock);
+    size -= size < *past ? size : *past;
+    long got = span->left < size ? (long)span->left : (long)size;
+    if (flags & MSG_PEEK_)
+        *past += (uint32_t)got;
+    else
+        exo_sock_drop_locked(sock, (uint32_t)got);
+    span->left -= (uint64_t)got;
+    return got;
+}
+
 /* What is there, at most; *past is how much has been looked at without being taken. */
 static long take(const struct exo_sock_end *end, struct exo_span *span, long flags, uint32_t *past,
                  struct exo_rights *rights, bool *last)
@@ -77,14 +91,11 @@ static long take(const struct exo_sock_end *end, struct exo_span *span, long fla
         bool drops = (flags & MSG_TRUNC_) && sock->family != AF_UNIX_;
         if (likely(!(flags & MSG_PEEK_) && !drops)) {
             got = pull_to_mark(end, span, rights, last);
-        } else if (flags & MSG_PEEK_) {
+        } else if (!drops) {
             got = exo_sock_peek_locked(KR, sock, *past, span);
             *past += got > 0 ? (uint32_t)got : 0;
-        } else { /* TCP: gone without being looked at */
-            uint32_t size = exo_sock_size(sock);
-            got = span->left < size ? (long)span->left : (long)size;
-            exo_sock_drop_locked(sock, (uint32_t)got);
-            span->left -= (uint64_t)got;
+        } else {
+            got = drop(sock, span, flags, past);
         }
     }
     exo_lock_release(&sock->output);
@@ -260,9 +271,11 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
         long error = unsendable(end.sock, &lost);
         if (error != 0)
             return sum > 0 ? sum : exo_sock_broken(error, flags);
+        uint64_t left = span != NULL ? span->left : 0;
         if (lost) {
-            answer_with_reset(end.sock);
-            return sum + (span != NULL ? (long)span->left : 0);
+            if (source != NULL || left != 0)
+                answer_with_reset(end.sock);
+            return sum + (long)left;
         }
         note_use(end.sock);
         long done = put(&end, source, span != NULL ? span : from);

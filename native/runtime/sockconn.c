@@ -300,6 +300,15 @@ long exo_sock_disconnect(struct exo_sock_end *end)
     return 0;
 }
 
+/* Who waits to accept is told by the host; then there is a new twin, for what comes. */
+static long end_listening(const struct exo_sock_end *end)
+{
+    exo_sock_unlisten(KR, end->fd.stamp);
+    HOST_2(__NR_shutdown, end->fd.host, 2);
+    renew_twin(end);
+    return 0;
+}
+
 SYSCALL(shutdown)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -310,16 +319,15 @@ SYSCALL(shutdown)
     if (how > 2)
         return -EINVAL;
     struct exo_sock *sock = end.sock;
-    if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS && how != 1)
-        return HOST_2(__NR_shutdown, end.fd.host, 2);
+    if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
+        return how == 1 ? 0 : end_listening(&end);
     bool reads = how != 1, writes = how != 0, is_unix = sock->family == AF_UNIX_;
     bool connected = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
-    if (!is_unix && (!connected || (load_relaxed(&sock->shut) & EXO_SHUT_DEAF)))
-        return -ENOTCONN; /* or it has been reset */
+    bool over = !is_unix && (!connected || (load_relaxed(&sock->shut) & EXO_SHUT_DEAF));
     fetch_or(&sock->shut,
              (uint32_t)((reads ? EXO_SHUT_READS : 0) | (writes ? EXO_SHUT_WRITES : 0)));
-    if (!connected)
-        return 0;
+    if (over || !connected) /* or it has been reset */
+        return over ? -ENOTCONN : 0;
     exo_lock_acquire(&KR->net_lock);
     uint32_t peer = sock->peer;
     if (peer != 0)
