@@ -132,9 +132,9 @@ static long refuse_reading(struct exo_sock *sock)
     uint32_t error = load_relaxed(&sock->error) != 0 ? exchange(&sock->error, 0) : 0;
     if (error != 0)
         return -(long)error;
-    if (load_relaxed(&sock->shut) & EXO_SHUT_DEAF)
-        return 0;
-    return sock->family == AF_UNIX_ ? -EINVAL : -ENOTCONN;
+    if (sock->family == AF_UNIX_)
+        return -EINVAL;
+    return load_relaxed(&sock->shut) & (EXO_SHUT_DEAF | EXO_SHUT_READS) ? 0 : -ENOTCONN;
 }
 
 long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,

@@ -332,7 +332,8 @@ SYSCALL(shutdown)
     uint32_t peer = sock->peer;
     if (peer != 0)
         fetch_or(&exo_sock_at(KR, peer)->shut,
-                 (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) | (reads && is_unix ? EXO_SHUT_DEAF : 0)));
+                 (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) |
+                            (reads && is_unix ? EXO_SHUT_DEAF : 0)));
     exo_lock_release(&KR->net_lock);
     exo_sock_stir(&end, peer);
     return 0;

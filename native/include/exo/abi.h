@@ -298,11 +298,12 @@ struct exo_epoll {
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
     uint32_t spins, yields, looks;
     uint32_t
-        repaired; /* A, its lock: the lock's generation when its bits were last looked through */
-    uint32_t turn;          /* A, its lock: odd while somebody who looks has bits in its hand */
-    uint32_t nested;        /* A: other sets were added */
-    uint32_t once;          /* A: files of the host's were, of which the twin tells only once */
-    uint32_t host_ready;    /* A: what the twin has last told who asked: files of the host's are ready */
+        repaired;    /* A, its lock: the lock's generation when its bits were last looked through */
+    uint32_t turn;   /* A, its lock: odd while somebody who looks has bits in its hand */
+    uint32_t nested; /* A: other sets were added */
+    uint32_t once;   /* A: files of the host's were, of which the twin tells only once */
+    uint32_t
+        host_ready; /* A: what the twin has last told who asked: files of the host's are ready */
     uint32_t kept_count; /* A, its lock: of kept */
     struct exo_kept kept[EXO_KEPT_COUNT];
     uint64_t ready[EXO_SET_GROUP_COUNT / 64]; /* A, atomic: groups with something ready */
