@@ -39,6 +39,7 @@ def test_defaults() -> None:
         (["--env"], "needs a value"),
         (["--intercept=magic", "true"], "not one of dispatch, seccomp"),
         (["--placement", "best", "true"], "not one of none, advice"),
+        (["--net", "mine", "true"], "not one of exo, host"),
         (["--patch", "true"], "no such option"),
         (["--verbose=1", "true"], "no such option"),
     ],
