@@ -7,6 +7,8 @@
 #include "sock.h"
 
 #include <asm-generic/errno.h>
+#include <asm-generic/mman-common.h>
+#include <asm/unistd.h>
 
 #define NEAR_SIZE 16384 /* so much of the ring is used before it begins anew */
 
@@ -60,6 +62,14 @@ long exo_sock_push_locked(struct exo_kr *kr, struct exo_sock *to, struct exo_spa
         return -EFAULT;
     store_release(&to->head, position + size);
     return size;
+}
+
+/* Nobody has it any more: what a ring has used beyond its beginning goes back to the host. */
+void exo_sock_forget(struct exo_kr *kr, const struct exo_sock *sock)
+{
+    if (sock->head > NEAR_SIZE)
+        exo_host_call(__NR_madvise, (long)ring_of(kr, sock) + NEAR_SIZE, EXO_SOCK_SIZE - NEAR_SIZE,
+                      MADV_REMOVE, 0, 0, 0);
 }
 
 /* The oldest byte's position; the writer has begun anew before it stored start. */

@@ -50,6 +50,8 @@ void exo_sock_drop_locked(struct exo_sock *from, uint32_t size);
 /* One piece of free room, *size of it, to be filled and then counted. NULL: none. input is held. */
 uint8_t *exo_sock_room_locked(struct exo_kr *kr, struct exo_sock *to, uint32_t *size);
 void exo_sock_count_locked(struct exo_sock *to, uint32_t size);
+/* Memory that a socket has used and nobody will read. */
+void exo_sock_forget(struct exo_kr *kr, const struct exo_sock *sock);
 /* Bytes up to the next mark, UINT32_MAX for none; passing it, and setting one for size bytes to come:
  * false if there are too many. */
 uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size);

@@ -83,6 +83,7 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     exo_lock_release(&kr->net_lock);
     exo_lock_acquire(&goes->input); /* who writes to it has gone, or sees that */
     exo_lock_release(&goes->input);
+    exo_sock_forget(kr, goes);
     if (stays == NULL)
         return;
     if (exo_watched(&stays->watch)) /* who sleeps is woken by the host when the twin is closed */

@@ -186,8 +186,10 @@ long exo_sock_broken(long error, long flags)
 {
     if (error == -EPIPE && !(flags & MSG_NOSIGNAL_)) {
         const struct exo_area *mine = area();
-        struct k_siginfo info = {
-            .signo = SIGPIPE_, .code = SI_USER_, .pid = (int32_t)mine->leader->host_tgid};
+        struct k_siginfo info = {.signo = SIGPIPE_,
+                                 .code = SI_USER_,
+                                 .pid = (int32_t)mine->leader->host_tgid,
+                                 .uid = (uint32_t)HOST_0(__NR_getuid)};
         HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, SIGPIPE_,
                &info);
     }
