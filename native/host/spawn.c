@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <exo/core.h>
+
 #include "host.h"
 
 #define FD_COUNT 5

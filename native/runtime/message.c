@@ -16,6 +16,7 @@
 #define MSG_CTRUNC_ 8
 #define MSG_CMSG_COMPAT_ 0x80000000L
 #define MSG_WAITFORONE_ 0x10000
+#define NOBODY 65534 /* the overflow ids */
 #define CONTROL_SIZE 8192          /* on the stack; more is mapped */
 #define CONTROL_MAX_SIZE (1 << 24) /* more than the host takes (net.core.optmem_max) */
 #define MESSAGE_LIMIT 1024         /* UIO_MAXIOV: most messages in one sendmmsg */
@@ -130,6 +131,9 @@ static bool send_plain(int fd, uint64_t from, long flags, long *result)
     bool is_unix = sock->family == AF_UNIX_;
     *result = -EFAULT;
     if (guest_get(&message, from) != 0)
+        return true;
+    *result = -EINVAL;
+    if ((int32_t)message.name_size < 0)
         return true;
     *result = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
     if (is_unix && message.name != 0 && message.name_size != 0)
@@ -340,7 +344,10 @@ static void add_cred(int fd, struct exo_rights *rights)
     const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
     uint32_t peer = load_acquire(&sock->peer);
     uint32_t slot = peer == 0 ? 0 : load_relaxed(&exo_sock_at(KR, peer)->used) % EXO_TASK_COUNT;
-    if (slot != 0 && KR->tasks[slot].host_tgid != 0) /* who has written last */
+    if ((int32_t)(load_relaxed(&sock->tail) - sock->cred_from) <= 0) { /* sent before it was asked */
+        message.cred[0] = 0;
+        message.cred[1] = message.cred[2] = NOBODY;
+    } else if (slot != 0 && KR->tasks[slot].host_tgid != 0) /* who has written last */
         message.cred[0] = KR->tasks[slot].host_tgid;
     memcpy(rights->control, &message, sizeof(message));
     rights->size = sizeof(message);
@@ -413,6 +420,8 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
     int64_t limit[2];
     if (timeout != 0 && guest_get(&limit, timeout) != 0)
         return -EFAULT;
+    if (timeout != 0 && (limit[0] < 0 || (uint64_t)limit[1] >= 1000000000))
+        return -EINVAL;
     long all = (uint32_t)count > MESSAGE_LIMIT ? MESSAGE_LIMIT : (uint32_t)count;
     for (long i = 0; i < all; i++) {
         uint64_t header = at + (uint64_t)i * sizeof(struct k_mmsghdr);
@@ -426,7 +435,7 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
         if (got == 0)
             return i + 1;
     }
-    return all;
+    return timeout != 0 && guest_put(timeout, &limit) != 0 ? -EFAULT : all; /* what is left */
 }
 
 SYSCALL(recvmmsg)

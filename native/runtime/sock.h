@@ -27,6 +27,7 @@ struct exo_sock_end {
 #define MSG_NOSIGNAL_ 0x4000
 
 #define SOCK_STREAM_ 1
+#define SOCK_DGRAM_ 2
 #define IPPROTO_TCP_ 6
 
 /* Whether the entry is one of exo's sockets; if so *end is filled in. */

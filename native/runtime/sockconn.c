@@ -48,7 +48,8 @@ static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
     if (sock->bound == 0) {
         own = *to;
         own.port = 0;
-        set_loopback(&own);
+        if (exo_sock_is_loopback(to))
+            set_loopback(&own);
         long error = exo_sock_bind_locked(KR, sock, &own);
         if (error != 0)
             return -EADDRNOTAVAIL;
@@ -56,7 +57,8 @@ static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
         uint16_t port = own.port;
         own = *to;
         own.port = port;
-        set_loopback(&own);
+        if (exo_sock_is_loopback(to))
+            set_loopback(&own);
         sock->local = own;
     }
     sock->remote = *to;
@@ -184,6 +186,22 @@ static long outcome(struct exo_sock *sock, long error)
     return -EINPROGRESS;
 }
 
+/* An address of this machine's at which a guest listens. */
+static bool is_ours(const struct exo_sock_name *to, const struct exo_sockaddr *name, long size)
+{
+    struct exo_sockaddr own = *name;
+    exo_lock_acquire(&KR->net_lock);
+    uint32_t listener = exo_sock_listener_locked(KR, to);
+    exo_lock_release(&KR->net_lock);
+    long probe = listener == 0 ? -1 : HOST_3(__NR_socket, to->family, SOCK_DGRAM_, 0);
+    if (probe < 0)
+        return false;
+    memset(own.data, 0, 2); /* any port */
+    long error = HOST_3(__NR_bind, probe, &own, size);
+    HOST_1(__NR_close, probe);
+    return error == 0;
+}
+
 static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *foreign)
 {
     struct exo_sockaddr from;
@@ -196,14 +214,15 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
         return error;
     if (from.family == AF_UNSPEC_)
         return exo_sock_disconnect(end);
-    error = exo_sock_name_from(&to, &from, size, end->sock->family);
-    if (error == 0)
-        error = earlier_try(end->sock);
+    error = earlier_try(end->sock);
     if (error <= 0)
+        return error;
+    error = exo_sock_name_from(&to, &from, size, end->sock->family);
+    if (error != 0)
         return error;
     if (exo_sock_is_any(&to))
         set_loopback(&to);
-    *foreign = !exo_sock_is_loopback(&to);
+    *foreign = !exo_sock_is_loopback(&to) && !is_ours(&to, &from, size);
     return *foreign ? 0 : outcome(end->sock, connect_to(end, &to));
 }
 

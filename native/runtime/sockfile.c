@@ -46,6 +46,20 @@ static long send_file(struct exo_fd *to, struct file_part *part)
     return sum;
 }
 
+static bool is_readable(int host)
+{
+    long flags = HOST_2(__NR_fcntl, host, F_GETFL_);
+    return flags >= 0 && !(flags & O_PATH_) && (flags & O_ACCMODE_) != O_WRONLY_;
+}
+
+/* A file, or one of the devices that give bytes without end: zero, full, random, urandom. */
+static bool is_file(const struct k_stat *stat)
+{
+    uint64_t minor = stat->rdev - 0x100;
+    return (stat->mode & S_IFMT_) == S_IFREG_ ||
+           ((stat->mode & S_IFMT_) == 0020000 && (minor == 5 || (minor >= 7 && minor <= 9)));
+}
+
 SYSCALL(sendfile)
 {
     struct exo_fd *to = exo_fd_entry((int)a);
@@ -55,8 +69,10 @@ SYSCALL(sendfile)
         return is_socket((int)b) ? -EINVAL : exo_pass(a, b, c, d, e, f);
     if (c != 0 && guest_get(&part.offset, c) != 0)
         return -EFAULT;
+    if (!is_readable(part.host))
+        return -EBADF;
     if (d < 0 || (c != 0 && part.offset < 0) || HOST_2(__NR_fstat, part.host, &stat) != 0 ||
-        (stat.mode & S_IFMT_) != S_IFREG_)
+        !is_file(&stat))
         return -EINVAL;
     part.left = part.left < MAX_RW_COUNT ? part.left : MAX_RW_COUNT;
     long sum = send_file(to, &part);
@@ -99,6 +115,8 @@ static long splice_to(struct exo_fd *socket, struct exo_fd *pipe, uint64_t size,
 {
     uint8_t bytes[CHUNK];
     struct exo_sock_end end;
+    if (exo_sock_enter(&end, socket) && load_acquire(&end.sock->mode) != EXO_SOCK_CONNECTED)
+        return exo_sock_broken(end.sock->family == AF_UNIX_ ? -ENOTCONN : -EPIPE, 0);
     while (exo_sock_enter(&end, socket) && !exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT)) {
         if (flags & MSG_DONTWAIT_ || load_relaxed(&end.sock->nonblock))
             return -EAGAIN;

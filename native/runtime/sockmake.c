@@ -235,10 +235,11 @@ static long do_accept(int from, uint64_t to, uint64_t size_at, long flags)
 {
     struct exo_fd *entry = exo_fd_entry(from);
     int32_t size = 0;
-    if (flags & ~(long)SOCK_FLAGS)
+    if (entry == NULL || (flags & ~(long)SOCK_FLAGS))
+        return entry == NULL ? -EBADF : -EINVAL;
+    struct exo_sock_end end;
+    if (exo_sock_enter(&end, entry) && load_acquire(&end.sock->mode) != EXO_SOCK_LISTENS)
         return -EINVAL;
-    if (entry == NULL)
-        return -EBADF;
     if (to != 0 && guest_get(&size, size_at) != 0)
         return -EFAULT;
     int fd = exo_fd_take(0);

@@ -65,16 +65,25 @@ long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count,
     return result;
 }
 
+/* DIFFERS: there is no urgent data: of AF_UNIX it is as any other, of TCP it cannot be sent. */
+static long urgent(struct exo_fd *at, int side, struct exo_span *span, long flags, bool tcp)
+{
+    if (side == EXO_PIPE_READS)
+        return -EINVAL;
+    return tcp ? -EOPNOTSUPP : transfer(at, side, span, flags & ~(long)MSG_OOB_, NULL);
+}
+
 /* One piece; false if the entry is not a socket of exo's. */
 static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags, long *result)
 {
-    uint64_t vector[1][2] = {{at, size}};
+    uint64_t vector[1][2] = {{at, size < MAX_RW_COUNT ? size : MAX_RW_COUNT}};
     struct exo_fd *entry = exo_fd_entry(fd);
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
+        bool tcp = exo_sock_at(KR, entry->stamp)->family != AF_UNIX_;
         long sum = check_pieces(vector, 1);
         struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
         *result = sum < 0            ? sum
-                  : flags & MSG_OOB_ ? -EOPNOTSUPP /* DIFFERS: no urgent data on exo's sockets */
+                  : flags & MSG_OOB_ ? urgent(entry, side, &span, flags, tcp)
                                      : transfer(entry, side, &span, flags, NULL);
         if (*result != EXO_SOCK_AGAIN)
             return true;
@@ -86,9 +95,15 @@ SYSCALL(sendto)
 {
     long result;
     struct exo_fd *entry = exo_fd_entry((int)a);
-    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0 &&
-        exo_sock_at(KR, entry->stamp)->family == AF_UNIX_)
-        return exo_sock_at(KR, entry->stamp)->mode == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0 && (int)f != 0) {
+        struct exo_sockaddr name;
+        const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+        long error = exo_sockaddr_get(&name, (uint64_t)e, (int)f);
+        if (error != 0)
+            return error;
+        if (sock->family == AF_UNIX_)
+            return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    }
     if (one_piece((int)a, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, d, &result))
         return result;
     return exo_pass(a, b, c, d, e, f);
@@ -100,7 +115,7 @@ SYSCALL(recvfrom)
     uint32_t size = 0;
     if (!one_piece((int)a, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, d, &result))
         return exo_pass(a, b, c, d, e, f);
-    if (result < 0 || e == 0 || f == 0)
+    if (result < 0 || e == 0)
         return result;
     if (guest_get(&size, (uint64_t)f) != 0)
         return -EFAULT;
@@ -112,12 +127,18 @@ bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long fla
                       struct exo_rights *rights, long *result)
 {
     struct exo_fd *entry = exo_fd_entry(fd);
+    bool reads = side == EXO_PIPE_READS;
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        *result =
-            flags & MSG_OOB_ ? -EOPNOTSUPP
-            : message->iov_count > PIECES_MAX
-                ? -EMSGSIZE
-                : exo_sock_vector(entry, side, message->iov, message->iov_count, flags, rights);
+        bool tcp = exo_sock_at(KR, entry->stamp)->family != AF_UNIX_;
+        if ((int32_t)message->name_size < 0)
+            *result = -EINVAL;
+        else if (message->iov_count > PIECES_MAX)
+            *result = -EMSGSIZE;
+        else if ((flags & MSG_OOB_) && (reads || tcp))
+            *result = reads ? -EINVAL : -EOPNOTSUPP;
+        else
+            *result = exo_sock_vector(entry, side, message->iov, message->iov_count,
+                                      flags & ~(long)MSG_OOB_, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }

@@ -42,9 +42,9 @@ long exo_sockaddr_put(const struct exo_sockaddr *name, int32_t size, uint64_t to
     if (room < 0)
         return -EINVAL;
     int32_t part = room < size ? room : size;
-    if (part > 0 && guest_write(to, name, (uint64_t)part) != 0)
+    if (guest_put(size_at, &size) != 0) /* first, as Linux has it now */
         return -EFAULT;
-    return guest_put(size_at, &size);
+    return part > 0 && guest_write(to, name, (uint64_t)part) != 0 ? -EFAULT : 0;
 }
 
 long exo_sock_tell(const struct exo_sock_name *name, uint64_t to, uint64_t size_at)

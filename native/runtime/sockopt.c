@@ -98,6 +98,12 @@ static void note_timeout(struct exo_sock *sock, long name, uint64_t at)
     store_release(&sock->timeout_ns[what], seconds * 1000000000 + (uint64_t)value[1] * 1000);
 }
 
+static void note_cred(struct exo_sock *sock, uint32_t value)
+{
+    store_release(&sock->cred_from, load_acquire(&sock->head));
+    store_release(&sock->passes_cred, value);
+}
+
 /* SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD */
 static bool passes(long name)
 {
@@ -121,7 +127,7 @@ SYSCALL(setsockopt)
             note_timeout(end.sock, (int)c, (uint64_t)d);
         if (error == 0 && (int)b == SOL_SOCKET_ && (int)c == SO_PASSCRED_ &&
             guest_get(&value, (uint64_t)d) == 0)
-            store_release(&end.sock->passes_cred, value);
+            note_cred(end.sock, value);
         return error;
     }
     if ((int)e < (int)sizeof(value))

@@ -23,7 +23,6 @@
 #define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
-#define EXO_OWN_SPACE 0x100000000 /* what RLIMIT_AS gets on top for the runtime, threads included */
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
 #define EXO_FD_COPIES 58   /* where patched copies of code are: a file, or the region's memfd */
@@ -650,10 +649,11 @@ struct exo_sock {
     uint64_t cookie;      /* the twin's SO_COOKIE, once it has been sent somewhere */
     uint32_t sending; /* input: slot of who puts control data into our twin just now, 0 nobody */
     uint32_t passes_cred; /* SO_PASSCRED */
+    uint32_t cred_from; /* ... which has been set when so many bytes had come */
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t reserved2[30];
+    uint32_t reserved2[29];
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:

@@ -45,6 +45,8 @@ bool exo_alive_test(const struct exo_task *task);
 /* What everybody maps of the region's memfd; copies of code follow there. */
 #define EXO_FAR_HEAP ((sizeof(struct exo_kr) + 4095) & ~4095UL) /* where the heap goes on */
 #define EXO_KR_MAPPED_SIZE ((sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE + 4095) & ~4095UL)
+/* What RLIMIT_AS gets on top for the runtime, threads included. */
+#define EXO_OWN_SPACE (EXO_KR_MAPPED_SIZE + 0x2000000)
 
 /* region.c */
 void exo_kr_init(struct exo_kr *kr, uint64_t size);
