@@ -189,16 +189,25 @@ static long control_host(struct exo_fd *set, int op, int host, uint64_t from)
     return error;
 }
 
+/* The set, if it is one at all, is the host's: there a socket's twin must ring for each arrival. */
+static long in_host_set(int set, long op, int fd, long event)
+{
+    struct exo_sock_end end;
+    struct exo_fd *target = exo_fd_entry(fd);
+    long error = HOST_4(__NR_epoll_ctl, set, op, exo_fd_or_bad(fd), event);
+    if (error == 0 && target != NULL && exo_sock_enter(&end, target))
+        store_release(&end.sock->signals, 1);
+    return error;
+}
+
 SYSCALL(epoll_ctl)
 {
     struct exo_fd *set = exo_fd_entry((int)a);
     for (;;) {
         struct exo_fd *target = exo_fd_entry((int)c);
         bool own = set != NULL && (load_acquire(&set->flags) & EXO_FD_EPOLL);
-        if (!own && target != NULL && (load_acquire(&target->flags) & EXO_FD_SOCKET))
-            exo_object_to_host(target);
         if (!own)
-            return HOST_4(__NR_epoll_ctl, exo_fd_or_bad((int)a), b, exo_fd_or_bad((int)c), d);
+            return in_host_set(exo_fd_or_bad((int)a), b, (int)c, d);
         if (target == NULL)
             return HOST_4(__NR_epoll_ctl, set->host, b, INT32_MAX, d);
         uint32_t object = exo_object_of(exo_fd_now(target));

@@ -16,7 +16,7 @@
 #define MSG_CTRUNC_ 8
 #define MSG_CMSG_COMPAT_ 0x80000000L
 #define MSG_WAITFORONE_ 0x10000
-#define NOBODY 65534 /* the overflow ids */
+#define NOBODY 65534               /* the overflow ids */
 #define CONTROL_SIZE 8192          /* on the stack; more is mapped */
 #define CONTROL_MAX_SIZE (1 << 24) /* more than the host takes (net.core.optmem_max) */
 #define MESSAGE_LIMIT 1024         /* UIO_MAXIOV: most messages in one sendmmsg */
@@ -344,7 +344,8 @@ static void add_cred(int fd, struct exo_rights *rights)
     const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
     uint32_t peer = load_acquire(&sock->peer);
     uint32_t slot = peer == 0 ? 0 : load_relaxed(&exo_sock_at(KR, peer)->used) % EXO_TASK_COUNT;
-    if ((int32_t)(load_relaxed(&sock->tail) - sock->cred_from) <= 0) { /* sent before it was asked */
+    if ((int32_t)(load_relaxed(&sock->tail) - sock->cred_from) <=
+        0) { /* sent before it was asked */
         message.cred[0] = 0;
         message.cred[1] = message.cred[2] = NOBODY;
     } else if (slot != 0 && KR->tasks[slot].host_tgid != 0) /* who has written last */

@@ -139,6 +139,9 @@ SYSCALL(splice)
         return from_socket ? -EINVAL : exo_pass(a, b, c, d, e, f);
     struct exo_fd *pipe = from_socket ? to : from;
     struct k_stat stat;
+    long mode = HOST_2(__NR_fcntl, load_relaxed(&pipe->host), F_GETFL_) & O_ACCMODE_;
+    if (mode == (from_socket ? O_RDONLY_ : O_WRONLY_))
+        return -EBADF;
     if (b != 0 || d != 0)
         return -ESPIPE;
     if (HOST_2(__NR_fstat, load_relaxed(&pipe->host), &stat) != 0 ||

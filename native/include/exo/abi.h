@@ -649,7 +649,7 @@ struct exo_sock {
     uint64_t cookie;      /* the twin's SO_COOKIE, once it has been sent somewhere */
     uint32_t sending; /* input: slot of who puts control data into our twin just now, 0 nobody */
     uint32_t passes_cred; /* SO_PASSCRED */
-    uint32_t cred_from; /* ... which has been set when so many bytes had come */
+    uint32_t cred_from;   /* ... which has been set when so many bytes had come */
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
