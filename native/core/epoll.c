@@ -267,7 +267,7 @@ bool exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     if (is_sock) { /* it tells itself what that means */
         struct exo_sock *sock = exo_sock_at(kr, object);
         bool listens = load_acquire(&sock->mode) == EXO_SOCK_LISTENS;
-        if (!listens && gone != 0)
+        if (!listens && (gone & EXO_POLL_GONE)) /* RDHUP alone: a deaf twin */
             exo_sock_lose_peer(kr, sock);
         if (!listens)
             return false;

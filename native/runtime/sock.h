@@ -75,6 +75,8 @@ long exo_sock_wait(const struct exo_sock_end *end, int what);
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what);
 /* All who wait at either side look again: shutdown(2), and the like. peer: its number. */
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
+/* The same of who sleeps at this side, for something to read or for room, after a shutdown(2) here. */
+void exo_sock_rouse(const struct exo_sock_end *end, bool in, bool out);
 /* With O_ASYNC each arrival rings: what has rung is taken out. */
 void exo_sock_take_bells(const struct exo_sock_end *end);
 /* The same for who watches by epoll, and takes none out: some may stay. */

@@ -355,5 +355,6 @@ SYSCALL(shutdown)
                             (reads && is_unix ? EXO_SHUT_DEAF : 0)));
     exo_lock_release(&KR->net_lock);
     exo_sock_stir(&end, peer);
+    exo_sock_rouse(&end, reads, writes);
     return 0;
 }

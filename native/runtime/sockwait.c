@@ -22,6 +22,13 @@
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
 
+#define DEAF_LOOK_NS 1000000 /* how often who waits at a deaf twin looks */
+
+struct poll_host {
+    int32_t fd;
+    int16_t events, revents;
+};
+
 static uint8_t garbage[4096]; /* comes out of twins */
 
 static bool is_ready(const void *sock, int what)
@@ -106,9 +113,26 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
     }
     if (exo_watched(&end->sock->watch))
         exo_watchers_wake(&end->sock->watch, EXO_SOCK_ALL_EVENTS);
-    if (load_relaxed(&end->sock->sleeping[EXO_SOCK_IN]) |
-        load_relaxed(&end->sock->sleeping[EXO_SOCK_OUT]))
-        HOST_2(__NR_shutdown, end->fd.host, 0); /* who sleeps here sees the end of the twin */
+}
+
+void exo_sock_rouse(const struct exo_sock_end *end, bool in, bool out)
+{
+    struct exo_sock *sock = end->sock;
+    full_fence(); /* who lies down after this sees what has changed */
+    if (!(in && load_relaxed(&sock->sleeping[EXO_SOCK_IN]) != 0) &&
+        !(out && load_relaxed(&sock->sleeping[EXO_SOCK_OUT]) != 0))
+        return;
+    store_release(&sock->deaf, 1);
+    HOST_2(__NR_shutdown, end->fd.host, 0);
+}
+
+/* The twin has come to its end: with its peer, or is it only deaf? */
+static bool has_lost_peer(const struct exo_sock_end *end)
+{
+    struct poll_host poll = {.fd = end->fd.host};
+    int64_t now[2] = {0};
+    return !load_acquire(&end->sock->deaf) ||
+           (HOST_5(__NR_ppoll, &poll, 1, now, 0, 0) > 0 && (poll.revents & POLLHUP_));
 }
 
 static void empty_twin_locked(const struct exo_sock_end *end)
@@ -174,21 +198,38 @@ static void get_up(struct exo_sock *sock, bool in, bool out)
     exo_lock_release(&sock->lock);
 }
 
-/* 1 for a byte, 0 when the other side has gone, or -errno: -EAGAIN when the time is over. */
-static long sleep_on(const struct exo_sock_end *end, uint64_t timeout_ns)
+/* 1 for any of the events, 0 when the other side has gone, -EAGAIN when the time is over, or -errno. */
+static long poll_twin(const struct exo_sock_end *end, int16_t events, uint64_t timeout_ns)
 {
-    uint8_t byte;
-    if (timeout_ns == 0)
-        return host_wait(__NR_recvfrom, end->fd.host, (long)&byte, 1, MSG_PEEK_, 0, 0);
-    struct {
-        int32_t fd;
-        int16_t events, revents;
-    } poll = {.fd = end->fd.host, .events = POLLIN_};
+    struct poll_host poll = {.fd = end->fd.host, .events = events};
     int64_t left[2] = {(int64_t)(timeout_ns / 1000000000), (int64_t)(timeout_ns % 1000000000)};
     long ready = host_wait(__NR_ppoll, (long)&poll, 1, (long)left, 0, 0, 0);
     if (ready <= 0)
         return ready == 0 ? -EAGAIN : ready == -EXO_ERESTARTNOHAND ? -EINTR : ready;
     return poll.revents & (POLLHUP_ | POLLERR_) ? 0 : 1;
+}
+
+/* A deaf twin hears of nothing but its peer's end: who waits there looks again and again. */
+static long sleep_deaf(const struct exo_sock_end *end, int what, uint64_t timeout_ns)
+{
+    for (uint64_t waited = 0; timeout_ns == 0 || waited < timeout_ns; waited += DEAF_LOOK_NS) {
+        if (is_ready(end->sock, what))
+            return 1;
+        long result = poll_twin(end, 0, DEAF_LOOK_NS);
+        if (result != -EAGAIN)
+            return result;
+    }
+    return -EAGAIN;
+}
+
+static long sleep_on(const struct exo_sock_end *end, int what, uint64_t timeout_ns)
+{
+    uint8_t byte;
+    if (load_acquire(&end->sock->deaf))
+        return sleep_deaf(end, what, timeout_ns);
+    if (timeout_ns != 0)
+        return poll_twin(end, POLLIN_, timeout_ns);
+    return host_wait(__NR_recvfrom, end->fd.host, (long)&byte, 1, MSG_PEEK_, 0, 0);
 }
 
 long exo_sock_wait(const struct exo_sock_end *end, int what)
@@ -201,15 +242,13 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     if (lie_down(end, in, !in)) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
-        result = sleep_on(end, load_relaxed(&sock->timeout_ns[what]));
+        result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
         store_release(&area()->task->asleep_on, 0);
     }
     get_up(sock, in, !in);
-    if (result == 0 || result == -ECONNRESET) {
+    if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))
         exo_sock_lose_peer(KR, sock);
-        result = 0;
-    }
-    return result > 0 ? 0 : result;
+    return result > 0 || result == -ECONNRESET ? 0 : result;
 }
 
 bool exo_sock_check_peer(const struct exo_sock_end *end)
@@ -221,7 +260,7 @@ bool exo_sock_check_peer(const struct exo_sock_end *end)
         return peer == 0;
     uint8_t byte;
     long got = HOST_6(__NR_recvfrom, end->fd.host, &byte, 1, MSG_PEEK_ | MSG_DONTWAIT_, 0, 0);
-    if (got != 0 && got != -ECONNRESET)
+    if (got != -ECONNRESET && (got != 0 || !has_lost_peer(end)))
         return false;
     exo_sock_lose_peer(KR, sock);
     return true;

@@ -24,12 +24,6 @@ static void on_alarm(int number, siginfo_t *info, void *context)
     }
 }
 
-static void arm(long us)
-{
-    struct itimerval timer = {{0, 0}, {0, us}};
-    setitimer(ITIMER_REAL, &timer, NULL);
-}
-
 /* Arms the timer inside the window, so that it goes off anywhere in it or in the call. */
 __attribute__((noinline)) static long wait_once(long us)
 {
@@ -64,17 +58,22 @@ static void on_loop(int number, siginfo_t *info, void *context)
         strange++;
 }
 
-/* Calls of three shapes, of which each is patched in another way. */
+/* Calls of three shapes, of which each is patched in another way. The timer runs in the loop only. */
 __attribute__((noinline)) static void loop(void)
 {
+    static const struct itimerval on = {{0, 100}, {0, 100}}, off;
     __asm__ volatile(".globl loop_begin, loop_end\nloop_begin:\n"
+                     "mov $38, %%eax\n mov $0, %%edi\n mov %[on], %%rsi\n xor %%edx, %%edx\n"
+                     "syscall\n"
                      "1: mov $39, %%eax\n syscall\n"
                      "mov $39, %%ebx\n mov %%ebx, %%eax\n syscall\n mov %%rax, %%rdi\n nop\n"
                      "mov %%ebx, %%eax\n movabs $5, %%rsi\n syscall\n"
-                     "cmpq $3000, %0\n jb 1b\nloop_end:\n"
+                     "cmpq $3000, %[hits]\n jb 1b\n"
+                     "mov $38, %%eax\n mov $0, %%edi\n mov %[off], %%rsi\n xor %%edx, %%edx\n"
+                     "syscall\nloop_end:\n"
                      :
-                     : "m"(hits)
-                     : "rax", "rbx", "rcx", "rdi", "rsi", "r11", "memory", "cc");
+                     : [hits] "m"(hits), [on] "r"(&on), [off] "r"(&off)
+                     : "rax", "rbx", "rcx", "rdx", "rdi", "rsi", "r11", "memory", "cc");
 }
 
 int main(void)
@@ -89,9 +88,7 @@ int main(void)
     hits = 0;
     action.sa_sigaction = on_loop;
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &(struct itimerval){{0, 100}, {0, 100}}, NULL);
     loop();
-    arm(0);
     printf("places outside the program: %ld\n", strange);
     return finish();
 }

@@ -653,7 +653,8 @@ struct exo_sock {
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t reserved2[29];
+    uint32_t deaf;      /* A: who slept on the twin was woken by ending it: it hears nothing more */
+    uint32_t reserved2[28];
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
