@@ -4,6 +4,7 @@
 #include "sockhost.h"
 #include "sockmsg.h"
 #include "sockname.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define SOL_SOCKET_ 1
@@ -94,6 +95,13 @@ static bool is_own(int fd)
     return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
 }
 
+/* From a pair's datagram socket to somebody else: the twin does it. */
+static bool goes_past(int fd, const struct k_msghdr *message)
+{
+    return message->name != 0 && message->name_size != 0 &&
+           exo_sock_at(KR, exo_fd_entry(fd)->stamp)->type == EXO_SOCK_DGRAM;
+}
+
 static long send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags)
 {
     struct exo_rights rights = {.control = control, .size = message->control_size};
@@ -109,7 +117,7 @@ static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t 
         return -EFAULT;
     uint64_t from = message->control, size = message->control_size;
     long error = each_message(control, control + size, to_host, false);
-    if (error == 0 && is_own(fd)) {
+    if (error == 0 && is_own(fd) && !goes_past(fd, message)) {
         error = send_own(fd, message, control, flags);
     } else if (error == 0) {
         message->control = (uint64_t)control;
@@ -136,8 +144,9 @@ static bool send_plain(int fd, uint64_t from, long flags, long *result)
     if ((int32_t)message.name_size < 0)
         return true;
     *result = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-    if (is_unix && message.name != 0 && message.name_size != 0)
-        return true;
+    if (is_unix && message.name != 0 && message.name_size != 0 &&
+        sock->type != EXO_SOCK_SEQPACKET) /* a pair's twin sends past its peer */
+        return sock->type == 0;
     if (is_unix && message.control != 0 && message.control_size != 0)
         return false;
     return exo_sock_message(fd, EXO_PIPE_WRITES, &message, flags, NULL, result);
@@ -369,13 +378,18 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
         return false;
     if (*result < 0)
         return true;
-    if (*result > 0)
+    const struct exo_sock *sock = exo_sock_at(KR, exo_fd_entry(fd)->stamp);
+    bool came = *result > 0 || rights.whole; /* and not the end */
+    if (came && sock->type != 0)
+        exo_packet_control(sock, &rights);
+    else if (came)
         add_cred(fd, &rights);
-    message.flags = (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0);
-    if (message.name == 0 || *result == 0)
+    message.flags =
+        (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0) | rights.flags;
+    if (message.name == 0 || !came)
         message.name_size = 0;
     else
-        exo_sock_sender(exo_fd_entry(fd), message.name, &message.name_size);
+        exo_sock_sender(exo_fd_entry(fd), &rights.record.from, message.name, &message.name_size);
     uint64_t room = message.control == 0 ? 0 : message.control_size;
     long used =
         exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_, &message.flags);
@@ -414,6 +428,11 @@ SYSCALL(recvmsg)
     return receive_one((int)a, (uint64_t)b, c);
 }
 
+static bool is_stream(int fd)
+{
+    return is_own(fd) && exo_sock_at(KR, exo_fd_entry(fd)->stamp)->type == 0;
+}
+
 /* recvmmsg of exo's own socket: waits for the first, as for all if MSG_WAITFORONE is not given.
  * DIFFERS: a timeout is looked at by nobody, as a stream has its own. */
 static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t timeout)
@@ -433,7 +452,7 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
         uint32_t size = (uint32_t)got;
         if (guest_put(header + offsetof(struct k_mmsghdr, size), &size) != 0)
             return -EFAULT;
-        if (got == 0)
+        if (got == 0 && is_stream(fd))
             return i + 1;
     }
     return timeout != 0 && guest_put(timeout, &limit) != 0 ? -EFAULT : all; /* what is left */

@@ -5,6 +5,7 @@
  * the same still: while it is, its socket is. Source: recv(2), send(2), unix(7), tcp(7).
  */
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
@@ -21,21 +22,9 @@ bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
     return true;
 }
 
-static void note_use(struct exo_sock *sock)
-{
-    uint32_t mine = area()->task->leader_slot;
-    if (load_relaxed(&sock->used) != mine)
-        store_relaxed(&sock->used, mine);
-}
-
 static bool is_connected(const struct exo_sock *sock)
 {
     return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
-}
-
-static bool may_wait(const struct exo_sock *sock, long flags)
-{
-    return !(flags & MSG_DONTWAIT_) && !load_relaxed(&sock->nonblock);
 }
 
 static void tell_reader_or_writer(const struct exo_sock_end *end, int what)
@@ -146,9 +135,11 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
     for (;;) {
         if (unlikely(!exo_sock_enter(&end, at)))
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
+        if (unlikely(end.sock->type != 0))
+            return exo_packet_receive(at, span, flags, rights);
         if (unlikely(!is_connected(end.sock)))
             return refuse_reading(end.sock);
-        note_use(end.sock);
+        exo_sock_note_use(end.sock);
         bool over = is_over(end.sock); /* before what is there, which is the last then */
         bool last = false;
         long got = take(&end, span, flags, &past, rights, &last);
@@ -170,7 +161,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         long error = ended(end.sock, over);
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;
-        if (!may_wait(end.sock, flags)) {
+        if (!exo_sock_may_wait(end.sock, flags)) {
             exo_sock_hush(&end);
             if (sum == 0 && exo_sock_check_peer(&end))
                 continue;
@@ -270,6 +261,9 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
     for (;;) {
         if (unlikely(!exo_sock_enter(&end, at)))
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
+        if (unlikely(end.sock->type != 0))
+            return source == NULL ? exo_packet_send(at, span, flags, NULL)
+                                  : exo_packet_send_from(at, source, from, flags);
         long error = unsendable(end.sock, &lost);
         if (error != 0)
             return sum > 0 ? sum : exo_sock_broken(error, flags);
@@ -279,7 +273,7 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
                 answer_with_reset(end.sock);
             return sum + (long)left;
         }
-        note_use(end.sock);
+        exo_sock_note_use(end.sock);
         long done = put(&end, source, span != NULL ? span : from);
         sum += done > 0 ? done : 0;
         if (span != NULL ? span->left == 0 : done > 0 || done == EXO_SOCK_AGAIN - 1)
@@ -288,7 +282,7 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
             continue; /* or the peer has gone */
         if (done < 0)
             return sum > 0 ? sum : done;
-        if (!may_wait(end.sock, flags)) {
+        if (!exo_sock_may_wait(end.sock, flags)) {
             exo_sock_hush(&end);
             store_relaxed(&end.sock->no_room, 1);
             full_fence();
