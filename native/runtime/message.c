@@ -95,19 +95,14 @@ static bool is_own(int fd)
     return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
 }
 
-/* From a pair's datagram socket to somebody else: the twin does it. */
-static bool goes_past(int fd, const struct k_msghdr *message)
-{
-    return message->name != 0 && message->name_size != 0 &&
-           exo_sock_at(KR, exo_fd_entry(fd)->stamp)->type == EXO_SOCK_DGRAM;
-}
-
-static long send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags)
+/* False: it is another's. */
+static bool send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags,
+                     long *result)
 {
     struct exo_rights rights = {.control = control, .size = message->control_size};
-    long result;
-    return exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, &result) ? result
-                                                                                   : -EBADF;
+    return is_own(fd) &&
+           !exo_packet_goes_past(exo_fd_entry(fd), message->name, (int32_t)message->name_size) &&
+           exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, result);
 }
 
 static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t *control,
@@ -117,9 +112,7 @@ static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t 
         return -EFAULT;
     uint64_t from = message->control, size = message->control_size;
     long error = each_message(control, control + size, to_host, false);
-    if (error == 0 && is_own(fd) && !goes_past(fd, message)) {
-        error = send_own(fd, message, control, flags);
-    } else if (error == 0) {
+    if (error == 0 && !send_own(fd, message, control, flags, &error)) {
         message->control = (uint64_t)control;
         error = host_wait(__NR_sendmsg, host, (long)message, flags, 0, 0, 0);
     }
@@ -144,9 +137,10 @@ static bool send_plain(int fd, uint64_t from, long flags, long *result)
     if ((int32_t)message.name_size < 0)
         return true;
     *result = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-    if (is_unix && message.name != 0 && message.name_size != 0 &&
-        sock->type != EXO_SOCK_SEQPACKET) /* a pair's twin sends past its peer */
-        return sock->type == 0;
+    if (exo_packet_goes_past(entry, message.name, (int32_t)message.name_size))
+        return false;
+    if (is_unix && sock->type == 0 && message.name != 0 && message.name_size != 0)
+        return true;
     if (is_unix && message.control != 0 && message.control_size != 0)
         return false;
     return exo_sock_message(fd, EXO_PIPE_WRITES, &message, flags, NULL, result);

@@ -258,10 +258,8 @@ SYSCALL(connect)
         return -EBADF;
     if (!exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
-    if (end.sock->type == EXO_SOCK_DGRAM && end.sock->family == AF_UNIX_) {
-        exo_packet_leave(&end);
-        return exo_pass(a, b, c, d, e, f);
-    }
+    if (end.sock->type == EXO_SOCK_DGRAM && end.sock->family == AF_UNIX_)
+        return exo_packet_connect(&end, b, (int)c);
     if (end.sock->family == AF_UNIX_)
         return connect_unix(&end, (uint64_t)b, (int)c);
     long error = connect_own(&end, (uint64_t)b, (int)c, &foreign);

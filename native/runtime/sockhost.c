@@ -2,6 +2,8 @@
  * the host's own.
  */
 #include "sockhost.h"
+#include "../core/watch.h"
+#include "epoll.h"
 #include "sockpacket.h"
 #include "translate.h"
 
@@ -14,7 +16,7 @@ void exo_sock_make_plain(struct exo_sock_end *end)
     memcpy(&old, &end->fd, sizeof(old));
     memcpy(&new, &plain, sizeof(new));
     if (end->sock->type == EXO_SOCK_DGRAM && end->sock->family == AF_UNIX_)
-        exo_packet_drop_bells(end->fd.host);
+        exo_packet_hand_over(end->sock, end->fd.host);
     exo_object_hold(KR, end->fd.stamp);
     if (compare_exchange((uint64_t *)end->at, &old, new)) {
         exo_object_unref(KR, end->fd);
@@ -60,6 +62,8 @@ long exo_sock_to_host(struct exo_sock_end *end)
     if (error < 0)
         return error;
     store_release(&end->sock->mode, (uint32_t)EXO_SOCK_HOST);
+    if (exo_watched(&sock->watch))
+        exo_watches_begin_anew(end->fd);
     exo_sock_make_plain(end);
     return 0;
 }

@@ -126,8 +126,8 @@ SYSCALL(sendto)
             return error;
         if (sock->family == AF_UNIX_ && sock->type == 0)
             return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-        if (sock->family == AF_UNIX_ && sock->type == EXO_SOCK_DGRAM)
-            return exo_pass(a, b, c, d, e, f); /* past the peer: the twin does it */
+        if (exo_packet_goes_past(entry, (uint64_t)e, (int)f))
+            return exo_pass(a, b, c, d, e, f);
     }
     if (one_piece((int)a, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, d, NULL, &result))
         return result;

@@ -316,8 +316,9 @@ static void pour(struct exo_sock_end *end, struct exo_sock *other)
 }
 
 /* An error that the host keeps for who reads next is not ours to take. */
-void exo_packet_drop_bells(int host)
+void exo_packet_hand_over(const struct exo_sock *sock, int host)
 {
+    uint32_t shut = load_acquire(&sock->shut);
     uint64_t bell[2];
     int32_t size = 0;
     while (HOST_3(__NR_ioctl, host, FIONREAD_, &size) == 0 && size == sizeof(bell[0]) &&
@@ -325,6 +326,10 @@ void exo_packet_drop_bells(int host)
                sizeof(bell[0]) &&
            bell[0] == KR->instance)
         HOST_6(__NR_recvfrom, host, bell, sizeof(bell), MSG_DONTWAIT_, 0, 0);
+    if (shut & EXO_SHUT_READS)
+        HOST_2(__NR_shutdown, host, 0);
+    if (shut & EXO_SHUT_WRITES)
+        HOST_2(__NR_shutdown, host, 1);
 }
 
 static void settle_writers(struct exo_sock *sock)
@@ -333,7 +338,7 @@ static void settle_writers(struct exo_sock *sock)
     exo_lock_release(&sock->input);
 }
 
-void exo_packet_leave(struct exo_sock_end *end)
+static void leave(struct exo_sock_end *end)
 {
     struct exo_sock *sock = end->sock, *other = NULL;
     exo_lock_acquire(&KR->net_lock);
@@ -348,10 +353,46 @@ void exo_packet_leave(struct exo_sock_end *end)
     if (other != NULL) {
         settle_writers(other);
         pour(end, other);
+        exo_watches_of_sock_to_host(peer);
         if (exo_watched(&other->watch))
             exo_watch_note(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
     }
+    exo_watches_of_sock_to_host(end->fd.stamp);
     exo_sock_make_plain(end);
+}
+
+/* DIFFERS: the other side is not told ECONNRESET if something was unread here. */
+long exo_packet_connect(struct exo_sock_end *end, long name, long size)
+{
+    uint16_t family = AF_UNSPEC_;
+    long probe = HOST_3(__NR_socket, AF_UNIX_, SOCK_DGRAM_, 0);
+    if (probe < 0)
+        return probe;
+    long error = HOST_3(__NR_connect, probe, name, size); /* what fails changes nothing */
+    HOST_1(__NR_close, probe);
+    bool ends = size >= 2 && guest_get(&family, (uint64_t)name) == 0 && family == AF_UNSPEC_;
+    if (error != 0 && !ends)
+        return error;
+    leave(end);
+    return host_wait(__NR_connect, end->fd.host, name, size, 0, 0, 0);
+}
+
+bool exo_packet_goes_past(const struct exo_fd *entry, uint64_t at, long size)
+{
+    struct exo_sockaddr to, peer;
+    int32_t whole = sizeof(peer);
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    if (sock->type != EXO_SOCK_DGRAM || sock->family != AF_UNIX_ || at == 0 || size == 0)
+        return false;
+    if (exo_sockaddr_get(&to, at, size) != 0 || HOST_3(__NR_getpeername, entry->host, &peer, &whole) != 0)
+        return true;
+    for (long i = 0; i < size - 2 && i < whole - 2; i++) {
+        if (to.data[i] != peer.data[i])
+            return true;
+        if (i > 0 && to.data[0] != 0 && to.data[i] == 0)
+            return false;
+    }
+    return whole <= 2 || (to.data[0] == 0 ? size != whole : false);
 }
 
 bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t argument,

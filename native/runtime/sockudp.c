@@ -135,6 +135,17 @@ static void refuse(struct exo_sock *sock)
         exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
 }
 
+/* Linux gives it a port before it looks at what is wrong with the call. */
+static long give_port(struct exo_sock *sock, long error)
+{
+    struct exo_sock_name any = {.family = sock->family};
+    exo_lock_acquire(&KR->net_lock);
+    if (sock->bound == 0)
+        exo_sock_bind_locked(KR, sock, &any);
+    exo_lock_release(&KR->net_lock);
+    return error;
+}
+
 /* What the call says is in order: where it is to go, 0 or -errno. */
 static long address(struct exo_sock *sock, const struct exo_sockaddr *to, long to_size,
                     struct letter *letter)
@@ -175,9 +186,9 @@ long exo_udp_send(struct exo_fd *at, struct exo_span *span, long flags,
         return EXO_SOCK_AGAIN;
     struct exo_sock *sock = end.sock;
     if (span->left > 65535)
-        return -EMSGSIZE;
+        return give_port(sock, -EMSGSIZE);
     if ((flags & MSG_OOB_) && sock->family == AF_INET_)
-        return -EOPNOTSUPP;
+        return give_port(sock, -EOPNOTSUPP);
     long error = address(sock, to, to_size, &letter);
     if (error == 0 && !letter.foreign) {
         error = unsendable(sock, &letter, span->left);
@@ -185,7 +196,7 @@ long exo_udp_send(struct exo_fd *at, struct exo_span *span, long flags,
             error = find(sock, &letter);
     }
     if (error != 0)
-        return error;
+        return give_port(sock, error);
     if (letter.foreign) {
         error = exo_sock_to_host(&end);
         return error != 0 ? error : EXO_SOCK_AGAIN;
