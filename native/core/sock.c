@@ -93,7 +93,9 @@ long exo_sock_peek_locked(struct exo_kr *kr, struct exo_sock *from, uint32_t pas
         return 0;
     there -= past;
     uint32_t size = span->left < there ? (uint32_t)span->left : there;
-    return exo_sock_copy(kr, from, exo_sock_oldest(from) + past, size, span, false) != 0 ? -EFAULT : (long)size;
+    return exo_sock_copy(kr, from, exo_sock_oldest(from) + past, size, span, false) != 0
+               ? -EFAULT
+               : (long)size;
 }
 
 void exo_sock_drop_locked(struct exo_sock *from, uint32_t size)

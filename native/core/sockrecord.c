@@ -8,8 +8,8 @@
 
 #include <asm-generic/errno.h>
 
-#define HEAD_SIZE 576     /* what Linux adds to a message */
-#define SMALL_SIZE 3776   /* up to that in a block of a power of two */
+#define HEAD_SIZE 576    /* what Linux adds to a message */
+#define SMALL_SIZE 3776  /* up to that in a block of a power of two */
 #define ROOM_LEVEL 53248 /* a ring with that in it is writable: a quarter of SO_SNDBUF */
 #define WRITE_BAND 0x200
 

@@ -194,8 +194,8 @@ void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *fro
     if (exo_sock_is_udp(sock) && from != NULL)
         whole = exo_sockaddr_of(from, &name);
     else if (sock->family != AF_UNIX_ ||
-        HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
-        exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
+             HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
+             exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
         return;
     uint32_t part = room < (uint32_t)whole ? room : (uint32_t)whole;
     if (part == 0 || guest_write(to, &name, part) == 0)

@@ -283,9 +283,9 @@ long exo_packet_shutdown(const struct exo_sock_end *end, uint32_t how)
     exo_lock_acquire(&KR->net_lock);
     uint32_t peer = sock->peer;
     if (peer != 0 && connected)
-        fetch_or(&exo_sock_at(KR, peer)->shut,
-                 (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) |
-                            (reads ? EXO_SHUT_DEAF : 0)));
+        fetch_or(
+            &exo_sock_at(KR, peer)->shut,
+            (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) | (reads ? EXO_SHUT_DEAF : 0)));
     exo_lock_release(&KR->net_lock);
     exo_sock_stir(end, peer);
     if (peer == 0 && exo_watched(&sock->watch))
@@ -384,7 +384,8 @@ bool exo_packet_goes_past(const struct exo_fd *entry, uint64_t at, long size)
     const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
     if (sock->type != EXO_SOCK_DGRAM || sock->family != AF_UNIX_ || at == 0 || size == 0)
         return false;
-    if (exo_sockaddr_get(&to, at, size) != 0 || HOST_3(__NR_getpeername, entry->host, &peer, &whole) != 0)
+    if (exo_sockaddr_get(&to, at, size) != 0 ||
+        HOST_3(__NR_getpeername, entry->host, &peer, &whole) != 0)
         return true;
     for (long i = 0; i < size - 2 && i < whole - 2; i++) {
         if (to.data[i] != peer.data[i])

@@ -96,8 +96,8 @@ static long find(struct exo_sock *sock, struct letter *letter)
     if (letter->receiver != 0)
         letter->generation = exo_sock_at(KR, letter->receiver)->generation;
     exo_lock_release(&KR->net_lock);
-    letter->foreign = letter->receiver == 0 &&
-                      (is_at_host(letter->to.port) || letter->to.port == DNS_PORT);
+    letter->foreign =
+        letter->receiver == 0 && (is_at_host(letter->to.port) || letter->to.port == DNS_PORT);
     return error;
 }
 

@@ -659,7 +659,7 @@ struct exo_sock {
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
     uint32_t deaf; /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t udp; /* A, atomic: enum exo_udp_flags */
+    uint32_t udp;  /* A, atomic: enum exo_udp_flags */
     uint32_t reserved2[27];
 };
 
@@ -754,9 +754,9 @@ struct exo_kr {
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
-    uint16_t bound[65536]; /* A, net_lock: number of the first socket of a TCP port, 0 none */
-    uint16_t udp_bound[65536];          /* A, net_lock: the same of UDP */
-    uint64_t udp_at_host[65536 / 64];   /* A, atomic: UDP ports that guests' sockets have had there */
+    uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
+    uint16_t udp_bound[65536]; /* A, net_lock: the same of UDP */
+    uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
 
