@@ -239,11 +239,14 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     if (exo_look(&sock->patience[what], is_ready, sock, what))
         return 0;
     long result = 1;
+    uint32_t since = exo_moment();
     if (lie_down(end, in, !in)) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
         result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
         store_release(&area()->task->asleep_on, 0);
+        if (result > 0)
+            exo_slept(&sock->patience[what], since);
     }
     get_up(sock, in, !in);
     if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))
