@@ -6,14 +6,9 @@
 #include "sockname.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
-#define SCM_RIGHTS_ 1
 #define SCM_CREDENTIALS_ 2
 #define SCM_PIDFD_ 4
-#define SO_PEERCRED_ 17
 #define SO_PEERPIDFD_ 77
-#define MSG_CMSG_CLOEXEC_ 0x40000000
-#define MSG_CTRUNC_ 8
 #define MSG_CMSG_COMPAT_ 0x80000000L
 #define MSG_WAITFORONE_ 0x10000
 #define NOBODY 65534               /* the overflow ids */

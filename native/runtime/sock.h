@@ -22,7 +22,6 @@ struct exo_sock_end {
 #define MSG_OOB_ 0x1
 #define MSG_PEEK_ 0x2
 #define MSG_TRUNC_ 0x20
-#define MSG_DONTWAIT_ 0x40
 #define MSG_WAITALL_ 0x100
 #define MSG_NOSIGNAL_ 0x4000
 
@@ -55,6 +54,7 @@ long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
 void exo_sock_fly(struct exo_fd *at);
 void exo_sock_unfly(struct exo_fd *at);
 long exo_sock_land(long host, bool cloexec);
+uint64_t exo_sock_cookie(long host); /* SO_COOKIE; 0: it is no socket */
 
 /* sock.c. Bytes, 0 at the end, -errno, or EXO_SOCK_AGAIN. flags: MSG_*. */
 long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,

@@ -5,7 +5,6 @@
 #include "sock.h"
 #include "translate.h"
 
-#define MAX_RW_COUNT 0x7ffff000UL
 #define SPLICE_NONBLOCK 2
 #define CHUNK 4096
 

@@ -9,7 +9,6 @@
 
 #define PIECES 8
 #define PIECES_MAX 1024 /* UIO_MAXIOV */
-#define MAX_RW_COUNT 0x7ffff000UL
 
 static long transfer(struct exo_fd *at, int side, struct exo_span *span, long flags,
                      struct exo_rights *rights)

@@ -8,12 +8,9 @@
 #include "sockhost.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
 #define IPPROTO_IPV6_ 41
 #define SO_REUSEADDR_ 2
 #define SO_ERROR_ 4
-#define SO_PASSCRED_ 16
-#define SO_PEERCRED_ 17
 #define SO_REUSEPORT_ 15
 #define SO_RCVTIMEO_ 20
 #define SO_SNDTIMEO_ 21
