@@ -1,4 +1,4 @@
-/* Stream sockets whose contents are in the kernel region: sock.c sends and receives, sockwait.c sleeps,
+/* Stream sockets whose contents are in the kernel region: sock.c receives, socksend.c sends, sockwait.c sleeps,
  * wakes and says what poll(2) sees, sockmake.c makes and connects, sockname.c has to do with addresses,
  * sockopt.c with options, sockmsg.c with messages, sockfile.c with what comes from a file.
  */
@@ -34,6 +34,24 @@ bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at);
 static inline bool exo_sock_same(const struct exo_sock_end *end)
 {
     return exo_fd_same(exo_fd_now(end->at), end->fd);
+}
+
+/* Who was at work there last: while that lives, so does its side. */
+static inline void exo_sock_note_use(struct exo_sock *sock)
+{
+    uint32_t mine = area()->task->leader_slot;
+    if (load_relaxed(&sock->used) != mine)
+        store_relaxed(&sock->used, mine);
+}
+
+static inline bool exo_sock_is_connected(const struct exo_sock *sock)
+{
+    return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
+}
+
+static inline bool exo_sock_may_wait(const struct exo_sock *sock, long flags)
+{
+    return !(flags & MSG_DONTWAIT_) && !load_relaxed(&sock->nonblock);
 }
 
 /* Control data as the host has it, from a twin: fds are the host's. */
