@@ -14,6 +14,10 @@ bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint
 /* sockopt.c: gives a socket of the host's the options of ours. */
 void exo_sock_replay(const struct exo_sock *sock, int host);
 
+/* sockmake.c: a reserved fd leads to the socket from now on. flags: SOCK_FLAGS */
+void exo_sock_install(int fd, int host, uint32_t number, long flags);
+#define SOCK_FLAGS (O_CLOEXEC_ | O_NONBLOCK_)
+
 /* sockconn.c */
 long exo_sock_disconnect(struct exo_sock_end *end);
 long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to,
