@@ -19,6 +19,8 @@ void exo_sock_install(int fd, int host, uint32_t number, long flags);
 #define SOCK_FLAGS (O_CLOEXEC_ | O_NONBLOCK_)
 
 /* sockconn.c */
+/* A twin has one name in its life: a new one for the next try. */
+void exo_sock_renew_twin(const struct exo_sock_end *end);
 long exo_sock_disconnect(struct exo_sock_end *end);
 long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to,
                          long size);

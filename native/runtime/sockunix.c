@@ -5,7 +5,6 @@
  * name's inode. Whether it was that listener, SO_PEERCRED says afterwards. Source: unix(7).
  */
 #include "sockunix.h"
-#include "sock.h"
 #include "translate.h"
 
 #define HASH_START 0xcbf29ce484222325
