@@ -110,7 +110,7 @@ bool exo_sock_check_peer(const struct exo_sock_end *end);
 bool exo_sock_settle(struct exo_fd *at, int16_t events);
 void exo_sock_rise(uint32_t number, int16_t events);
 
-/* sockopt.c: fcntl(2)'s F_SETFL and ioctl(2); false: the call is as with any other file. */
+/* sockctl.c: fcntl(2)'s F_SETFL and ioctl(2); false: the call is as with any other file. */
 bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result);
 bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long *result);
 
