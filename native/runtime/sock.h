@@ -8,6 +8,7 @@
 #include "../core/sock.h"
 #include "area.h"
 #include "pipe.h"
+#include "translate.h"
 
 /* What an entry says, at one moment. */
 struct exo_sock_end {
@@ -31,6 +32,11 @@ struct exo_sock_end {
 
 /* Whether the entry is one of exo's sockets; if so *end is filled in. */
 bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at);
+static inline bool exo_sock_is(int fd)
+{
+    const struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
+}
 static inline bool exo_sock_same(const struct exo_sock_end *end)
 {
     return exo_fd_same(exo_fd_now(end->at), end->fd);

@@ -8,9 +8,6 @@
 long exo_sock_to_host(struct exo_sock_end *end);
 /* Forgets the socket: the entry is a plain one from now on, unless it has changed meanwhile. */
 void exo_sock_make_plain(struct exo_sock_end *end);
-/* sockopt.c: getsockopt(2); false: the twin knows. */
-bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint64_t size_at,
-                     long *result);
 /* sockopt.c: gives a socket of the host's the options of ours. */
 void exo_sock_replay(const struct exo_sock *sock, int host);
 

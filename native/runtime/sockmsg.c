@@ -1,5 +1,5 @@
 /* sendto(2), recvfrom(2) and messages without control data, of sockets whose contents are in the kernel
- * region. message.c has those of the host's, and control data.
+ * region. sendmsg.c and recvmsg.c have those of the host's, and control data.
  */
 #include "sockmsg.h"
 #include "process.h"

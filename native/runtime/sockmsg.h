@@ -1,4 +1,4 @@
-/* What message.c and sockmsg.c share: messages of exo's own sockets. */
+/* What sendmsg.c, recvmsg.c and sockmsg.c share: messages of exo's own sockets. */
 #ifndef EXO_RUNTIME_SOCKMSG_H
 #define EXO_RUNTIME_SOCKMSG_H
 

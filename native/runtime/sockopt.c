@@ -18,6 +18,7 @@
 #define SO_SNDTIMEO_NEW_ 67
 #define SO_PROTOCOL_ 38
 #define SO_DOMAIN_ 39
+#define SO_PEERPIDFD_ 77
 #define TCP_MAXSEG_ 2
 #define TCP_INFO_ 11
 
@@ -198,9 +199,23 @@ static bool get_own(struct exo_sock *sock, long level, long name, uint64_t to, u
     return true;
 }
 
-bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint64_t size_at,
-                     long *result)
+SYSCALL(getsockopt)
 {
+    int32_t number;
+    int host = exo_fd_host((int)a);
+    if (host < 0)
+        return -EBADF;
+    struct exo_fd *entry = exo_fd_entry((int)a);
     struct exo_sock_end end;
-    return exo_sock_enter(&end, at) && get_own(end.sock, level, name, to, size_at, result);
+    long own_result;
+    if (entry != NULL && exo_sock_enter(&end, entry) &&
+        get_own(end.sock, (int)b, (int)c, (uint64_t)d, (uint64_t)e, &own_result))
+        return own_result;
+    long error = host_wait(__NR_getsockopt, host, b, c, d, e, 0);
+    if (error != 0 || b != SOL_SOCKET_ || (c != SO_PEERCRED_ && c != SO_PEERPIDFD_) ||
+        guest_get(&number, d) != 0)
+        return error;
+    number = c == SO_PEERCRED_ ? (int32_t)exo_tid_of((uint32_t)number)
+                               : (int32_t)exo_fd_made(number, true);
+    return guest_put(d, &number);
 }

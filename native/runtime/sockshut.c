@@ -1,4 +1,5 @@
 /* shutdown(2), and connect(2) with AF_UNSPEC, of sockets whose contents are in the kernel region. */
+#include "process.h"
 #include "sock.h"
 #include "sockhost.h"
 #include "translate.h"
