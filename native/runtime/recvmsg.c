@@ -64,7 +64,7 @@ static long receive_copied(int host, uint64_t at, struct k_msghdr *message, uint
     if (got < 0)
         return got;
     long used = exo_control_receive(guest_control, control, control + message->control_size,
-                                flags & MSG_CMSG_CLOEXEC_, &message->flags);
+                                    flags & MSG_CMSG_CLOEXEC_, &message->flags);
     if (used < 0)
         return used;
     message->control_size = (uint64_t)used;
