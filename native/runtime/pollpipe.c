@@ -13,14 +13,6 @@
 #include "sock.h"
 #include "translate.h"
 
-#define POLLIN_ 0x001
-#define POLLOUT_ 0x004
-#define POLLERR_ 0x008
-#define POLLHUP_ 0x010
-#define POLLNVAL_ 0x020
-#define POLLRDNORM_ 0x040
-#define POLLWRNORM_ 0x100
-#define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define ASLEEP_ON_SOCKET 9

@@ -11,13 +11,6 @@
 #include "sock.h"
 #include "translate.h"
 
-#define POLLIN_ 0x001
-#define POLLOUT_ 0x004
-#define POLLERR_ 0x008
-#define POLLHUP_ 0x010
-#define POLLRDNORM_ 0x040
-#define POLLWRNORM_ 0x100
-#define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
@@ -164,8 +157,7 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
 {
     struct exo_sock *sock = end->sock;
     exo_lock_acquire(&sock->lock);
-    if (load_acquire(&sock->mark_head) == load_acquire(&sock->mark_tail)) /* no control data */
-        empty_twin_locked(end);
+    empty_twin_locked(end);
     exo_lock_release(&sock->lock);
     wake_watchers_again(sock);
 }
