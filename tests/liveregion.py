@@ -9,6 +9,7 @@ import array
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import mmap
 import os
 import socket
@@ -24,6 +25,7 @@ TID_MASK = 0x3FFFFFFF
 ENDS_BITS = 22  # of exo_object.ends
 PAGE = 4096
 UNIT = 64
+BLOCKS_MOST = 100_000  # of the heap: a chain that is longer goes round
 SYS_PIDFD_GETFD = 438
 
 
@@ -34,6 +36,10 @@ def region_file(kernel_pid: int) -> str:
             if str(entry.readlink()).startswith("/memfd:exo-kr"):
                 return str(entry)
     raise ProcessLookupError(kernel_pid)
+
+
+class ChangingError(Exception):
+    """The region was not of one piece when it was read, or never is."""
 
 
 class LiveRegion:
@@ -68,6 +74,12 @@ class LiveRegion:
 
     def problems(self) -> list[str]:
         """What is not as it is when nothing but the first guest runs, and that sleeps."""
+        try:
+            return [*self._task_problems(), *self._pipe_problems(), *self._heap_problems()]
+        except ChangingError as error:
+            return [str(error)]
+
+    def _task_problems(self) -> list[str]:
         slots = self.slots()
         found = [f"slot {i}: {self._describe(i)}" for i in slots if self.kr.tasks[i].tid != 2]
         for i in range(1, self.kr.task_high):
@@ -81,13 +93,13 @@ class LiveRegion:
             found.append("left_behind is set")
         if waiting := self.channel_bytes():
             found.append(f"channel: a message of {waiting} bytes")
-        return found + self._pipe_problems() + self._heap_problems()
+        return found
 
     def _pipe_problems(self) -> list[str]:
         ends: Counter[tuple[int, bool]] = Counter()
         for offset in {self.kr.tasks[i].fd_table for i in self.slots()} - {0}:
             table = self._table(offset)
-            entries = ffi.cast("struct exo_fd *", self._bytes + table.entries)
+            entries = self._at("struct exo_fd", table.entries, table.used)
             for entry in entries[0 : table.used]:
                 if entry.host >= 0 and entry.flags & lib.EXO_FD_PIPE:
                     ends[entry.stamp, bool(entry.flags & lib.EXO_FD_PIPE_WRITES)] += 1
@@ -121,11 +133,17 @@ class LiveRegion:
             if offset := self.kr.tasks[slot].fd_table:
                 yield f"table of slot {slot}", self._table(offset).lock.word & TID_MASK
 
+    def _at(self, kind: str, offset: int, count: int = 1) -> Any:
+        """Guests go on while we look: what was free a moment ago may hold anything now."""
+        if offset % UNIT or offset + ffi.sizeof(kind) * count > len(self._map):
+            raise ChangingError(f"nothing can be at {offset:#x}")
+        return ffi.cast(f"{kind} *", self._bytes + offset)
+
     def _table(self, offset: int) -> Any:
-        return ffi.cast("struct exo_fd_table *", self._bytes + offset)
+        return self._at("struct exo_fd_table", offset)
 
     def _next(self, offset: int) -> int:
-        return int(ffi.cast("uint64_t *", self._bytes + offset)[0])
+        return int(self._at("uint64_t", offset)[0])
 
     def _blocks(self, users: Counter[int]) -> Iterator[tuple[int, int, str]]:
         """Give every block that is free or used: offset, size, what it is."""
@@ -154,7 +172,7 @@ class LiveRegion:
                 if table.outgrown[i]:
                     yield table.outgrown[i], sizes[i], "outgrown array"
 
-    def _heap_problems(self) -> Iterator[str] | list[str]:
+    def _heap_problems(self) -> list[str]:
         tasks = self.kr.tasks
         users = Counter(tasks[i].fd_table for i in self.slots() if tasks[i].fd_table)
         found = [
@@ -163,7 +181,7 @@ class LiveRegion:
             if self._table(offset).users != count
         ]
         end = UNIT
-        for at, size, what in sorted(self._blocks(users)):
+        for at, size, what in sorted(itertools.islice(self._blocks(users), BLOCKS_MOST)):
             if at >= self.far_heap > end:
                 end = self.far_heap  # the near part's rest was too small for what was wanted
             if at != end:

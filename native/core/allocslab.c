@@ -8,8 +8,8 @@
 #define SPINS 100
 #define REFILL_BYTES 4096
 #define REFILL_MOST 64
-#define REFILL_SLABS 8 /* looked for in one refill */
-#define BORROWS_MOST 8 /* refills in a row from a larger class */
+#define REFILL_SLABS 8  /* looked for in one refill */
+#define BORROWS_MOST 64 /* refills in a row from a larger class */
 
 #if defined(__x86_64__)
 static uint32_t cpu_number(void)

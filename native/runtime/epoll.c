@@ -8,9 +8,6 @@
 #include "sock.h"
 #include "translate.h"
 
-#define EPOLL_CTL_ADD_ 1
-#define EPOLL_CTL_DEL_ 2
-#define EPOLL_CTL_MOD_ 3
 #define EXCLUSIVE_MAY                                                                              \
     (EXO_POLL_INS | EXO_POLL_OUTS | EXO_POLL_GONE | EXO_EPOLLWAKEUP | EXO_EPOLLET |                \
      EXO_EPOLLEXCLUSIVE | 0x280) /* and the bands */

@@ -10,9 +10,7 @@
 #include "sock.h"
 #include "translate.h"
 
-#define EPOLL_CTL_ADD_ 1
 #define F_GETFD_ 1
-#define EPOLL_CTL_DEL_ 2
 
 /* Under the number that the host knows the file by in that epoll, which must be open. */
 static bool exchange_twin(const struct exo_watch *watch, int epoll)

@@ -202,4 +202,41 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define CLONE_CLEAR_SIGHAND_ 0x100000000UL
 #define CLONE_INTO_CGROUP_ 0x200000000UL
 
+/* Sockets: socket(7), recv(2), cmsg(3). */
+#define SOL_SOCKET_ 1
+#define SO_PASSCRED_ 16
+#define SO_PEERCRED_ 17
+#define SO_COOKIE_ 57
+#define SCM_RIGHTS_ 1
+#define MSG_CTRUNC_ 0x8
+#define MSG_DONTWAIT_ 0x40
+#define MSG_CMSG_CLOEXEC_ 0x40000000
+#define MAX_RW_COUNT 0x7ffff000UL /* bytes of one read(2) or write(2) */
+
+struct k_msghdr {
+    uint64_t name;
+    uint32_t name_size, pad;
+    uint64_t iov, iov_count, control, control_size;
+    uint32_t flags, pad2;
+};
+
+struct k_cmsghdr {
+    uint64_t size;
+    int32_t level, type;
+};
+
+#define EPOLL_CTL_ADD_ 1
+#define EPOLL_CTL_DEL_ 2
+#define EPOLL_CTL_MOD_ 3
+
+#define POLLIN_ 0x001
+#define POLLPRI_ 0x002
+#define POLLOUT_ 0x004
+#define POLLERR_ 0x008
+#define POLLHUP_ 0x010
+#define POLLNVAL_ 0x020
+#define POLLRDNORM_ 0x040
+#define POLLWRNORM_ 0x100
+#define POLLRDHUP_ 0x2000
+
 #endif

@@ -8,17 +8,6 @@
 #include "translate.h"
 
 #define SPIN_COUNT 3000
-#define SCM_RIGHTS_ 1
-#define SOL_SOCKET_ 1
-#define MSG_DONTWAIT_ 0x40
-#define MSG_CMSG_CLOEXEC_ 0x40000000
-
-struct k_msghdr {
-    uint64_t name;
-    uint32_t name_size, pad;
-    uint64_t iov, iov_count, control, control_size;
-    uint32_t flags, pad2;
-};
 
 static struct exo_frame *my_frame(void)
 {

@@ -13,14 +13,6 @@
 #include "sock.h"
 #include "translate.h"
 
-#define POLLIN_ 0x001
-#define POLLOUT_ 0x004
-#define POLLERR_ 0x008
-#define POLLHUP_ 0x010
-#define POLLNVAL_ 0x020
-#define POLLRDNORM_ 0x040
-#define POLLWRNORM_ 0x100
-#define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define ASLEEP_ON_SOCKET 9
@@ -32,7 +24,12 @@ static struct exo_fd *own_end(int fd)
 {
     struct exo_fd *at = fd < 0 ? NULL : exo_fd_entry(fd);
     uint32_t object = at == NULL ? 0 : exo_object_of(exo_fd_now(at));
-    return object != 0 && !(exo_object_state(KR, object) & EXO_STATE_HOST) ? at : NULL;
+    if (object == 0 || !(exo_object_state(KR, object) & EXO_STATE_HOST))
+        return object != 0 ? at : NULL;
+    struct exo_sock_end end;
+    if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
+        exo_sock_enter(&end, at); /* it forgets the socket, and its twin what rang */
+    return NULL;
 }
 
 bool exo_poll_is_pipe(int fd)

@@ -10,7 +10,6 @@
 #include "translate.h"
 
 #define SIGNALFD_SIGINFO_SIZE 128
-#define MAX_RW_COUNT 0x7ffff000UL
 #define PIECES 64
 
 /* The fields of struct signalfd_siginfo that translation needs. */

@@ -1,8 +1,8 @@
-/* Sending to and receiving from a stream socket: in the kernel region, without the host unless somebody
- * sleeps.
+/* Receiving from a stream socket: from its ring in the kernel region, without the host unless somebody
+ * sleeps. socksend.c sends.
  *
  * Rules: a lock is held for copies only, one at a time, and whoever holds it looks whether the entry is
- * the same still: while it is, its socket is. Source: recv(2), send(2), unix(7), tcp(7).
+ * the same still: while it is, its socket is. Source: recv(2), unix(7), tcp(7).
  */
 #include "sockhost.h"
 #include "sockpacket.h"
@@ -20,11 +20,6 @@ bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
         return false;
     }
     return true;
-}
-
-static bool is_connected(const struct exo_sock *sock)
-{
-    return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
 }
 
 static void tell_reader_or_writer(const struct exo_sock_end *end, int what)
@@ -137,7 +132,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
         if (unlikely(end.sock->type != 0))
             return exo_packet_receive(at, span, flags, rights);
-        if (unlikely(!is_connected(end.sock)))
+        if (unlikely(!exo_sock_is_connected(end.sock)))
             return refuse_reading(end.sock);
         exo_sock_note_use(end.sock);
         bool over = is_over(end.sock); /* before what is there, which is the last then */
@@ -171,137 +166,4 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         if (error != 0)
             return sum > 0 ? sum : error;
     }
-}
-
-long exo_sock_broken(long error, long flags)
-{
-    if (error == -EPIPE && !(flags & MSG_NOSIGNAL_)) {
-        const struct exo_area *mine = area();
-        struct k_siginfo info = {.signo = SIGPIPE_,
-                                 .code = SI_USER_,
-                                 .pid = (int32_t)mine->leader->host_tgid,
-                                 .uid = (uint32_t)HOST_0(__NR_getuid)};
-        HOST_4(__NR_rt_tgsigqueueinfo, mine->leader->host_tgid, mine->core.host_tid, SIGPIPE_,
-               &info);
-    }
-    return error;
-}
-
-/* TCP whose other side has been shut down both ways answers with a reset, and is over itself. */
-static bool refuses(const struct exo_sock *sock)
-{
-    struct exo_sock *peer = exo_sock_at(KR, load_acquire(&sock->peer));
-    uint32_t both = EXO_SHUT_READS | EXO_SHUT_WRITES;
-    if (sock->family == AF_UNIX_ || (load_acquire(&peer->shut) & both) != both)
-        return false;
-    store_release(&peer->error, (uint32_t)ECONNRESET);
-    fetch_or(&peer->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | EXO_SHUT_DEAF));
-    return true;
-}
-
-/* Whether nothing can be sent: 0, or -errno. To TCP whose other side has closed, once more can be. */
-static long unsendable(struct exo_sock *sock, bool *lost)
-{
-    *lost = false;
-    uint32_t shut = load_acquire(&sock->shut);
-    if (unlikely(load_relaxed(&sock->error) != 0) && sock->family != AF_UNIX_) {
-        uint32_t error = exchange(&sock->error, 0);
-        if (error != 0)
-            return -(long)error;
-    }
-    if (unlikely(!is_connected(sock)))
-        return sock->family == AF_UNIX_ ? -ENOTCONN : -EPIPE;
-    if (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF))
-        return -EPIPE;
-    *lost = (shut & EXO_SHUT_GONE) || load_acquire(&sock->peer) == 0 ||
-            (unlikely(shut & EXO_SHUT_END) && refuses(sock));
-    return *lost && sock->family == AF_UNIX_ ? -EPIPE : 0;
-}
-
-static void answer_with_reset(struct exo_sock *sock)
-{
-    fetch_or(&sock->shut, (uint32_t)(EXO_SHUT_WROTE | EXO_SHUT_DEAF));
-    store_release(&sock->error, (uint32_t)EPIPE);
-}
-
-/* Into the peer's ring: bytes, 0 for no room. */
-static long put(const struct exo_sock_end *end, exo_sock_source *source, void *from)
-{
-    uint32_t peer = load_acquire(&end->sock->peer), room;
-    struct exo_sock *to = exo_sock_at(KR, peer);
-    long done = EXO_SOCK_AGAIN;
-    if (peer == 0)
-        return done;
-    exo_lock_acquire(&to->input);
-    if (likely(load_acquire(&end->sock->peer) == peer && exo_sock_same(end))) {
-        if (source == NULL) {
-            done = exo_sock_push_locked(KR, to, from);
-        } else {
-            uint8_t *at = exo_sock_room_locked(KR, to, &room);
-            done = at == NULL ? 0 : source(from, at, room);
-            if (done > 0)
-                exo_sock_count_locked(to, (uint32_t)done);
-            else if (at != NULL)
-                done = done == 0 ? EXO_SOCK_AGAIN - 1 : done;
-        }
-    }
-    exo_lock_release(&to->input);
-    if (done > 0)
-        exo_sock_ring(end, to, EXO_SOCK_IN);
-    return done;
-}
-
-/* span, or with a source what that delivers. */
-static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *source, void *from,
-                     long flags)
-{
-    struct exo_sock_end end;
-    long sum = 0;
-    bool lost;
-    for (;;) {
-        if (unlikely(!exo_sock_enter(&end, at)))
-            return sum > 0 ? sum : EXO_SOCK_AGAIN;
-        if (unlikely(end.sock->type != 0))
-            return source == NULL ? exo_packet_send(at, span, flags, NULL)
-                                  : exo_packet_send_from(at, source, from, flags);
-        long error = unsendable(end.sock, &lost);
-        if (error != 0)
-            return sum > 0 ? sum : exo_sock_broken(error, flags);
-        uint64_t left = span != NULL ? span->left : 0;
-        if (lost) {
-            if (source != NULL || left != 0)
-                answer_with_reset(end.sock);
-            return sum + (long)left;
-        }
-        exo_sock_note_use(end.sock);
-        long done = put(&end, source, span != NULL ? span : from);
-        sum += done > 0 ? done : 0;
-        if (span != NULL ? span->left == 0 : done > 0 || done == EXO_SOCK_AGAIN - 1)
-            return sum;
-        if (done > 0 || done == EXO_SOCK_AGAIN)
-            continue; /* or the peer has gone */
-        if (done < 0)
-            return sum > 0 ? sum : done;
-        if (!exo_sock_may_wait(end.sock, flags)) {
-            exo_sock_hush(&end);
-            store_relaxed(&end.sock->no_room, 1);
-            full_fence();
-            if (exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT))
-                continue;
-            return sum > 0 ? sum : -EAGAIN;
-        }
-        error = exo_sock_wait(&end, EXO_SOCK_OUT);
-        if (error != 0)
-            return sum > 0 ? sum : error;
-    }
-}
-
-long exo_sock_send(struct exo_fd *at, struct exo_span *span, long flags)
-{
-    return send_all(at, span, NULL, NULL, flags);
-}
-
-long exo_sock_send_from(struct exo_fd *at, exo_sock_source *source, void *from, long flags)
-{
-    return send_all(at, NULL, source, from, flags);
 }

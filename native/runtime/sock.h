@@ -1,4 +1,4 @@
-/* Stream sockets whose contents are in the kernel region: sock.c sends and receives, sockwait.c sleeps,
+/* Stream sockets whose contents are in the kernel region: sock.c receives, socksend.c sends, sockwait.c sleeps,
  * wakes and says what poll(2) sees, sockmake.c makes and connects, sockname.c has to do with addresses,
  * sockopt.c with options, sockmsg.c with messages, sockfile.c with what comes from a file.
  */
@@ -8,6 +8,7 @@
 #include "../core/sock.h"
 #include "area.h"
 #include "pipe.h"
+#include "translate.h"
 
 /* What an entry says, at one moment. */
 struct exo_sock_end {
@@ -22,7 +23,6 @@ struct exo_sock_end {
 #define MSG_OOB_ 0x1
 #define MSG_PEEK_ 0x2
 #define MSG_TRUNC_ 0x20
-#define MSG_DONTWAIT_ 0x40
 #define MSG_WAITALL_ 0x100
 #define MSG_NOSIGNAL_ 0x4000
 
@@ -34,9 +34,37 @@ struct exo_sock_end {
 
 /* Whether the entry is one of exo's sockets; if so *end is filled in. */
 bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at);
+static inline bool exo_sock_is(int fd)
+{
+    const struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
+}
 static inline bool exo_sock_same(const struct exo_sock_end *end)
 {
     return exo_fd_same(exo_fd_now(end->at), end->fd);
+}
+
+/* Who was at work there last: while that lives, so does its side. */
+static inline void exo_sock_note_use(struct exo_sock *sock)
+{
+    uint32_t mine = area()->task->leader_slot;
+    if (load_relaxed(&sock->used) != mine)
+        store_relaxed(&sock->used, mine);
+}
+
+static inline bool exo_sock_is_connected(const struct exo_sock *sock)
+{
+    return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
+}
+
+static inline bool exo_sock_may_wait(const struct exo_sock *sock, long flags)
+{
+    return !(flags & MSG_DONTWAIT_) && !load_relaxed(&sock->nonblock);
+}
+
+static inline bool exo_sock_is_udp(const struct exo_sock *sock)
+{
+    return sock->type == EXO_SOCK_DGRAM && sock->family != AF_UNIX_;
 }
 
 /* Control data as the host has it, from a twin: fds are the host's. */
@@ -56,23 +84,6 @@ struct exo_rights {
 
 #define EXO_RIGHTS_ROOM 1152 /* as many fds as one message has at most, and credentials */
 
-static inline void exo_sock_note_use(struct exo_sock *sock)
-{
-    uint32_t mine = area()->task->leader_slot;
-    if (__atomic_load_n(&sock->used, __ATOMIC_RELAXED) != mine)
-        __atomic_store_n(&sock->used, mine, __ATOMIC_RELAXED);
-}
-
-static inline bool exo_sock_may_wait(const struct exo_sock *sock, long flags)
-{
-    return !(flags & MSG_DONTWAIT_) && !__atomic_load_n(&sock->nonblock, __ATOMIC_RELAXED);
-}
-
-static inline bool exo_sock_is_udp(const struct exo_sock *sock)
-{
-    return sock->type == EXO_SOCK_DGRAM && sock->family != AF_UNIX_;
-}
-
 /* sockrights.c. What the mark at hand stands for comes out of the twin; NULL: its fds are closed. */
 void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rights);
 /* Sends size bytes of vector, with the host's control data at their first one. */
@@ -86,6 +97,7 @@ long exo_sock_put_rights_locked(const struct exo_sock_end *end, struct exo_sock 
 void exo_sock_fly(struct exo_fd *at);
 void exo_sock_unfly(struct exo_fd *at);
 long exo_sock_land(long host, bool cloexec);
+uint64_t exo_sock_cookie(long host); /* SO_COOKIE; 0: it is no socket */
 
 /* sock.c. Bytes, 0 at the end, -errno, or EXO_SOCK_AGAIN. flags: MSG_*. */
 long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
@@ -131,7 +143,7 @@ void exo_sock_rise(uint32_t number, int16_t events);
 /* Wakes who waits for what at `other`, whether somebody sleeps or not; 0, or -errno of the host. */
 long exo_sock_ring_bell(const struct exo_sock_end *end, const struct exo_sock *other);
 
-/* sockopt.c: fcntl(2)'s F_SETFL and ioctl(2); false: the call is as with any other file. */
+/* sockctl.c: fcntl(2)'s F_SETFL and ioctl(2); false: the call is as with any other file. */
 bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result);
 bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long *result);
 

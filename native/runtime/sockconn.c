@@ -1,4 +1,4 @@
-/* connect(2) and shutdown(2) of sockets whose contents are in the kernel region; see sockmake.c. */
+/* connect(2) of sockets whose contents are in the kernel region; see socklisten.c. */
 #include "../core/watch.h"
 #include "epoll.h"
 #include "process.h"
@@ -56,8 +56,7 @@ static long join_listener(struct exo_sock_end *end, uint32_t embryo, const struc
     return error != 0 ? error : (long)listener;
 }
 
-/* A twin has one name in its life: a new one for the next try. */
-static void renew_twin(const struct exo_sock_end *end)
+void exo_sock_renew_twin(const struct exo_sock_end *end)
 {
     long flags = HOST_2(__NR_fcntl, end->fd.host, F_GETFL_);
     uint32_t type = end->sock->type != 0 ? end->sock->type : SOCK_STREAM_;
@@ -107,7 +106,7 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
         error = exo_sock_join_twins(end, embryo, &name, sizeof(name));
         if (error != 0) {
             fetch_add(&there->pending, (uint32_t)-1);
-            renew_twin(end);
+            exo_sock_renew_twin(end);
         }
     }
     if (error != 0) {
@@ -197,58 +196,6 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
     return *foreign ? 0 : outcome(end->sock, connect_to(end, &to));
 }
 
-/* Whether the twin has a name that is the guest's affair. */
-static bool is_named(const struct exo_sock_end *end)
-{
-    struct exo_sockaddr name;
-    int32_t size = sizeof(name);
-    return HOST_3(__NR_getsockname, end->fd.host, &name, &size) != 0 || size > 2;
-}
-
-/* To a guest that listens; *own is false if it was somebody else, after all. */
-static long connect_guest(struct exo_sock_end *end, const struct exo_sockaddr *to, long size,
-                          uint32_t listener, bool *own)
-{
-    struct exo_sock *sock = end->sock;
-    uint32_t embryo = exo_sock_create(KR, EXO_SOCK_EMBRYO, AF_UNIX_, 0);
-    *own = embryo != 0;
-    if (embryo == 0)
-        return host_wait(__NR_connect, end->fd.host, (long)to, size, 0, 0, 0);
-    exo_sock_at(KR, embryo)->listener = listener;
-    exo_sock_at(KR, embryo)->type = sock->type;
-    exo_sock_at(KR, embryo)->limit = sock->limit;
-    long error = exo_sock_join(KR, end->fd.stamp, embryo)
-                     ? exo_sock_join_twins(end, embryo, to, size)
-                     : -EISCONN;
-    *own = error == 0 && exo_unix_is_listener(end->fd.host, listener);
-    if (*own) {
-        store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
-        exo_object_hold(KR, 0);
-        return 0;
-    }
-    if (error != 0 && error != -EISCONN)
-        renew_twin(end);
-    exo_sock_undo(sock, embryo);
-    return error;
-}
-
-static long connect_unix(struct exo_sock_end *end, uint64_t at, long size)
-{
-    struct exo_sockaddr to;
-    bool own = false;
-    long error = exo_sockaddr_get(&to, at, size);
-    if (error != 0)
-        return error;
-    bool fresh = load_acquire(&end->sock->mode) == EXO_SOCK_FRESH;
-    uint32_t listener = fresh ? exo_unix_listener(&to, size) : 0, was = EXO_SOCK_FRESH;
-    error = listener != 0 && !is_named(end)
-                ? connect_guest(end, &to, size, listener, &own)
-                : host_wait(__NR_connect, end->fd.host, (long)&to, size, 0, 0, 0);
-    if (error == 0 && !own && compare_exchange(&end->sock->mode, &was, (uint32_t)EXO_SOCK_HOST))
-        exo_sock_make_plain(end);
-    return error;
-}
-
 SYSCALL(connect)
 {
     struct exo_fd *entry = exo_fd_entry((int)a);
@@ -261,77 +208,9 @@ SYSCALL(connect)
     if (end.sock->type == EXO_SOCK_DGRAM && end.sock->family == AF_UNIX_)
         return exo_packet_connect(&end, b, (int)c);
     if (end.sock->family == AF_UNIX_)
-        return connect_unix(&end, (uint64_t)b, (int)c);
+        return exo_unix_connect(&end, (uint64_t)b, (int)c);
     long error = connect_own(&end, (uint64_t)b, (int)c, &foreign);
     if (foreign)
         error = exo_sock_to_host(&end);
     return foreign && error == 0 ? exo_pass(a, b, c, d, e, f) : error;
-}
-
-/* connect(2) with AF_UNSPEC: a reset for the other side, and a socket that may connect anew. */
-long exo_sock_disconnect(struct exo_sock_end *end)
-{
-    struct exo_sock *sock = end->sock;
-    if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED)
-        return 0;
-    exo_lock_acquire(&KR->net_lock);
-    uint32_t peer = sock->peer;
-    if (peer != 0) {
-        struct exo_sock *other = exo_sock_at(KR, peer);
-        store_release(&other->error, (uint32_t)ECONNRESET);
-        fetch_or(&other->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | EXO_SHUT_DEAF));
-        store_release(&other->peer, 0);
-        store_release(&sock->peer, 0);
-    }
-    exo_sock_unbind_locked(KR, sock);
-    exo_lock_release(&KR->net_lock);
-    exo_lock_acquire(&sock->output);
-    exo_sock_drop_locked(sock, exo_sock_size(sock));
-    exo_lock_release(&sock->output);
-    store_release(&sock->shut, 0);
-    store_release(&sock->mode, (uint32_t)EXO_SOCK_FRESH);
-    renew_twin(end); /* which wakes the other side, too */
-    return 0;
-}
-
-/* Who waits to accept is told by the host; then there is a new twin, for what comes. */
-static long end_listening(const struct exo_sock_end *end)
-{
-    exo_sock_unlisten(KR, end->fd.stamp);
-    HOST_2(__NR_shutdown, end->fd.host, 2);
-    renew_twin(end);
-    return 0;
-}
-
-SYSCALL(shutdown)
-{
-    struct exo_fd *entry = exo_fd_entry((int)a);
-    struct exo_sock_end end;
-    uint32_t how = (uint32_t)b;
-    if (entry == NULL || !exo_sock_enter(&end, entry))
-        return exo_pass(a, b, c, d, e, f);
-    if (how > 2)
-        return -EINVAL;
-    struct exo_sock *sock = end.sock;
-    if (sock->type != 0)
-        return exo_packet_shutdown(&end, how);
-    if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
-        return how == 1 ? 0 : end_listening(&end);
-    bool reads = how != 1, writes = how != 0, is_unix = sock->family == AF_UNIX_;
-    bool connected = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
-    bool over = !is_unix && (!connected || (load_relaxed(&sock->shut) & EXO_SHUT_DEAF));
-    fetch_or(&sock->shut,
-             (uint32_t)((reads ? EXO_SHUT_READS : 0) | (writes ? EXO_SHUT_WRITES : 0)));
-    if (over || !connected) /* or it has been reset */
-        return over ? -ENOTCONN : 0;
-    exo_lock_acquire(&KR->net_lock);
-    uint32_t peer = sock->peer;
-    if (peer != 0)
-        fetch_or(&exo_sock_at(KR, peer)->shut,
-                 (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) |
-                            (reads && is_unix ? EXO_SHUT_DEAF : 0)));
-    exo_lock_release(&KR->net_lock);
-    exo_sock_stir(&end, peer);
-    exo_sock_rouse(&end, reads, writes);
-    return 0;
 }

@@ -5,7 +5,6 @@
 #include "sock.h"
 #include "translate.h"
 
-#define MAX_RW_COUNT 0x7ffff000UL
 #define SPLICE_NONBLOCK 2
 #define CHUNK 4096
 
@@ -26,12 +25,6 @@ static long read_part(void *from, uint8_t *to, uint32_t size)
         part->offset += part->offset < 0 ? 0 : got;
     }
     return got;
-}
-
-static bool is_socket(int fd)
-{
-    const struct exo_fd *entry = exo_fd_entry(fd);
-    return entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET);
 }
 
 static long send_file(struct exo_fd *to, struct file_part *part)
@@ -65,8 +58,8 @@ SYSCALL(sendfile)
     struct exo_fd *to = exo_fd_entry((int)a);
     struct file_part part = {.host = exo_fd_host((int)b), .offset = -1, .left = (uint64_t)d};
     struct k_stat stat;
-    if (to == NULL || part.host < 0 || !is_socket((int)a))
-        return is_socket((int)b) ? -EINVAL : exo_pass(a, b, c, d, e, f);
+    if (to == NULL || part.host < 0 || !exo_sock_is((int)a))
+        return exo_sock_is((int)b) ? -EINVAL : exo_pass(a, b, c, d, e, f);
     if (c != 0 && guest_get(&part.offset, c) != 0)
         return -EFAULT;
     if (!is_readable(part.host))
@@ -131,7 +124,7 @@ static long splice_to(struct exo_fd *socket, struct exo_fd *pipe, uint64_t size,
 SYSCALL(splice)
 {
     struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)c);
-    bool from_socket = is_socket((int)a), to_socket = is_socket((int)c);
+    bool from_socket = exo_sock_is((int)a), to_socket = exo_sock_is((int)c);
     uint64_t size = (uint64_t)e < CHUNK ? (uint64_t)e : CHUNK;
     if (from != NULL && to != NULL && from_socket && to_socket && size == 0)
         return 0;

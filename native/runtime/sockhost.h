@@ -8,13 +8,16 @@
 long exo_sock_to_host(struct exo_sock_end *end);
 /* Forgets the socket: the entry is a plain one from now on, unless it has changed meanwhile. */
 void exo_sock_make_plain(struct exo_sock_end *end);
-/* sockopt.c: getsockopt(2); false: the twin knows. */
-bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint64_t size_at,
-                     long *result);
 /* sockopt.c: gives a socket of the host's the options of ours. */
 void exo_sock_replay(const struct exo_sock *sock, int host);
 
+/* sockmake.c: a reserved fd leads to the socket from now on. flags: SOCK_FLAGS */
+void exo_sock_install(int fd, int host, uint32_t number, long flags);
+#define SOCK_FLAGS (O_CLOEXEC_ | O_NONBLOCK_)
+
 /* sockconn.c */
+/* A twin has one name in its life: a new one for the next try. */
+void exo_sock_renew_twin(const struct exo_sock_end *end);
 long exo_sock_disconnect(struct exo_sock_end *end);
 long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to,
                          long size);

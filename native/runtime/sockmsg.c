@@ -1,5 +1,5 @@
 /* sendto(2), recvfrom(2) and messages without control data, of sockets whose contents are in the kernel
- * region. message.c has those of the host's, and control data.
+ * region. sendmsg.c and recvmsg.c have those of the host's, and control data.
  */
 #include "sockmsg.h"
 #include "process.h"
@@ -10,7 +10,6 @@
 
 #define PIECES 8
 #define PIECES_MAX 1024 /* UIO_MAXIOV */
-#define MAX_RW_COUNT 0x7ffff000UL
 
 static long transfer(struct exo_fd *at, int side, struct exo_span *span, long flags,
                      struct exo_rights *rights)

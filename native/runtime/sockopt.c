@@ -1,4 +1,4 @@
-/* setsockopt(2), getsockopt(2), ioctl(2) and fcntl(2) of sockets whose contents are in the kernel region.
+/* setsockopt(2) and getsockopt(2) of sockets whose contents are in the kernel region.
  *
  * What socket(7) has for all families, the twin keeps, but for what its family has otherwise. What ip(7),
  * ipv6(7) and tcp(7) have are numbers that are remembered: bytes are never held back here, nor can they
@@ -9,12 +9,9 @@
 #include "sockpacket.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
 #define IPPROTO_IPV6_ 41
 #define SO_REUSEADDR_ 2
 #define SO_ERROR_ 4
-#define SO_PASSCRED_ 16
-#define SO_PEERCRED_ 17
 #define SO_REUSEPORT_ 15
 #define SO_RCVTIMEO_ 20
 #define SO_SNDTIMEO_ 21
@@ -22,13 +19,9 @@
 #define SO_SNDTIMEO_NEW_ 67
 #define SO_PROTOCOL_ 38
 #define SO_DOMAIN_ 39
+#define SO_PEERPIDFD_ 77
 #define TCP_MAXSEG_ 2
 #define TCP_INFO_ 11
-#define FIONREAD_ 0x541b
-#define FIONBIO_ 0x5421
-#define FIOASYNC_ 0x5452
-#define SIOCOUTQ_ 0x5411
-#define SIOCATMARK_ 0x8905
 
 struct row {
     uint8_t level, name;
@@ -221,62 +214,23 @@ static bool get_own(struct exo_sock *sock, long level, long name, uint64_t to, u
     return true;
 }
 
-bool exo_sock_option(struct exo_fd *at, long level, long name, uint64_t to, uint64_t size_at,
-                     long *result)
+SYSCALL(getsockopt)
 {
+    int32_t number;
+    int host = exo_fd_host((int)a);
+    if (host < 0)
+        return -EBADF;
+    struct exo_fd *entry = exo_fd_entry((int)a);
     struct exo_sock_end end;
-    return exo_sock_enter(&end, at) && get_own(end.sock, level, name, to, size_at, result);
-}
-
-static void set_flags(struct exo_sock *sock, long flags)
-{
-    store_release(&sock->nonblock, flags & O_NONBLOCK_ ? 1U : 0U);
-    store_release(&sock->signals, flags & O_ASYNC_ ? 1U : 0U);
-}
-
-bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result)
-{
-    struct exo_sock_end end;
-    if (command != F_SETFL_ || !exo_sock_enter(&end, at))
-        return false;
-    *result = HOST_3(__NR_fcntl, end.fd.host, command, argument);
-    if (*result == 0)
-        set_flags(end.sock, argument);
-    return true;
-}
-
-bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long *result)
-{
-    struct exo_sock_end end;
-    uint32_t value = 0;
-    if (!exo_sock_enter(&end, at))
-        return false;
-    uint32_t peer = load_acquire(&end.sock->peer), mode = load_acquire(&end.sock->mode);
-    if (end.sock->type != 0 && exo_packet_ioctl(&end, command, argument, result))
-        return true;
-    switch (command) {
-    case FIONBIO_:
-        *result = HOST_3(__NR_ioctl, end.fd.host, FIONBIO_, argument);
-        if (*result == 0 && guest_get(&value, argument) == 0)
-            store_release(&end.sock->nonblock, value != 0 ? 1U : 0U);
-        return true;
-    case FIOASYNC_:
-        *result = HOST_3(__NR_ioctl, end.fd.host, FIOASYNC_, argument);
-        if (*result == 0 && guest_get(&value, argument) == 0)
-            store_release(&end.sock->signals, value != 0 ? 1U : 0U);
-        return true;
-    case FIONREAD_:
-        value = exo_sock_size(end.sock);
-        break;
-    case SIOCOUTQ_:
-        value =
-            end.sock->family == AF_UNIX_ && peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
-        break;
-    case SIOCATMARK_:
-        break;
-    default:
-        return false;
-    }
-    *result = mode == EXO_SOCK_LISTENS ? -EINVAL : guest_put(argument, &value);
-    return true;
+    long own_result;
+    if (entry != NULL && exo_sock_enter(&end, entry) &&
+        get_own(end.sock, (int)b, (int)c, (uint64_t)d, (uint64_t)e, &own_result))
+        return own_result;
+    long error = host_wait(__NR_getsockopt, host, b, c, d, e, 0);
+    if (error != 0 || b != SOL_SOCKET_ || (c != SO_PEERCRED_ && c != SO_PEERPIDFD_) ||
+        guest_get(&number, d) != 0)
+        return error;
+    number = c == SO_PEERCRED_ ? (int32_t)exo_tid_of((uint32_t)number)
+                               : (int32_t)exo_fd_made(number, true);
+    return guest_put(d, &number);
 }

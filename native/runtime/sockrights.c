@@ -8,10 +8,6 @@
 #include "sockpacket.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
-#define SO_COOKIE_ 57
-#define MSG_CMSG_CLOEXEC_ 0x40000000
-#define MSG_CTRUNC_ 8
 #define FIRST_BUFFER 32768 /* bytes that Linux sends together with control data, at most */
 
 static long host_message(long nr, int host, struct exo_rights *rights, uint32_t *got, long flags)
@@ -123,7 +119,7 @@ long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
     return rest > 0 ? done + rest : done;
 }
 
-static uint64_t cookie_of(long host)
+uint64_t exo_sock_cookie(long host)
 {
     uint64_t cookie = 0;
     uint32_t size = sizeof(cookie);
@@ -139,7 +135,7 @@ void exo_sock_fly(struct exo_fd *at)
     if (!exo_sock_enter(&end, at))
         return;
     exo_object_hold(KR, end.fd.stamp);
-    store_release(&end.sock->cookie, cookie_of(end.fd.host));
+    store_release(&end.sock->cookie, exo_sock_cookie(end.fd.host));
     fetch_add(&end.sock->ends, EXO_ENDS_CHANGE + FLIGHT);
     fetch_add(&KR->flying, 1);
     exo_object_hold(KR, 0);
@@ -166,7 +162,7 @@ void exo_sock_unfly(struct exo_fd *at)
 /* The number of a socket that has arrived, held and counted for an entry; 0: it is not exo's. */
 static uint32_t landed(long host)
 {
-    uint64_t cookie = load_relaxed(&KR->flying) == 0 ? 0 : cookie_of(host);
+    uint64_t cookie = load_relaxed(&KR->flying) == 0 ? 0 : exo_sock_cookie(host);
     uint32_t high = cookie == 0 ? 0 : load_acquire(&KR->object_high[EXO_KIND_SOCK]);
     for (uint32_t i = 1; i <= high && i < EXO_SOCK_COUNT; i++) {
         struct exo_sock *sock = &KR->socks[i];

@@ -7,9 +7,6 @@
 #include "sockunix.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
-#define SO_PEERCRED_ 17
-#define SO_COOKIE_ 57
 #define HASH_START 0xcbf29ce484222325
 #define HASH_PRIME 0x100000001b3
 
@@ -41,14 +38,6 @@ static bool key_of(uint64_t *key, const struct exo_sockaddr *name, long size)
     return true;
 }
 
-static uint64_t cookie_of(int host)
-{
-    uint64_t cookie = 0;
-    uint32_t size = sizeof(cookie);
-    HOST_5(__NR_getsockopt, host, SOL_SOCKET_, SO_COOKIE_, &cookie, &size);
-    return cookie;
-}
-
 /* The latest of that name; net_lock is held. */
 static struct exo_unix_name *find_locked(const uint64_t *key)
 {
@@ -63,7 +52,7 @@ static struct exo_unix_name *find_locked(const uint64_t *key)
 
 void exo_unix_bound(int host, const struct exo_sockaddr *name, long size)
 {
-    struct exo_unix_name entry = {.cookie = cookie_of(host)};
+    struct exo_unix_name entry = {.cookie = exo_sock_cookie(host)};
     if (entry.cookie == 0 || !key_of(entry.key, name, size))
         return;
     exo_lock_acquire(&KR->net_lock);
@@ -76,7 +65,7 @@ void exo_unix_bound(int host, const struct exo_sockaddr *name, long size)
 
 void exo_unix_listens(int host)
 {
-    uint64_t cookie = cookie_of(host);
+    uint64_t cookie = exo_sock_cookie(host);
     exo_lock_acquire(&KR->net_lock);
     for (uint32_t i = 0; cookie != 0 && i < EXO_UNIX_NAME_COUNT; i++)
         if (KR->unix_names[i].cookie == cookie)

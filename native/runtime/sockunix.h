@@ -2,6 +2,7 @@
 #ifndef EXO_RUNTIME_SOCKUNIX_H
 #define EXO_RUNTIME_SOCKUNIX_H
 
+#include "sock.h"
 #include "sockname.h"
 
 /* A guest has bound a socket of the host's, or has made it listen. */
@@ -11,5 +12,8 @@ void exo_unix_listens(int host);
  * the host has connected to. */
 uint32_t exo_unix_listener(const struct exo_sockaddr *name, long size);
 bool exo_unix_is_listener(int host, uint32_t pid);
+
+/* sockunixconn.c: connect(2) of AF_UNIX. */
+long exo_unix_connect(struct exo_sock_end *end, uint64_t at, long size);
 
 #endif

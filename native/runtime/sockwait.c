@@ -12,13 +12,6 @@
 #include "sockname.h"
 #include "translate.h"
 
-#define POLLIN_ 0x001
-#define POLLOUT_ 0x004
-#define POLLERR_ 0x008
-#define POLLHUP_ 0x010
-#define POLLRDNORM_ 0x040
-#define POLLWRNORM_ 0x100
-#define POLLRDHUP_ 0x2000
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
@@ -176,8 +169,7 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
 {
     struct exo_sock *sock = end->sock;
     exo_lock_acquire(&sock->lock);
-    if (load_acquire(&sock->mark_head) == load_acquire(&sock->mark_tail)) /* no control data */
-        empty_twin_locked(end);
+    empty_twin_locked(end);
     exo_lock_release(&sock->lock);
     wake_watchers_again(sock);
 }
@@ -265,11 +257,14 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     if (exo_look(&sock->patience[what], is_ready, sock, what))
         return 0;
     long result = 1;
+    uint32_t since = exo_moment();
     if (lie_down(end, in, !in)) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
         result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
         store_release(&area()->task->asleep_on, 0);
+        if (result > 0)
+            exo_slept(&sock->patience[what], since);
     }
     get_up(sock, in, !in);
     if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))

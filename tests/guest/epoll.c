@@ -1,50 +1,15 @@
 /* epoll(7) of pipes, eventfds and files of the host's, in one set and several: what is told at each
  * step, level- and edge-triggered, once, exclusively; forks, killed peers, fds closed and copied.
  */
-#include "check.h"
+#include "epoll_show.h"
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 static char bytes[1 << 17];
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t one, other;
-    memcpy(&one, (const char *)a + 4, 8);
-    memcpy(&other, (const char *)b + 4, 8);
-    return one < other ? -1 : one > other;
-}
-
-/* What a set tells now, by data. */
-static void show(const char *when, int set)
-{
-    struct epoll_event events[16];
-    int count = epoll_wait(set, events, 16, 0);
-    printf("%s:", when);
-    if (count < 0)
-        printf(" %s", error_name(errno));
-    else
-        qsort(events, (size_t)count, sizeof(events[0]), compare);
-    for (int i = 0; i < count; i++)
-        printf(" %llu=%x", (unsigned long long)events[i].data.u64, events[i].events);
-    printf("\n");
-}
-
-static int control(int set, int op, int fd, uint32_t events, uint64_t data)
-{
-    struct epoll_event event = {.events = events, .data.u64 = data};
-    return epoll_ctl(set, op, fd, &event);
-}
-
-static void add(int set, int fd, uint32_t events, uint64_t data)
-{
-    CHECK(control(set, EPOLL_CTL_ADD, fd, events, data) == 0);
-}
 
 static void make(int *fds)
 {

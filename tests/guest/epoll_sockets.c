@@ -1,40 +1,13 @@
 /* epoll(7) of stream sockets: what is told at each step of a connection's life, level- and
  * edge-triggered; a small server with many clients; killed peers.
  */
-#include "check.h"
+#include "epoll_show.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 static char bytes[1 << 16];
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t one, other;
-    memcpy(&one, (const char *)a + 4, 8);
-    memcpy(&other, (const char *)b + 4, 8);
-    return one < other ? -1 : one > other;
-}
-
-static void show(const char *when, int set)
-{
-    struct epoll_event events[16];
-    int count = epoll_wait(set, events, 16, 0);
-    printf("%s:", when);
-    if (count > 0)
-        qsort(events, (size_t)count, sizeof(events[0]), compare);
-    for (int i = 0; i < count; i++)
-        printf(" %llu=%x", (unsigned long long)events[i].data.u64, events[i].events);
-    printf("\n");
-}
-
-static void add(int set, int fd, uint32_t events, uint64_t data)
-{
-    struct epoll_event event = {.events = events, .data.u64 = data};
-    CHECK(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
-}
 
 static int listener(struct sockaddr_in *at)
 {

@@ -222,6 +222,17 @@ enum exo_kind { EXO_KIND_PIPE, EXO_KIND_SOCK, EXO_KIND_EVENT, EXO_KIND_EPOLL, EX
 #define EXO_ENDS_MASK ((1U << EXO_ENDS_BITS) - 1)
 #define EXO_ENDS_CHANGE (1ULL << 2 * EXO_ENDS_BITS)
 
+/* How long to look for news before sleeping, by what that has brought lately: runtime/patience.c. All is
+ * written by who waits, and read as a hint. */
+struct exo_patience {
+    uint16_t spins; /* pauses that are worth it */
+    uint8_t yields;
+    uint8_t failures; /* long tries that have brought nothing, one after the other */
+    uint16_t looks;
+    uint16_t hope;   /* the last sleep was a short one */
+    uint32_t failed; /* when the last of them did, TSC >> 10 */
+};
+
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
@@ -236,12 +247,10 @@ struct exo_pipe {
     uint32_t watch[2];    /* A, its watch lock: first of who watches the read end, the write end */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
-    uint32_t spins[2]; /* how long to look before sleeping, by what it has brought lately */
-    uint32_t yields[2];
-    uint32_t looks[2]; /* how often */
-    uint32_t used[2];  /* slot of who last read, last wrote */
-    uint32_t filled;   /* a writer that slept may have filled the twin */
-    uint32_t leaver;   /* slot of who brings it to the host */
+    struct exo_patience patience[2];
+    uint32_t used[2]; /* slot of who last read, last wrote */
+    uint32_t filled;  /* a writer that slept may have filled the twin */
+    uint32_t leaver;  /* slot of who brings it to the host */
     struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
     uint32_t reserved[4];
 };
@@ -295,7 +304,7 @@ struct exo_epoll {
     uint32_t group_count; /* A, its lock */
     uint32_t cursor;      /* A, its lock: group at which the next look begins */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
-    uint32_t spins, yields, looks;
+    struct exo_patience patience;
     uint32_t
         repaired;    /* A, its lock: the lock's generation when its bits were last looked through */
     uint32_t turn;   /* A, its lock: odd while somebody who looks has bits in its hand */
@@ -320,7 +329,7 @@ struct exo_event {
     uint32_t sleeping;  /* readers that sleep or are about to, or were killed asleep */
     uint32_t nonblock;
     uint32_t watch; /* A, its watch lock: first of who watches it */
-    uint32_t spins, yields, looks;
+    struct exo_patience patience;
     uint32_t reserved[11];
 };
 
@@ -589,11 +598,6 @@ struct exo_sock_name {
     uint16_t family, port;
     uint32_t scope;
     uint8_t address[16];
-};
-
-/* How long to look for news before sleeping, by what that has brought lately. */
-struct exo_patience {
-    uint32_t spins, yields, looks;
 };
 
 /* An AF_UNIX name that a guest has bound: device and inode, or a hash of an abstract name. */
