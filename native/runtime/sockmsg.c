@@ -112,14 +112,16 @@ SYSCALL(sendto)
 {
     long result;
     struct exo_fd *entry = exo_fd_entry((int)a);
-    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0 && (int)f != 0) {
-        struct exo_sockaddr name;
-        const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0) {
         uint64_t vector[1][2] = {{(uint64_t)b, (uint64_t)c}};
         long sum = check_pieces(vector, 1);
         struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
         if (sum < 0 || send_there(entry, &span, d, (uint64_t)e, (int)f, &result))
             return sum < 0 ? sum : result;
+    }
+    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0 && (int)f != 0) {
+        struct exo_sockaddr name;
+        const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
         long error = exo_sockaddr_get(&name, (uint64_t)e, (int)f);
         if (error != 0)
             return error;
