@@ -141,7 +141,5 @@ SYSCALL(splice)
         (stat.mode & S_IFMT_) != 0010000)
         return -EINVAL;
     long flags = f & SPLICE_NONBLOCK ? MSG_DONTWAIT_ : 0;
-    if (size == 0)
-        return 0;
     return from_socket ? splice_from(from, to, size, flags) : splice_to(to, from, size, flags);
 }
