@@ -30,6 +30,13 @@ static inline uint32_t exo_sock_number(const struct exo_kr *kr, const struct exo
     return (uint32_t)(sock - kr->socks) + EXO_SOCK_FIRST;
 }
 
+/* A datagram socket that is the host's, once it has been told that its peer has left it. */
+static inline bool exo_sock_is_upset(const struct exo_sock *sock)
+{
+    return sock->type == EXO_SOCK_DGRAM && sock->family == AF_UNIX_ &&
+           load_relaxed(&sock->error) != 0;
+}
+
 /* Bytes to be read; what a guest has scribbled there is not believed. */
 static inline uint32_t exo_sock_size(const struct exo_sock *sock)
 {

@@ -5,6 +5,7 @@
  * who goes takes that lock once after it has been parted, and is then alone.
  */
 #include "sock.h"
+#include "sockrecord.h"
 #include "watch.h"
 
 #include <asm-generic/errno.h>
@@ -38,13 +39,14 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other)
 }
 
 /* What the side that stays learns: as Linux, a reset if the other has left something unread. */
-static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
+static void tell_locked(struct exo_kr *kr, struct exo_sock *stays, const struct exo_sock *goes)
 {
     if (stays->type == EXO_SOCK_DGRAM) { /* who sends there again learns it */
         fetch_or(&stays->shut, (uint32_t)EXO_SHUT_GONE);
         return;
     }
-    bool reset = exo_sock_size(goes) != 0 || load_relaxed(&goes->mode) == EXO_SOCK_EMBRYO;
+    uint32_t unread = goes->type == 0 ? exo_sock_size(goes) : exo_record_sum(kr, goes);
+    bool reset = unread != 0 || load_relaxed(&goes->mode) == EXO_SOCK_EMBRYO;
     if (reset)
         store_release(&stays->error, (uint32_t)ECONNRESET);
     fetch_or(&stays->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | (reset ? 0 : EXO_SHUT_FIN) |
@@ -79,7 +81,7 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     uint32_t peer = goes->peer;
     if (peer >= EXO_SOCK_FIRST) {
         stays = exo_sock_at(kr, peer);
-        tell_locked(stays, goes);
+        tell_locked(kr, stays, goes);
         store_release(&stays->peer, 0);
         store_release(&goes->peer, 0);
     }
@@ -136,7 +138,7 @@ void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock)
     uint32_t peer = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? sock->peer : 0;
     bool news = peer >= EXO_SOCK_FIRST && !(load_relaxed(&sock->shut) & EXO_SHUT_GONE);
     if (news)
-        tell_locked(sock, exo_sock_at(kr, peer));
+        tell_locked(kr, sock, exo_sock_at(kr, peer));
     exo_lock_release(&kr->net_lock);
     if (news && exo_watched(&sock->watch))
         exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);

@@ -41,7 +41,7 @@ uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
 {
     uint32_t shut = load_acquire(&sock->shut), mode = load_acquire(&sock->mode);
     bool is_unix = sock->family == AF_UNIX_;
-    if (sock->type == EXO_SOCK_DGRAM && mode != EXO_SOCK_HOST)
+    if (sock->type == EXO_SOCK_DGRAM && (mode != EXO_SOCK_HOST || exo_sock_is_upset(sock)))
         return exo_record_poll(kr, sock);
     if (mode == EXO_SOCK_LISTENS)
         return (int32_t)load_acquire(&sock->pending) > 0 ? EXO_POLL_INS : 0;

@@ -152,7 +152,10 @@ SYSCALL(recvfrom)
         return -EFAULT;
     if ((int32_t)size < 0)
         return -EINVAL;
-    exo_sock_sender(entry, packets ? &rights.record.from : NULL, (uint64_t)e, &size);
+    if (packets && !rights.whole) /* the end */
+        size = 0;
+    else
+        exo_sock_sender(entry, packets ? &rights.record.from : NULL, (uint64_t)e, &size);
     return guest_put((uint64_t)f, &size) != 0 ? -EFAULT : result;
 }
 

@@ -164,7 +164,8 @@ static long unsendable(struct exo_sock *sock, uint64_t size)
 {
     bool dgram = sock->type == EXO_SOCK_DGRAM;
     uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
-    long error = dgram ? 0 : take_error(sock);
+    bool left = load_acquire(&sock->mode) == EXO_SOCK_HOST; /* and is to be told so */
+    long error = dgram && !left ? 0 : take_error(sock);
     if (error != 0)
         return error;
     if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ||
@@ -299,6 +300,7 @@ long exo_packet_shutdown(const struct exo_sock_end *end, uint32_t how)
 static void pour(struct exo_sock_end *end, struct exo_sock *other)
 {
     struct exo_record record;
+    store_release(&other->pending, exo_sock_size(other) != 0);
     uint8_t *bytes = (uint8_t *)HOST_6(__NR_mmap, 0, EXO_RECORD_MAX, PROT_READ_ | PROT_WRITE_,
                                        MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
     if ((long)bytes < 0)
@@ -353,6 +355,8 @@ static void leave(struct exo_sock_end *end)
     if (other != NULL) {
         settle_writers(other);
         pour(end, other);
+        if (exo_sock_size(sock) != 0) /* what was unread here is lost */
+            store_release(&other->error, (uint32_t)ECONNRESET);
         exo_watches_of_sock_to_host(peer);
         if (exo_watched(&other->watch))
             exo_watch_note(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
@@ -361,7 +365,6 @@ static void leave(struct exo_sock_end *end)
     exo_sock_make_plain(end);
 }
 
-/* DIFFERS: the other side is not told ECONNRESET if something was unread here. */
 long exo_packet_connect(struct exo_sock_end *end, long name, long size)
 {
     uint16_t family = AF_UNSPEC_;
@@ -382,7 +385,8 @@ bool exo_packet_goes_past(const struct exo_fd *entry, uint64_t at, long size)
     struct exo_sockaddr to, peer;
     int32_t whole = sizeof(peer);
     const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
-    if (sock->type != EXO_SOCK_DGRAM || sock->family != AF_UNIX_ || at == 0 || size == 0)
+    if (sock->type != EXO_SOCK_DGRAM || sock->family != AF_UNIX_ || at == 0 || size == 0 ||
+        exo_sock_is_upset(sock))
         return false;
     if (exo_sockaddr_get(&to, at, size) != 0 ||
         HOST_3(__NR_getpeername, entry->host, &peer, &whole) != 0)
