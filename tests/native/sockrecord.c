@@ -33,8 +33,9 @@ static bool push(struct exo_kr *kr, struct exo_sock *to, uint32_t i)
     struct exo_span span = {.vector = vector, .left = record.size};
     record.cred[0] = i;
     exo_lock_acquire(&to->input);
-    long done =
-        exo_record_fits(to, LIMIT, record.size) ? exo_record_push_locked(kr, to, &record, &span) : 0;
+    long done = exo_record_fits(to, LIMIT, record.size)
+                    ? exo_record_push_locked(kr, to, &record, &span)
+                    : 0;
     exo_lock_release(&to->input);
     CHECK(done >= 0);
     return done == 1;
