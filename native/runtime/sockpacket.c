@@ -376,7 +376,8 @@ long exo_packet_connect(struct exo_sock_end *end, long name, long size)
     bool ends = size >= 2 && guest_get(&family, (uint64_t)name) == 0 && family == AF_UNSPEC_;
     if (error != 0 && !ends)
         return error;
-    leave(end);
+    if (!exo_sock_is_upset(end->sock)) /* which is done, then */
+        leave(end);
     return host_wait(__NR_connect, end->fd.host, name, size, 0, 0, 0);
 }
 
