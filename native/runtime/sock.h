@@ -138,7 +138,7 @@ static inline void exo_sock_hush(const struct exo_sock_end *end)
 bool exo_sock_check_peer(const struct exo_sock_end *end);
 /* poll(2): going to sleep on the twin for events, true if there is nothing to do yet; and getting up. */
 bool exo_sock_settle(struct exo_fd *at, int16_t events);
-void exo_sock_rise(uint32_t number, int16_t events);
+void exo_sock_rise(uint32_t number, int16_t events, bool rang);
 
 /* Wakes who waits for what at `other`, whether somebody sleeps or not; 0, or -errno of the host. */
 long exo_sock_ring_bell(const struct exo_sock_end *end, const struct exo_sock *other);

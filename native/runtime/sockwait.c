@@ -139,9 +139,19 @@ static bool has_lost_peer(const struct exo_sock_end *end)
            (HOST_5(__NR_ppoll, &poll, 1, now, 0, 0) > 0 && (poll.revents & POLLHUP_));
 }
 
+/* Nothing has rung since it was emptied. If something is on its way yet, it wakes who sleeps once for nothing,
+ * and is taken the next time. */
+static bool is_twin_empty(const struct exo_sock *sock)
+{
+    return !(load_relaxed(&sock->rung) | load_relaxed(&sock->bells) | load_relaxed(&sock->litter) |
+             load_relaxed(&sock->signals));
+}
+
 static void empty_twin_locked(const struct exo_sock_end *end)
 {
     struct exo_sock *sock = end->sock;
+    if (is_twin_empty(sock))
+        return;
     uint32_t sender = load_relaxed(&sock->sending);
     if (sender != 0 && sender < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[sender]))
         return;
@@ -152,6 +162,7 @@ static void empty_twin_locked(const struct exo_sock_end *end)
             return;
     store_release(&sock->rung, 0);
     store_relaxed(&sock->bells, 0);
+    store_relaxed(&sock->litter, 0);
     long got;
     do
         got = HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0);
@@ -192,9 +203,11 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     return !ready;
 }
 
-static void get_up(struct exo_sock *sock, bool in, bool out)
+static void get_up(struct exo_sock *sock, bool in, bool out, bool rang)
 {
     exo_lock_acquire(&sock->lock);
+    if (rang)
+        store_relaxed(&sock->litter, 1);
     if (in && sock->sleeping[EXO_SOCK_IN] != 0)
         sock->sleeping[EXO_SOCK_IN]--;
     if (out && sock->sleeping[EXO_SOCK_OUT] != 0)
@@ -258,7 +271,8 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
         return 0;
     long result = 1;
     uint32_t since = exo_moment();
-    if (lie_down(end, in, !in)) {
+    bool slept = lie_down(end, in, !in);
+    if (slept) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
         result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
@@ -266,7 +280,7 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
         if (result > 0)
             exo_slept(&sock->patience[what], since);
     }
-    get_up(sock, in, !in);
+    get_up(sock, in, !in, slept && result > 0);
     if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))
         exo_sock_lose_peer(KR, sock);
     return result > 0 || result == -ECONNRESET ? 0 : result;
@@ -295,11 +309,11 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
     bool in = events & (IN | POLLRDHUP_), out = events & OUT;
     if (lie_down(&end, in, out))
         return true;
-    get_up(end.sock, in, out);
+    get_up(end.sock, in, out, false);
     return false;
 }
 
-void exo_sock_rise(uint32_t number, int16_t events)
+void exo_sock_rise(uint32_t number, int16_t events, bool rang)
 {
-    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_), events & OUT);
+    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_), events & OUT, rang);
 }

@@ -662,9 +662,10 @@ struct exo_sock {
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t deaf; /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t udp;  /* A, atomic: enum exo_udp_flags */
-    uint32_t reserved2[27];
+    uint32_t deaf;   /* A: who slept on the twin was woken by ending it: it hears nothing more */
+    uint32_t udp;    /* A, atomic: enum exo_udp_flags */
+    uint32_t litter; /* who slept was woken by a byte in the twin, which may be there still */
+    uint32_t reserved2[26];
 };
 
 enum exo_udp_flags {
