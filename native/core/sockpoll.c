@@ -28,11 +28,11 @@ static bool has_room(struct exo_kr *kr, struct exo_sock *sock)
     if (peer == 0)
         return true;
     const struct exo_sock *to = exo_sock_at(kr, peer);
-    if (exo_sock_size(to) <= EXO_SOCK_SIZE / 3 * 2)
+    if (exo_sock_has_space(to))
         return true;
     store_relaxed(&sock->no_room, 1);
     full_fence();
-    return exo_sock_size(to) <= EXO_SOCK_SIZE / 3 * 2;
+    return exo_sock_has_space(to);
 }
 
 uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
@@ -40,14 +40,18 @@ uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
     uint32_t shut = load_acquire(&sock->shut), mode = load_acquire(&sock->mode);
     bool is_unix = sock->family == AF_UNIX_;
     if (mode == EXO_SOCK_LISTENS)
-        return (int32_t)load_acquire(&sock->pending) > 0 ? EXO_POLL_INS : 0;
+        return exo_sock_pending(sock) > 0 ? EXO_POLL_INS : 0;
     if (mode == EXO_SOCK_HOST)
         return EXO_STATE_HOST;
+    if (exo_sock_is_connecting(kr, sock))
+        return 0;
     uint32_t state = is_unix ? of_unix(sock, shut) : of_tcp(sock, shut);
     if (mode == EXO_SOCK_FRESH)
         state |= EXO_POLLHUP;
-    if (exo_sock_size(sock) != 0)
+    if (exo_sock_has_enough(sock))
         state |= EXO_POLL_INS;
+    if (load_relaxed(&sock->urgent) == EXO_URGENT_THERE)
+        state |= EXO_POLLPRI;
     if (has_room(kr, sock))
         state |= is_unix ? EXO_POLL_OUTS | WRITE_BAND : EXO_POLL_OUTS;
     return state;

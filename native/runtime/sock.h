@@ -93,10 +93,18 @@ long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count,
                      struct exo_rights *rights);
 long exo_sock_broken(long error, long flags); /* EPIPE, with its signal */
 
+/* sockurgent.c: MSG_OOB; see there. */
+long exo_sock_pull_urgent(struct exo_sock *sock, struct exo_span *span, long flags, uint32_t *past,
+                          bool *stop);
+long exo_sock_receive_urgent(struct exo_fd *at, struct exo_span *span, long flags);
+long exo_sock_push_urgent_locked(struct exo_sock *to, struct exo_span *span);
+
 /* sockwait.c. 0: worth another try; what: EXO_SOCK_IN, EXO_SOCK_OUT. */
 long exo_sock_wait(const struct exo_sock_end *end, int what);
 /* Wakes who waits for what at the other side, `other`. */
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what);
+/* Urgent data has come there. */
+void exo_sock_alarm(const struct exo_sock_end *end, struct exo_sock *other);
 /* All who wait at either side look again: shutdown(2), and the like. peer: its number. */
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
 /* The same of who sleeps at this side, for something to read or for room, after a shutdown(2) here. */

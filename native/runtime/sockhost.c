@@ -2,6 +2,7 @@
  * the host's own.
  */
 #include "sockhost.h"
+#include "sockrows.h"
 #include "translate.h"
 
 void exo_sock_make_plain(struct exo_sock_end *end)

@@ -14,7 +14,11 @@ static long transfer(struct exo_fd *at, int side, struct exo_span *span, long fl
                      struct exo_rights *rights)
 {
     if (side == EXO_PIPE_READS)
-        return exo_sock_receive(at, span, flags, rights);
+        return flags & MSG_OOB_ ? exo_sock_receive_urgent(at, span, flags)
+                                : exo_sock_receive(at, span, flags, rights);
+    bool tcp = exo_sock_at(KR, at->stamp)->family != AF_UNIX_;
+    if (unlikely(flags & MSG_OOB_) && !tcp && span->left == 0)
+        return -EOPNOTSUPP;
     return rights == NULL ? exo_sock_send(at, span, flags)
                           : exo_sock_send_rights(at, span, flags, rights);
 }
@@ -64,26 +68,15 @@ long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count,
     return result;
 }
 
-/* DIFFERS: there is no urgent data: of AF_UNIX it is as any other, of TCP it cannot be sent. */
-static long urgent(struct exo_fd *at, int side, struct exo_span *span, long flags, bool tcp)
-{
-    if (side == EXO_PIPE_READS)
-        return -EINVAL;
-    return tcp ? -EOPNOTSUPP : transfer(at, side, span, flags & ~(long)MSG_OOB_, NULL);
-}
-
 /* One piece; false if the entry is not a socket of exo's. */
 static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags, long *result)
 {
     uint64_t vector[1][2] = {{at, size < MAX_RW_COUNT ? size : MAX_RW_COUNT}};
     struct exo_fd *entry = exo_fd_entry(fd);
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        bool tcp = exo_sock_at(KR, entry->stamp)->family != AF_UNIX_;
         long sum = check_pieces(vector, 1);
         struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
-        *result = sum < 0            ? sum
-                  : flags & MSG_OOB_ ? urgent(entry, side, &span, flags, tcp)
-                                     : transfer(entry, side, &span, flags, NULL);
+        *result = sum < 0 ? sum : transfer(entry, side, &span, flags, NULL);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }
@@ -126,18 +119,13 @@ bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long fla
                       struct exo_rights *rights, long *result)
 {
     struct exo_fd *entry = exo_fd_entry(fd);
-    bool reads = side == EXO_PIPE_READS;
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        bool tcp = exo_sock_at(KR, entry->stamp)->family != AF_UNIX_;
         if ((int32_t)message->name_size < 0)
             *result = -EINVAL;
         else if (message->iov_count > PIECES_MAX)
             *result = -EMSGSIZE;
-        else if ((flags & MSG_OOB_) && (reads || tcp))
-            *result = reads ? -EINVAL : -EOPNOTSUPP;
         else
-            *result = exo_sock_vector(entry, side, message->iov, message->iov_count,
-                                      flags & ~(long)MSG_OOB_, rights);
+            *result = exo_sock_vector(entry, side, message->iov, message->iov_count, flags, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }

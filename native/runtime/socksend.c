@@ -56,7 +56,7 @@ static void answer_with_reset(struct exo_sock *sock)
 }
 
 /* Into the peer's ring: bytes, 0 for no room. */
-static long put(const struct exo_sock_end *end, exo_sock_source *source, void *from)
+static long put(const struct exo_sock_end *end, exo_sock_source *source, void *from, bool urgent)
 {
     uint32_t peer = load_acquire(&end->sock->peer), room;
     struct exo_sock *to = exo_sock_at(KR, peer);
@@ -66,7 +66,8 @@ static long put(const struct exo_sock_end *end, exo_sock_source *source, void *f
     exo_lock_acquire(&to->input);
     if (likely(load_acquire(&end->sock->peer) == peer && exo_sock_same(end))) {
         if (source == NULL) {
-            done = exo_sock_push_locked(KR, to, from);
+            done = unlikely(urgent) ? exo_sock_push_urgent_locked(to, from)
+                                    : exo_sock_push_locked(KR, to, from);
         } else {
             uint8_t *at = exo_sock_room_locked(KR, to, &room);
             done = at == NULL ? 0 : source(from, at, room);
@@ -79,6 +80,8 @@ static long put(const struct exo_sock_end *end, exo_sock_source *source, void *f
     exo_lock_release(&to->input);
     if (done > 0)
         exo_sock_ring(end, to, EXO_SOCK_IN);
+    if (unlikely(urgent) && done > 0 && load_relaxed(&to->urgent) == EXO_URGENT_THERE)
+        exo_sock_alarm(end, to);
     return done;
 }
 
@@ -92,6 +95,12 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
     for (;;) {
         if (unlikely(!exo_sock_enter(&end, at)))
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
+        if (unlikely(load_relaxed(&end.sock->shut) & EXO_SHUT_SYN) &&
+            exo_sock_is_connecting(KR, end.sock)) {
+            long early = exo_sock_may_wait(end.sock, flags) ? exo_sock_await(&end) : -EAGAIN;
+            if (early != 0)
+                return early;
+        }
         long error = unsendable(end.sock, &lost);
         if (error != 0)
             return sum > 0 ? sum : exo_sock_broken(error, flags);
@@ -102,7 +111,7 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
             return sum + (long)left;
         }
         exo_sock_note_use(end.sock);
-        long done = put(&end, source, span != NULL ? span : from);
+        long done = put(&end, source, span != NULL ? span : from, flags & MSG_OOB_);
         sum += done > 0 ? done : 0;
         if (span != NULL ? span->left == 0 : done > 0 || done == EXO_SOCK_AGAIN - 1)
             return sum;

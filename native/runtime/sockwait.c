@@ -91,6 +91,19 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
         ring_bell(end);
 }
 
+/* Who has called F_SETOWN hears it from the host, as SIGURG. */
+void exo_sock_alarm(const struct exo_sock_end *end, struct exo_sock *other)
+{
+    bool owned = load_acquire(&other->owner), asleep = load_relaxed(&other->sleeping[EXO_SOCK_IN]);
+    bool wakes = exo_watched(&other->watch) &&
+                 exo_watch_tell(KR, &other->watch, EXO_POLL_INS | EXO_POLLPRI);
+    if (!owned && !asleep && !wakes)
+        return;
+    count_bell(other);
+    HOST_6(__NR_sendto, end->fd.host, garbage, 1,
+           MSG_DONTWAIT_ | MSG_NOSIGNAL_ | (owned ? MSG_OOB_ : 0), 0, 0);
+}
+
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
 {
     if (peer == 0)
@@ -163,7 +176,7 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */
-static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
+static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urgent)
 {
     struct exo_sock *sock = end->sock;
     exo_lock_acquire(&sock->lock);
@@ -171,7 +184,8 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     sock->sleeping[EXO_SOCK_OUT] += out;
     full_fence();
     bool ready = (in && exo_sock_is_ready(KR, sock, EXO_SOCK_IN)) ||
-                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) || !exo_sock_same(end);
+                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) ||
+                 (urgent && load_acquire(&sock->urgent) == EXO_URGENT_THERE) || !exo_sock_same(end);
     if (!ready)
         empty_twin_locked(end);
     exo_lock_release(&sock->lock);
@@ -231,7 +245,7 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     if (exo_look(&sock->patience[what], is_ready, sock, what))
         return 0;
     long result = 1;
-    if (lie_down(end, in, !in)) {
+    if (lie_down(end, in, !in, false)) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
         result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
@@ -263,8 +277,8 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
     struct exo_sock_end end;
     if (!exo_sock_enter(&end, at))
         return false;
-    bool in = events & (IN | POLLRDHUP_), out = events & OUT;
-    if (lie_down(&end, in, out))
+    bool in = events & (IN | POLLRDHUP_ | POLLPRI_), out = events & OUT;
+    if (lie_down(&end, in, out, events & POLLPRI_))
         return true;
     get_up(end.sock, in, out);
     return false;
@@ -272,5 +286,5 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
 
 void exo_sock_rise(uint32_t number, int16_t events)
 {
-    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_), events & OUT);
+    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_ | POLLPRI_), events & OUT);
 }
