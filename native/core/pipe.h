@@ -5,7 +5,10 @@
 #include "objects.h"
 #include "span.h"
 
-enum { EXO_PIPE_READS = 0, EXO_PIPE_WRITES = 1 }; /* ends; index of sleeping, woken, spins, used */
+enum {
+    EXO_PIPE_READS = 0,
+    EXO_PIPE_WRITES = 1
+}; /* ends; index of sleeping, woken, patience, used */
 
 #define EXO_PIPE_PAGE 4096
 

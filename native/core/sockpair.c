@@ -78,10 +78,10 @@ static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
     uint32_t shut = load_relaxed(&stays->shut);
     bool reset = exo_sock_size(goes) != 0 || embryo || lingers_not(goes);
     if (reset)
-        store_release(&stays->error,
-                      (uint32_t)(embryo && (shut & EXO_SHUT_SYN)                    ? ECONNREFUSED
-                                 : stays->family != AF_UNIX_ && (shut & EXO_SHUT_FIN) ? EPIPE
-                                                                                      : ECONNRESET));
+        store_release(&stays->error, (uint32_t)(embryo && (shut & EXO_SHUT_SYN) ? ECONNREFUSED
+                                                : stays->family != AF_UNIX_ && (shut & EXO_SHUT_FIN)
+                                                    ? EPIPE
+                                                    : ECONNRESET));
     if (embryo)
         fetch_and(&stays->shut, ~(uint32_t)EXO_SHUT_SYN);
     fetch_or(&stays->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | (reset ? 0 : EXO_SHUT_FIN) |

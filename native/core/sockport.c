@@ -104,7 +104,8 @@ static void add(struct exo_kr *kr, struct exo_sock *sock, const struct exo_sock_
 }
 
 /* A port of the system's choice; waits: should there be none else, one in TIME_WAIT. */
-static bool take_port(struct exo_kr *kr, struct exo_sock *sock, struct exo_sock_name *to, bool waits)
+static bool take_port(struct exo_kr *kr, struct exo_sock *sock, struct exo_sock_name *to,
+                      bool waits)
 {
     for (uint32_t i = 0; i <= LAST_PORT - FIRST_PORT; i++) {
         uint32_t port = FIRST_PORT + kr->next_port++ % (LAST_PORT - FIRST_PORT + 1);

@@ -185,29 +185,9 @@ static const int64_t *time_left(struct waiting *by, int64_t left[2])
     return left;
 }
 
-static bool look_by(const struct waiting *by, uint32_t *worth, uint32_t limit, bool yields)
+static bool is_ready(const void *set, UNUSED int what)
 {
-    uint32_t spent = exo_budget(load_relaxed(worth), limit, set_of(by)->looks), i = 0;
-    if (spent == 0)
-        return false;
-    while (i < spent && !exo_epoll_is_ready(KR, by->set.stamp) && !area()->stashed) {
-        if (yields)
-            HOST_0(__NR_sched_yield);
-        else
-            spin_pause();
-        i++;
-    }
-    store_relaxed(worth, exo_learnt(i, spent, limit));
-    return i < spent;
-}
-
-/* As exo_pipe_look(). */
-static bool look(const struct waiting *by)
-{
-    struct exo_epoll *set = set_of(by);
-    store_relaxed(&set->looks, set->looks + 1);
-    return (KR->cpu_count > 1 && look_by(by, &set->spins, EXO_SPIN_LIMIT, false)) ||
-           look_by(by, &set->yields, EXO_YIELD_LIMIT, true);
+    return exo_epoll_is_ready(KR, *(const uint16_t *)set);
 }
 
 /* Nothing was ready. EXO_EPOLL_NEWS: something may be now. */
@@ -216,8 +196,10 @@ static bool look(const struct waiting *by)
 static long sleep_once(struct waiting *by)
 {
     int64_t left[2];
-    if (look(by))
+    struct exo_patience *patience = &set_of(by)->patience;
+    if (exo_look(patience, is_ready, &by->set.stamp, 0))
         return EXO_EPOLL_NEWS;
+    uint32_t since = exo_moment();
     store_release(&area()->task->asleep_on, by->set.stamp); /* before it is counted, until after */
     if (!exo_epoll_settle(KR, by->set.stamp)) {
         store_release(&area()->task->asleep_on, 0);
@@ -227,6 +209,8 @@ static long sleep_once(struct waiting *by)
     long result = take_hosts(by, timeout, 0);
     exo_epoll_rise(KR, by->set.stamp);
     store_release(&area()->task->asleep_on, 0);
+    if (result > 0 || exo_epoll_is_ready(KR, by->set.stamp))
+        exo_slept(patience, since);
     if (result != 0)
         return result;
     return timeout != NULL && timeout[0] == 0 && timeout[1] == 0 ? 0 : EXO_EPOLL_NEWS;

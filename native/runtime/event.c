@@ -125,32 +125,10 @@ static void wake_watchers_again(const struct event_end *end)
         put(end->fd.host, 1);
 }
 
-static bool is_ready(const struct exo_event *event)
+static bool is_ready(const void *object, UNUSED int what)
 {
+    const struct exo_event *event = object;
     return load_acquire(&event->count) != 0 || load_relaxed(&event->mode) != EXO_PIPE_OWN;
-}
-
-static bool look_by(const struct exo_event *event, uint32_t *worth, uint32_t limit, bool yields)
-{
-    uint32_t spent = exo_budget(load_relaxed(worth), limit, event->looks), i = 0;
-    if (spent == 0)
-        return false;
-    while (i < spent && !is_ready(event) && !area()->stashed) {
-        if (yields)
-            HOST_0(__NR_sched_yield);
-        else
-            spin_pause();
-        i++;
-    }
-    store_relaxed(worth, exo_learnt(i, spent, limit));
-    return i < spent;
-}
-
-static bool look(struct exo_event *event)
-{
-    store_relaxed(&event->looks, event->looks + 1);
-    return (KR->cpu_count > 1 && look_by(event, &event->spins, EXO_SPIN_LIMIT, false)) ||
-           look_by(event, &event->yields, EXO_YIELD_LIMIT, true);
 }
 
 /* Says that somebody sleeps, the twin being empty; false: there is something. No lock is held. */
@@ -158,7 +136,7 @@ static bool settle(const struct event_end *end)
 {
     struct exo_event *event = end->event;
     exo_lock_acquire(&event->lock);
-    bool ready = is_ready(event);
+    bool ready = is_ready(event, 0);
     if (!ready) {
         empty_twin(end->fd.host);
         event->sleeping++;
@@ -182,12 +160,17 @@ void exo_event_rise(struct exo_event *event)
 static long sleep_on(const struct event_end *end)
 {
     uint64_t value;
-    if (look(end->event) || !settle(end))
+    if (exo_look(&end->event->patience, is_ready, end->event, 0))
+        return 0;
+    uint32_t since = exo_moment();
+    if (!settle(end))
         return 0;
     long result = host_wait(__NR_read, end->fd.host, (long)&value, 8, 0, 0, 0);
     store_release(&area()->task->asleep_on, 0);
     exo_event_rise(end->event);
     wake_watchers_again(end);
+    if (result > 0)
+        exo_slept(&end->event->patience, since);
     return result < 0 ? result : 0;
 }
 

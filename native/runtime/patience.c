@@ -1,24 +1,117 @@
-/* See patience.h. Another CPU brings news soon if it is at work, this one if it is let. */
+/* See patience.h. Another CPU brings news soon if it is at work, this one if it is let.
+ *
+ * What a look has brought decides how long the next one is; after a few that brought nothing there are
+ * none. Two who answer each other would then both sleep at each message, for ever: a short look finds
+ * nothing, as the other has to be woken first. So a sleep that was short is a reason to look once for as
+ * long as it takes to wake the other, which then finds us awake. Where that brings nothing, both on one
+ * CPU perhaps, the next such try comes twice as late, so they cost a hundredth of the time at most.
+ */
 #include "patience.h"
 #include "../core/atomic.h"
+
+#define SPIN_LIMIT 2048 /* pauses */
+#define YIELD_LIMIT 16
+#define YIELD_EVERY 32   /* looks: how often to try again whether yields help */
+#define SHORT_SLEEP 2048 /* units of 1024 cycles */
+#define TRY_AGAIN 256    /* the same: about what SPIN_LIMIT takes */
+#define FAILURES_LIMIT 7 /* then it is 128 times that */
+
+struct looking {
+    bool (*ready)(const void *, int);
+    const void *object;
+    int what;
+};
+
+static bool has_news(const struct looking *by)
+{
+    return by->ready(by->object, by->what);
+}
+
+/* What is worth as much as to look for so long, of limit: news has come when i of spent had gone; spent,
+ * if none has. */
+static uint32_t learnt(uint32_t i, uint32_t spent, uint32_t limit)
+{
+    return i < spent ? (i * 4 < limit ? i * 4 + limit / 8 : limit) : spent / 2;
+}
+
+static uint32_t spin(const struct looking *by, uint32_t count)
+{
+    uint32_t i = 0;
+    for (; i < count && !has_news(by) && !area()->stashed; i++)
+        spin_pause();
+    return i;
+}
+
+static bool may_try(const struct exo_patience *patience)
+{
+    uint32_t failures = load_relaxed(&patience->failures), since = load_relaxed(&patience->failed);
+    return load_relaxed(&patience->hope) &&
+           (failures == 0 || exo_moment() - since >= (uint32_t)TRY_AGAIN
+                                                         << failures % (FAILURES_LIMIT + 1));
+}
+
+/* A look of full length, where shorter ones have brought nothing. */
+static void try_spin(struct exo_patience *patience, const struct looking *by)
+{
+    uint32_t i = spin(by, SPIN_LIMIT), failures = load_relaxed(&patience->failures);
+    if (i < SPIN_LIMIT) {
+        store_relaxed(&patience->failures, (uint8_t)0);
+        store_relaxed(&patience->spins, (uint16_t)learnt(i, SPIN_LIMIT, SPIN_LIMIT));
+        return;
+    }
+    failures += failures < FAILURES_LIMIT;
+    store_relaxed(&patience->failures, (uint8_t)failures);
+    store_relaxed(&patience->failed, exo_moment());
+}
+
+static void look_by_spinning(struct exo_patience *patience, const struct looking *by)
+{
+    uint32_t worth = load_relaxed(&patience->spins);
+    if (worth >= SPIN_LIMIT / 16) {
+        worth = worth < SPIN_LIMIT ? worth : SPIN_LIMIT;
+        store_relaxed(&patience->spins, (uint16_t)learnt(spin(by, worth), worth, SPIN_LIMIT));
+    } else if (may_try(patience)) {
+        try_spin(patience, by);
+    }
+}
+
+static void look_by_yielding(struct exo_patience *patience, const struct looking *by)
+{
+    uint32_t count = load_relaxed(&patience->yields), i = 0;
+    uint32_t looks = load_relaxed(&patience->looks) + 1U;
+    store_relaxed(&patience->looks, (uint16_t)looks);
+    if (count == 0)
+        count = looks % YIELD_EVERY == 0 ? YIELD_LIMIT / 8 : 0;
+    if (count == 0)
+        return;
+    count = count < YIELD_LIMIT ? count : YIELD_LIMIT;
+    for (; i < count && !has_news(by) && !area()->stashed; i++)
+        HOST_0(__NR_sched_yield);
+    store_relaxed(&patience->yields, (uint8_t)learnt(i, count, YIELD_LIMIT));
+}
+
+bool exo_look_awake(struct exo_patience *patience, bool (*ready)(const void *, int),
+                    const void *object, int what)
+{
+    const struct looking by = {.ready = ready, .object = object, .what = what};
+    if (KR->cpu_count > 1)
+        look_by_spinning(patience, &by);
+    return has_news(&by);
+}
 
 bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), const void *object,
               int what)
 {
-    uint32_t looks = load_relaxed(&patience->looks) + 1, spent = 0, i = 0;
-    store_relaxed(&patience->looks, looks);
-    if (KR->cpu_count > 1)
-        spent = exo_budget(load_relaxed(&patience->spins), EXO_SPIN_LIMIT, looks);
-    for (; i < spent && !ready(object, what) && !area()->stashed; i++)
-        spin_pause();
-    if (spent != 0)
-        store_relaxed(&patience->spins, exo_learnt(i, spent, EXO_SPIN_LIMIT));
-    if (ready(object, what))
+    const struct looking by = {.ready = ready, .object = object, .what = what};
+    if (exo_look_awake(patience, ready, object, what))
         return true;
-    spent = exo_budget(load_relaxed(&patience->yields), EXO_YIELD_LIMIT, looks);
-    for (i = 0; i < spent && !ready(object, what) && !area()->stashed; i++)
-        HOST_0(__NR_sched_yield);
-    if (spent != 0)
-        store_relaxed(&patience->yields, exo_learnt(i, spent, EXO_YIELD_LIMIT));
-    return ready(object, what);
+    look_by_yielding(patience, &by);
+    return has_news(&by);
+}
+
+void exo_slept(struct exo_patience *patience, uint32_t since)
+{
+    bool hope = exo_moment() - since < SHORT_SLEEP;
+    if (load_relaxed(&patience->hope) != hope)
+        store_relaxed(&patience->hope, (uint16_t)hope);
 }

@@ -39,7 +39,6 @@ void exo_pipe_close_all(void);
 
 /* pipewait.c. wait: 0 worth another try, or an error; the pipe's lock is held before, not after. */
 long exo_pipe_wait_locked(const struct exo_end *end, bool *ended);
-bool exo_pipe_look(struct exo_pipe *pipe, int side);
 /* For who polls: says that it sleeps and prepares the twin; false if there is something to do. And back. */
 bool exo_pipe_settle(struct exo_fd *at);
 void exo_pipe_rise(struct exo_pipe *pipe, int side);

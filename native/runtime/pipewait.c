@@ -15,39 +15,15 @@
 
 static uint8_t garbage[EXO_PIPE_PAGE]; /* goes into twins, and comes out of them */
 
-static bool is_ready(const struct exo_pipe *pipe, int side)
+static bool is_ready(const void *object, int side)
 {
+    const struct exo_pipe *pipe = object;
     uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
     if (load_relaxed(&pipe->mode) != EXO_PIPE_OWN)
         return true;
     if (side == EXO_PIPE_READS)
         return head != tail || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0;
     return head - tail < EXO_PIPE_SLOT_COUNT || exo_pipe_users(pipe, EXO_PIPE_READS) == 0;
-}
-
-static bool look_by(const struct exo_pipe *pipe, int side, uint32_t *worth, uint32_t limit,
-                    bool yields)
-{
-    uint32_t spent = exo_budget(load_relaxed(worth), limit, pipe->looks[side]), i = 0;
-    if (spent == 0)
-        return false;
-    while (i < spent && !is_ready(pipe, side) && !area()->stashed) {
-        if (yields)
-            HOST_0(__NR_sched_yield);
-        else
-            spin_pause();
-        i++;
-    }
-    store_relaxed(worth, exo_learnt(i, spent, limit));
-    return is_ready(pipe, side);
-}
-
-/* Another CPU brings news soon if it is at work, this one if it is let. */
-bool exo_pipe_look(struct exo_pipe *pipe, int side)
-{
-    store_relaxed(&pipe->looks[side], pipe->looks[side] + 1);
-    return (KR->cpu_count > 1 && look_by(pipe, side, &pipe->spins[side], EXO_SPIN_LIMIT, false)) ||
-           look_by(pipe, side, &pipe->yields[side], EXO_YIELD_LIMIT, true);
 }
 
 /* How many sleep there in truth, or may, for what pollers look at nobody knows. */
@@ -252,8 +228,9 @@ long exo_pipe_wait_locked(const struct exo_end *end, bool *ended)
     struct exo_pipe *pipe = end->pipe;
     exo_lock_release(&pipe->lock);
     *ended = false;
-    if (exo_pipe_look(pipe, end->side))
+    if (exo_look(&pipe->patience[end->side], is_ready, pipe, end->side))
         return 0;
+    uint32_t since = exo_moment();
     exo_lock_acquire(&pipe->lock);
     bool mixed = is_mixed_locked(pipe, end->side, false);
     if (mixed || is_ready(pipe, end->side)) {
@@ -281,5 +258,7 @@ long exo_pipe_wait_locked(const struct exo_end *end, bool *ended)
         pipe->sleeping[end->side]--;
     *ended = result == 0 && !is_ready(pipe, end->side);
     exo_lock_release(&pipe->lock);
+    if (result > 0)
+        exo_slept(&pipe->patience[end->side], since);
     return result > 0 ? 0 : result;
 }

@@ -114,7 +114,8 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
         return true;
     if (*result > 0)
         add_cred(fd, &rights);
-    message.flags = (uint32_t)(flags & (MSG_CMSG_CLOEXEC_ | MSG_OOB_)) | (rights.cut ? MSG_CTRUNC_ : 0);
+    message.flags =
+        (uint32_t)(flags & (MSG_CMSG_CLOEXEC_ | MSG_OOB_)) | (rights.cut ? MSG_CTRUNC_ : 0);
     if (message.name == 0 || *result == 0)
         message.name_size = 0;
     else

@@ -12,7 +12,8 @@ struct k_tcp_info {
     uint32_t rto_us, ato_us, send_mss, receive_mss;
     uint32_t unacked, sacked, lost, retransmitted, forward;
     uint32_t last[4]; /* ms */
-    uint32_t path_mtu, receive_threshold, rtt_us, rtt_variance_us, send_threshold, window, advised_mss;
+    uint32_t path_mtu, receive_threshold, rtt_us, rtt_variance_us, send_threshold, window,
+        advised_mss;
     uint32_t reordering, receive_rtt_us, receive_space, all_retransmitted;
     uint64_t pacing_rate, pacing_rate_most, acked, received;
     uint32_t segments[2];

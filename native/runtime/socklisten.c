@@ -73,7 +73,7 @@ static uint32_t claim(const struct exo_twin_name *name, long size)
         if (compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED))
             exo_object_free(KR, number);
     } else if (sock->generation == name->generation &&
-        compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED)) {
+               compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED)) {
         fetch_add(&sock->ends, EXO_ENDS_CHANGE + 1);
         fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD);
         return number;
@@ -87,7 +87,8 @@ static void tell_connected(int fd, uint32_t number)
 {
     struct exo_sock_end end;
     uint32_t peer = load_acquire(&exo_sock_at(KR, number)->peer);
-    if (peer == 0 || !(fetch_and(&exo_sock_at(KR, peer)->shut, ~(uint32_t)EXO_SHUT_SYN) & EXO_SHUT_SYN))
+    if (peer == 0 ||
+        !(fetch_and(&exo_sock_at(KR, peer)->shut, ~(uint32_t)EXO_SHUT_SYN) & EXO_SHUT_SYN))
         return;
     if (exo_sock_enter(&end, exo_fd_at(KR, area()->task->fd_table, fd)))
         exo_sock_stir(&end, peer);

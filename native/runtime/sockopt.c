@@ -53,8 +53,9 @@ static void note_linger(struct exo_sock *sock, uint64_t at)
 {
     int32_t value[2];
     if (guest_get(&value, at) == 0)
-        store_release(&sock->linger,
-                      value[0] == 0 ? 0 : value[1] < 0 ? ~0U : (uint32_t)value[1] + 1);
+        store_release(&sock->linger, value[0] == 0  ? 0
+                                     : value[1] < 0 ? ~0U
+                                                    : (uint32_t)value[1] + 1);
 }
 
 /* AF_UNIX: the twin has it as the host rounds it. */
@@ -174,8 +175,9 @@ static long give_congestion(const struct exo_sock *sock, uint64_t to, uint64_t s
     uint8_t name[16] = {0};
     uint32_t size = sizeof(name);
     long probe = HOST_3(__NR_socket, sock->family, SOCK_STREAM_, IPPROTO_TCP_);
-    long error = probe < 0 ? probe
-                           : HOST_5(__NR_getsockopt, probe, IPPROTO_TCP_, TCP_CONGESTION_, name, &size);
+    long error = probe < 0
+                     ? probe
+                     : HOST_5(__NR_getsockopt, probe, IPPROTO_TCP_, TCP_CONGESTION_, name, &size);
     if (probe >= 0)
         HOST_1(__NR_close, probe);
     return error != 0 ? error : exo_sock_give(name, sizeof(name), to, size_at);

@@ -28,25 +28,25 @@ struct row {
 static const struct row rows[] = {
     {SOL_SOCKET_, 2, FLAG, 0, 0, 1}, /* SO_REUSEADDR: EXO_SOCK_REUSEADDR ... */
     {SOL_SOCKET_, 15, FLAG, 0, 0, 1},
-    {IPPROTO_IPV6_, 26, FLAG, 0, 0, 1}, /* IPV6_V6ONLY */
-    {SOL_SOCKET_, 10, FLAG, 0, 0, 1},   /* SO_OOBINLINE */
-    {SOL_SOCKET_, 7, 0, 0, 0, ANY_MAX}, /* SO_SNDBUF */
-    {SOL_SOCKET_, 8, 0, 0, 0, ANY_MAX}, /* SO_RCVBUF; both as the host has rounded them */
-    {SOL_SOCKET_, 9, FLAG, 0, 0, 1},    /* SO_KEEPALIVE */
-    {SOL_SOCKET_, 18, CLAMPS, 1, 1, 4194304},     /* SO_RCVLOWAT */
-    {IPPROTO_TCP_, 1, FLAG, 0, 0, 1},             /* TCP_NODELAY */
-    {IPPROTO_TCP_, 2, 0, 536, 88, 32767},         /* TCP_MAXSEG */
-    {IPPROTO_TCP_, 3, FLAG, 0, 0, 1},             /* TCP_CORK */
-    {IPPROTO_TCP_, 4, 0, 7200, 1, 32767},         /* TCP_KEEPIDLE */
-    {IPPROTO_TCP_, 5, 0, 75, 1, 32767},           /* TCP_KEEPINTVL */
-    {IPPROTO_TCP_, 6, 0, 9, 1, 127},              /* TCP_KEEPCNT */
-    {IPPROTO_TCP_, 7, 0, 6, 1, 127},              /* TCP_SYNCNT */
-    {IPPROTO_TCP_, 8, 0, 60, -1, 120},            /* TCP_LINGER2 */
-    {IPPROTO_TCP_, 9, ROUNDS, 0, 0, ANY_MAX},     /* TCP_DEFER_ACCEPT */
-    {IPPROTO_TCP_, 10, 0, 0, 0, ANY_MAX},         /* TCP_WINDOW_CLAMP */
-    {IPPROTO_TCP_, 12, FLAG, 1, 0, 1},            /* TCP_QUICKACK */
-    {IPPROTO_TCP_, 16, FLAG, 0, 0, 1},            /* TCP_THIN_LINEAR_TIMEOUTS */
-    {IPPROTO_TCP_, 18, 0, 0, 0, ANY_MAX},         /* TCP_USER_TIMEOUT */
+    {IPPROTO_IPV6_, 26, FLAG, 0, 0, 1},       /* IPV6_V6ONLY */
+    {SOL_SOCKET_, 10, FLAG, 0, 0, 1},         /* SO_OOBINLINE */
+    {SOL_SOCKET_, 7, 0, 0, 0, ANY_MAX},       /* SO_SNDBUF */
+    {SOL_SOCKET_, 8, 0, 0, 0, ANY_MAX},       /* SO_RCVBUF; both as the host has rounded them */
+    {SOL_SOCKET_, 9, FLAG, 0, 0, 1},          /* SO_KEEPALIVE */
+    {SOL_SOCKET_, 18, CLAMPS, 1, 1, 4194304}, /* SO_RCVLOWAT */
+    {IPPROTO_TCP_, 1, FLAG, 0, 0, 1},         /* TCP_NODELAY */
+    {IPPROTO_TCP_, 2, 0, 536, 88, 32767},     /* TCP_MAXSEG */
+    {IPPROTO_TCP_, 3, FLAG, 0, 0, 1},         /* TCP_CORK */
+    {IPPROTO_TCP_, 4, 0, 7200, 1, 32767},     /* TCP_KEEPIDLE */
+    {IPPROTO_TCP_, 5, 0, 75, 1, 32767},       /* TCP_KEEPINTVL */
+    {IPPROTO_TCP_, 6, 0, 9, 1, 127},          /* TCP_KEEPCNT */
+    {IPPROTO_TCP_, 7, 0, 6, 1, 127},          /* TCP_SYNCNT */
+    {IPPROTO_TCP_, 8, 0, 60, -1, 120},        /* TCP_LINGER2 */
+    {IPPROTO_TCP_, 9, ROUNDS, 0, 0, ANY_MAX}, /* TCP_DEFER_ACCEPT */
+    {IPPROTO_TCP_, 10, 0, 0, 0, ANY_MAX},     /* TCP_WINDOW_CLAMP */
+    {IPPROTO_TCP_, 12, FLAG, 1, 0, 1},        /* TCP_QUICKACK */
+    {IPPROTO_TCP_, 16, FLAG, 0, 0, 1},        /* TCP_THIN_LINEAR_TIMEOUTS */
+    {IPPROTO_TCP_, 18, 0, 0, 0, ANY_MAX},     /* TCP_USER_TIMEOUT */
     {IPPROTO_TCP_, TCP_FASTOPEN_, 0, 0, 0, ANY_MAX},
     {IPPROTO_TCP_, 25, 0, 0, -ANY_MAX - 1, ANY_MAX}, /* TCP_NOTSENT_LOWAT */
     {IPPROTO_TCP_, 30, FLAG, 0, 0, 1},               /* TCP_FASTOPEN_CONNECT */

@@ -23,8 +23,8 @@ long exo_sock_pull_urgent(struct exo_sock *sock, struct exo_span *span, long fla
     }
     span->left = left < limit ? left : limit;
     uint64_t rest = left - span->left;
-    long got = peeks ? exo_sock_peek_locked(KR, sock, *past, span)
-                     : exo_sock_pull_locked(KR, sock, span);
+    long got =
+        peeks ? exo_sock_peek_locked(KR, sock, *past, span) : exo_sock_pull_locked(KR, sock, span);
     span->left += rest;
     *past += peeks && got > 0 ? (uint32_t)got : 0;
     *stop = got > 0 && (uint64_t)got == limit && limit == distance;

@@ -95,8 +95,8 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
 void exo_sock_alarm(const struct exo_sock_end *end, struct exo_sock *other)
 {
     bool owned = load_acquire(&other->owner), asleep = load_relaxed(&other->sleeping[EXO_SOCK_IN]);
-    bool wakes = exo_watched(&other->watch) &&
-                 exo_watch_tell(KR, &other->watch, EXO_POLL_INS | EXO_POLLPRI);
+    bool wakes =
+        exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_POLL_INS | EXO_POLLPRI);
     if (!owned && !asleep && !wakes)
         return;
     count_bell(other);
@@ -245,11 +245,14 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     if (exo_look(&sock->patience[what], is_ready, sock, what))
         return 0;
     long result = 1;
+    uint32_t since = exo_moment();
     if (lie_down(end, in, !in, false)) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
         result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
         store_release(&area()->task->asleep_on, 0);
+        if (result > 0)
+            exo_slept(&sock->patience[what], since);
     }
     get_up(sock, in, !in);
     if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))

@@ -222,6 +222,17 @@ enum exo_kind { EXO_KIND_PIPE, EXO_KIND_SOCK, EXO_KIND_EVENT, EXO_KIND_EPOLL, EX
 #define EXO_ENDS_MASK ((1U << EXO_ENDS_BITS) - 1)
 #define EXO_ENDS_CHANGE (1ULL << 2 * EXO_ENDS_BITS)
 
+/* How long to look for news before sleeping, by what that has brought lately: runtime/patience.c. All is
+ * written by who waits, and read as a hint. */
+struct exo_patience {
+    uint16_t spins; /* pauses that are worth it */
+    uint8_t yields;
+    uint8_t failures; /* long tries that have brought nothing, one after the other */
+    uint16_t looks;
+    uint16_t hope;   /* the last sleep was a short one */
+    uint32_t failed; /* when the last of them did, TSC >> 10 */
+};
+
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
@@ -236,12 +247,10 @@ struct exo_pipe {
     uint32_t watch[2];    /* A, its watch lock: first of who watches the read end, the write end */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
-    uint32_t spins[2]; /* how long to look before sleeping, by what it has brought lately */
-    uint32_t yields[2];
-    uint32_t looks[2]; /* how often */
-    uint32_t used[2];  /* slot of who last read, last wrote */
-    uint32_t filled;   /* a writer that slept may have filled the twin */
-    uint32_t leaver;   /* slot of who brings it to the host */
+    struct exo_patience patience[2];
+    uint32_t used[2]; /* slot of who last read, last wrote */
+    uint32_t filled;  /* a writer that slept may have filled the twin */
+    uint32_t leaver;  /* slot of who brings it to the host */
     struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
     uint32_t reserved[4];
 };
@@ -295,7 +304,7 @@ struct exo_epoll {
     uint32_t group_count; /* A, its lock */
     uint32_t cursor;      /* A, its lock: group at which the next look begins */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
-    uint32_t spins, yields, looks;
+    struct exo_patience patience;
     uint32_t
         repaired;    /* A, its lock: the lock's generation when its bits were last looked through */
     uint32_t turn;   /* A, its lock: odd while somebody who looks has bits in its hand */
@@ -320,7 +329,7 @@ struct exo_event {
     uint32_t sleeping;  /* readers that sleep or are about to, or were killed asleep */
     uint32_t nonblock;
     uint32_t watch; /* A, its watch lock: first of who watches it */
-    uint32_t spins, yields, looks;
+    struct exo_patience patience;
     uint32_t reserved[11];
 };
 
@@ -572,14 +581,14 @@ enum exo_sock_mode {
 enum exo_sock_shut {
     EXO_SHUT_READS = 1, /* shutdown(2) here */
     EXO_SHUT_WRITES = 2,
-    EXO_SHUT_END = 4,     /* nothing comes any more from the other side */
-    EXO_SHUT_DEAF = 8,    /* nothing is read there any more */
-    EXO_SHUT_GONE = 16,   /* closed there, or killed */
-    EXO_SHUT_QUEUED = 32, /* an embryo that the host's queue has */
-    EXO_SHUT_TOLD = 64,   /* of a connect(2) that did not wait: its end has been told */
-    EXO_SHUT_FIN = 256,   /* the end came before any reset */
-    EXO_SHUT_WROTE = 128, /* to TCP whose other side is gone: that answers with a reset, then */
-    EXO_SHUT_SYN = 512,   /* connecting: the listener's backlog may be full, see ticket */
+    EXO_SHUT_END = 4,      /* nothing comes any more from the other side */
+    EXO_SHUT_DEAF = 8,     /* nothing is read there any more */
+    EXO_SHUT_GONE = 16,    /* closed there, or killed */
+    EXO_SHUT_QUEUED = 32,  /* an embryo that the host's queue has */
+    EXO_SHUT_TOLD = 64,    /* of a connect(2) that did not wait: its end has been told */
+    EXO_SHUT_FIN = 256,    /* the end came before any reset */
+    EXO_SHUT_WROTE = 128,  /* to TCP whose other side is gone: that answers with a reset, then */
+    EXO_SHUT_SYN = 512,    /* connecting: the listener's backlog may be full, see ticket */
     EXO_SHUT_FIRST = 1024, /* ended here before it was ended there: TIME_WAIT is here, then */
     EXO_SHUT_NEVER = 2048, /* an embryo whose other side gave up before there was room for it */
 };
@@ -589,9 +598,9 @@ enum exo_urgent { EXO_URGENT_NONE, EXO_URGENT_THERE, EXO_URGENT_READ };
 
 /* Whoever closes a TCP connection first leaves its port so: in TIME_WAIT, one for all of a port. */
 struct exo_time_wait {
-    uint32_t until_s;  /* CLOCK_MONOTONIC, 0 nothing */
-    uint32_t shares;   /* bit 0: all of them had SO_REUSEADDR, 1: SO_REUSEPORT */
-    uint8_t family;    /* of local; 0: several addresses */
+    uint32_t until_s; /* CLOCK_MONOTONIC, 0 nothing */
+    uint32_t shares;  /* bit 0: all of them had SO_REUSEADDR, 1: SO_REUSEPORT */
+    uint8_t family;   /* of local; 0: several addresses */
     uint8_t address[16];
     uint8_t reserved[7];
 };
@@ -601,11 +610,6 @@ struct exo_sock_name {
     uint16_t family, port;
     uint32_t scope;
     uint8_t address[16];
-};
-
-/* How long to look for news before sleeping, by what that has brought lately. */
-struct exo_patience {
-    uint32_t spins, yields, looks;
 };
 
 /* An AF_UNIX name that a guest has bound: device and inode, or a hash of an abstract name. */
@@ -646,7 +650,8 @@ struct exo_sock {
     uint32_t signals;      /* O_ASYNC: the host is to see each arrival */
     uint32_t no_room; /* A, atomic: who wrote here, or looked, found no room at the other side */
     uint32_t bells;   /* A, about: bytes in the twin that rang for who watches */
-    uint32_t limit;   /* bytes of the ring in use, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
+    uint32_t
+        limit; /* bytes of the ring in use, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
     uint32_t low_water; /* SO_RCVLOWAT - 1 */
     uint32_t reserved[5];
     struct exo_lock output; /* tail: readers */
@@ -661,9 +666,9 @@ struct exo_sock {
     uint32_t next_bound; /* A, net_lock: of the same port */
     uint32_t bound;      /* A, net_lock: the port whose chain it is in, 0 none */
     uint32_t backlog;
-    uint32_t announced;   /* A, atomic: of a listener, connections that ever came to it, or tried */
-    uint32_t accepted;    /* A, atomic: ... and those that wait no more; who connects sleeps on it */
-    uint32_t ticket;      /* which of the listener's: beyond its backlog it is not connected yet */
+    uint32_t announced; /* A, atomic: of a listener, connections that ever came to it, or tried */
+    uint32_t accepted;  /* A, atomic: ... and those that wait no more; who connects sleeps on it */
+    uint32_t ticket;    /* which of the listener's: beyond its backlog it is not connected yet */
     uint32_t listener_of; /* ... whose number this is */
     uint32_t linger;      /* SO_LINGER: seconds + 1, 0 off */
     uint32_t owner;       /* F_SETOWN has been called: urgent data is to ring as such */
