@@ -113,6 +113,15 @@ bool exo_sock_is_connecting(struct exo_kr *kr, const struct exo_sock *sock);
 /* A connection that nobody has accepted and nobody will: the kernel process asks. */
 bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number);
 
+/* sockflight.c. A socket leaves in a message for carrier, 0: that is the host's. It has arrived, or never
+ * left: as, the entries it is to have by that; false if there was no such flight. What is on its way to
+ * a carrier that goes is gone; net_lock is held. */
+void exo_sock_fly(struct exo_kr *kr, uint32_t number, uint32_t carrier);
+bool exo_sock_end_flight(struct exo_kr *kr, uint32_t number, uint32_t carrier, uint64_t as);
+uint32_t
+exo_sock_take_lost(struct exo_kr *kr); /* one that nobody has by that, to be freed; 0: none */
+void exo_sock_drop_flights_locked(struct exo_kr *kr, uint32_t carrier);
+
 /* sockurgent.c, input and output are held to set it: the last of the bytes that come is urgent. */
 void exo_sock_set_urgent_locked(struct exo_sock *to);
 void exo_sock_pass_urgent_locked(struct exo_sock *from); /* that has been read past it */

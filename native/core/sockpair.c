@@ -182,6 +182,8 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     if (load_relaxed(&goes->mode) == EXO_SOCK_CONNECTED && goes->family != AF_UNIX_)
         leave_port_locked(kr, goes, stays);
     exo_sock_unbind_locked(kr, goes);
+    if (load_relaxed(&kr->flying) != 0)
+        exo_sock_drop_flights_locked(kr, exo_sock_number(kr, goes));
     exo_lock_release(&kr->net_lock);
     exo_lock_acquire(&goes->input); /* who writes to it has gone, or sees that */
     exo_lock_release(&goes->input);
@@ -219,7 +221,7 @@ void exo_sock_unlisten(struct exo_kr *kr, uint32_t number)
         exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
 }
 
-void exo_sock_part(struct exo_kr *kr, uint32_t number)
+static void part_one(struct exo_kr *kr, uint32_t number)
 {
     struct exo_sock *sock = exo_sock_at(kr, number);
     uint32_t listens = EXO_SOCK_LISTENS;
@@ -228,6 +230,16 @@ void exo_sock_part(struct exo_kr *kr, uint32_t number)
     if (listened) {
         drop_embryos(kr, number);
         hail(exo_sock_at(kr, number));
+    }
+}
+
+/* Sockets that were on their way to it go as well, one after the other. */
+void exo_sock_part(struct exo_kr *kr, uint32_t number)
+{
+    part_one(kr, number);
+    while ((number = exo_sock_take_lost(kr)) != 0) {
+        part_one(kr, number);
+        exo_object_free(kr, number);
     }
 }
 

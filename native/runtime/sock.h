@@ -64,7 +64,8 @@ static inline bool exo_sock_may_wait(const struct exo_sock *sock, long flags)
 struct exo_rights {
     uint8_t *control;
     uint64_t size, room;
-    bool cut; /* MSG_CTRUNC */
+    uint32_t carrier; /* number of the socket they have come to */
+    bool cut;         /* MSG_CTRUNC */
 };
 
 #define EXO_RIGHTS_ROOM 1152 /* as many fds as one message has at most, and credentials */
@@ -74,10 +75,12 @@ void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rig
 /* Sends size bytes of vector, with the host's control data at their first one. */
 long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
                           const struct exo_rights *rights);
-/* A socket of exo's leaves in a message: counted until it has arrived. And one arrives, or has not left. */
-void exo_sock_fly(struct exo_fd *at);
-void exo_sock_unfly(struct exo_fd *at);
-long exo_sock_land(long host, bool cloexec);
+/* A socket of exo's leaves in a message for carrier, a socket's number or 0, and is counted until it has
+ * arrived; or it stays. And one arrives; or its message has, but it finds no place. */
+void exo_sock_leave(struct exo_fd *at, uint32_t carrier);
+void exo_sock_stay(struct exo_fd *at, uint32_t carrier);
+long exo_sock_land(long host, uint32_t carrier, bool cloexec);
+void exo_sock_crash(long host, uint32_t carrier);
 uint64_t exo_sock_cookie(long host); /* SO_COOKIE; 0: it is no socket */
 
 /* sock.c. Bytes, 0 at the end, -errno, or EXO_SOCK_AGAIN. flags: MSG_*. */

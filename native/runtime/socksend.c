@@ -85,6 +85,13 @@ static long put(const struct exo_sock_end *end, exo_sock_source *source, void *f
     return done;
 }
 
+/* What is sent to nobody is taken all the same. */
+static long waste(exo_sock_source *source, void *from)
+{
+    uint8_t bytes[4096];
+    return source(from, bytes, sizeof(bytes));
+}
+
 /* span, or with a source what that delivers. */
 static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *source, void *from,
                      long flags)
@@ -106,9 +113,10 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
             return sum > 0 ? sum : exo_sock_broken(error, flags);
         uint64_t left = span != NULL ? span->left : 0;
         if (lost) {
+            long gone = source == NULL ? (long)left : waste(source, from);
             if (source != NULL || left != 0)
                 answer_with_reset(end.sock);
-            return sum + (long)left;
+            return gone < 0 && sum == 0 ? gone : sum + (gone > 0 ? gone : 0);
         }
         exo_sock_note_use(end.sock);
         long done = put(&end, source, span != NULL ? span : from, flags & MSG_OOB_);

@@ -605,6 +605,12 @@ struct exo_time_wait {
     uint8_t reserved[7];
 };
 
+/* A socket that is on its way in a message: its number, and that of the socket it has been sent to. */
+struct exo_flight {
+    uint32_t sock, carrier;
+};
+#define EXO_FLIGHT_COUNT 4096
+
 /* As in struct sockaddr_in and sockaddr_in6, in network order; AF_UNIX sockets have none. */
 struct exo_sock_name {
     uint16_t family, port;
@@ -728,9 +734,9 @@ struct exo_kr {
     uint32_t next_port;          /* A, net_lock: to try for who names none */
     uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
     uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t reserved_net;
-    struct exo_lock group_lock; /* taking and freeing groups of watches */
-    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
+    uint32_t flight_high;        /* A, net_lock: of flights */
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -760,7 +766,8 @@ struct exo_kr {
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
     uint16_t bound[65536]; /* A, net_lock: number of the first socket of a TCP port, 0 none */
-    struct exo_time_wait time_waits[65536]; /* A, net_lock: by TCP port, in host order */
+    struct exo_flight flights[EXO_FLIGHT_COUNT]; /* A, net_lock */
+    struct exo_time_wait time_waits[65536];      /* A, net_lock: by TCP port, in host order */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
 
