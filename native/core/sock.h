@@ -43,7 +43,7 @@ static inline uint32_t exo_sock_size(const struct exo_sock *sock)
 /* Bytes that may be on their way to it: SO_RCVBUF there, SO_SNDBUF here. */
 static inline uint32_t exo_sock_limit(const struct exo_sock *to)
 {
-    uint32_t limit = load_relaxed(&to->limit);
+    uint32_t limit = load_relaxed(&to->window);
     return limit - 1 < EXO_SOCK_SIZE ? limit : EXO_SOCK_SIZE;
 }
 
@@ -81,8 +81,16 @@ static inline bool exo_sock_is_closed(const struct exo_sock *sock)
     return ((shut & EXO_SHUT_GONE) && !(shut & EXO_SHUT_FIN)) || (shut & EXO_SHUT_DEAF) ||
            (shut & both) == both;
 }
+/* What sockrecord.c needs of the ring: where the next byte comes to stand and how many there is room for, the
+ * oldest byte's position, and bytes from or to a position. */
+uint32_t exo_sock_room_at(struct exo_sock *to, uint32_t *position);
+uint32_t exo_sock_oldest(const struct exo_sock *from);
+uint8_t *exo_sock_byte_at(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position);
+long exo_sock_copy(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position, uint32_t size,
+                   struct exo_span *span, bool to_ring);
 /* sockpoll.c: bits of poll(2), or EXO_STATE_HOST. */
 uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock);
+bool exo_sock_has_room(struct exo_kr *kr, struct exo_sock *sock);
 bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what);
 
 /* sockpair.c. A new socket, held: it is to have an entry, unless it is an embryo. 0: no room. */
@@ -157,6 +165,16 @@ bool exo_sock_waits_locked(struct exo_kr *kr, const struct exo_sock *sock,
 /* sockport.c. Whether two addresses of a port overlap: name, which sock is to have, and other's. */
 bool exo_sock_meets(const struct exo_sock *sock, const struct exo_sock_name *name,
                     const struct exo_sock *other);
+/* Who takes what is sent by UDP; 0: nobody. */
+uint32_t exo_udp_find_locked(struct exo_kr *kr, const struct exo_sock_name *to,
+                             const struct exo_sock_name *from);
+/* Whether a socket that is bound so gets what is sent there. */
+bool exo_sock_takes(const struct exo_sock *sock, const struct exo_sock_name *to);
+/* A family's view of an address: IPv4 in an IPv6 address if need be. */
+struct exo_sock_name exo_sock_seen_by(const struct exo_sock_name *name, uint16_t family);
+bool exo_sock_is_v4(const struct exo_sock_name *name);
+/* The loopback address of the same kind. */
+void exo_sock_set_loopback(struct exo_sock_name *name);
 bool exo_sock_is_any(const struct exo_sock_name *name);
 bool exo_sock_is_loopback(const struct exo_sock_name *name);
 

@@ -34,7 +34,7 @@ void exo_sock_set_limit_locked(struct exo_sock *to, const struct exo_sock *from)
     uint32_t out = from->options[EXO_SOCK_SNDBUF], in = to->options[EXO_SOCK_RCVBUF];
     uint32_t low = to->options[EXO_SOCK_RCVLOWAT], both = out / 2 + in / 2;
     uint32_t limit = is_unix ? out : out != 0 && in != 0 ? both : 0;
-    store_release(&to->limit, limit);
+    store_release(&to->window, limit);
     uint32_t half = exo_sock_limit(to) / 2;
     store_release(&to->low_water, is_unix ? 0 : low < half ? low : half);
 }
@@ -74,6 +74,10 @@ static bool lingers_not(const struct exo_sock *goes)
 /* What the side that stays learns: as Linux, a reset if the other has left something unread. */
 static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
 {
+    if (stays->type == EXO_SOCK_DGRAM) { /* who sends there again learns it */
+        fetch_or(&stays->shut, (uint32_t)EXO_SHUT_GONE);
+        return;
+    }
     bool embryo = goes->listener != 0 && !(load_relaxed(&goes->shut) & EXO_SHUT_TOLD);
     uint32_t shut = load_relaxed(&stays->shut);
     bool reset = exo_sock_size(goes) != 0 || embryo || lingers_not(goes);
@@ -179,7 +183,8 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
         store_release(&stays->peer, 0);
         store_release(&goes->peer, 0);
     }
-    if (load_relaxed(&goes->mode) == EXO_SOCK_CONNECTED && goes->family != AF_UNIX_)
+    if (load_relaxed(&goes->mode) == EXO_SOCK_CONNECTED && goes->family != AF_UNIX_ &&
+        goes->type == 0)
         leave_port_locked(kr, goes, stays);
     exo_sock_unbind_locked(kr, goes);
     if (load_relaxed(&kr->flying) != 0)

@@ -51,7 +51,7 @@ bool exo_sock_waits_locked(struct exo_kr *kr, const struct exo_sock *sock,
                            const struct exo_sock_name *name)
 {
     const struct exo_time_wait *row = row_of(kr, name);
-    if (row->until_s == 0 || row->until_s <= now_s())
+    if (sock->type != 0 || row->until_s == 0 || row->until_s <= now_s())
         return false;
     struct exo_sock left = {.local = {.family = row->family, .port = name->port}};
     memcpy(left.local.address, row->address, sizeof(row->address));

@@ -6,6 +6,7 @@
 #include "process.h"
 #include "sockhost.h"
 #include "sockinfo.h"
+#include "sockpacket.h"
 #include "sockrows.h"
 #include "translate.h"
 
@@ -92,6 +93,10 @@ SYSCALL(setsockopt)
     uint32_t value;
     if (entry == NULL || !exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
+    long result;
+    if (exo_sock_is_udp(end.sock) &&
+        exo_udp_set_option(entry, (int)b, (int)c, (uint64_t)d, (int)e, &result))
+        return result;
     int row = exo_sock_row(end.sock, (int)b, (int)c);
     if ((int)b == SOL_SOCKET_ && end.sock->family != AF_UNIX_ && passes((int)c))
         return -EOPNOTSUPP;
@@ -105,7 +110,9 @@ SYSCALL(setsockopt)
             note_cred(end.sock, value);
         if (error == 0 && (int)b == SOL_SOCKET_ && (int)c == SO_LINGER_)
             note_linger(end.sock, (uint64_t)d);
-        if (error == 0 && (int)b == SOL_SOCKET_ && (int)c == SO_SNDBUF_) /* of AF_UNIX */
+        if (error == 0 && end.sock->type != 0)
+            exo_packet_note_limit(end.sock, end.fd.host);
+        else if (error == 0 && (int)b == SOL_SOCKET_ && (int)c == SO_SNDBUF_) /* of AF_UNIX */
             note_room(&end);
         return error;
     }
@@ -190,7 +197,10 @@ static bool get_own(struct exo_sock *sock, long level, long name, uint64_t to, u
     static const uint32_t nobody[3] = {0, ~0U, ~0U};
     bool tcp = sock->family != AF_UNIX_;
     int row = exo_sock_row(sock, level, name);
-    if (row >= 0)
+    uint32_t value;
+    if (exo_sock_is_udp(sock) && exo_udp_option(sock, level, name, &value))
+        *result = give_number(value, to, size_at);
+    else if (row >= 0)
         *result = give_number(number_of(sock, row), to, size_at);
     else if (level == SOL_SOCKET_ && tcp && passes(name))
         *result = -EOPNOTSUPP;
@@ -201,7 +211,7 @@ static bool get_own(struct exo_sock *sock, long level, long name, uint64_t to, u
     else if (level == SOL_SOCKET_ && name == SO_DOMAIN_ && tcp)
         *result = give_number(sock->family, to, size_at);
     else if (level == SOL_SOCKET_ && name == SO_PROTOCOL_ && tcp)
-        *result = give_number(IPPROTO_TCP_, to, size_at);
+        *result = give_number(sock->protocol, to, size_at);
     else if (level == SOL_SOCKET_ && name == SO_PEERCRED_ && tcp)
         *result = exo_sock_give(nobody, sizeof(nobody), to, size_at);
     else if (level == IPPROTO_TCP_ && name == TCP_INFO_ && tcp)

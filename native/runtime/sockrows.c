@@ -64,11 +64,19 @@ static const struct row rows[] = {
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 _Static_assert(ROW_COUNT <= sizeof(((struct exo_sock *)0)->options) / 4, "exo_sock.options");
 
+static bool has_row(const struct exo_sock *sock, uint32_t row)
+{
+    if (sock->family == AF_UNIX_)
+        return row == EXO_SOCK_OOBINLINE && sock->type == 0;
+    return sock->type == 0 || row <= EXO_SOCK_V6ONLY || rows[row].level == 0 ||
+           rows[row].level == IPPROTO_IPV6_;
+}
+
 int exo_sock_row(const struct exo_sock *sock, long level, long name)
 {
     for (uint32_t i = 0; i < ROW_COUNT; i++)
         if (rows[i].level == level && rows[i].name == name)
-            return sock->family != AF_UNIX_ || i == EXO_SOCK_OOBINLINE ? (int)i : -1;
+            return has_row(sock, i) ? (int)i : -1;
     return -1;
 }
 
@@ -130,6 +138,11 @@ uint32_t exo_sock_get_row(const struct exo_sock *sock, int row)
 
 void exo_sock_replay(const struct exo_sock *sock, int host)
 {
+    uint32_t on = 1;
+    if (sock->udp & EXO_UDP_PKTINFO)
+        HOST_5(__NR_setsockopt, host, 0, 8, &on, sizeof(on)); /* IP_PKTINFO */
+    if (sock->udp & EXO_UDP_PKTINFO6)
+        HOST_5(__NR_setsockopt, host, IPPROTO_IPV6_, 49, &on, sizeof(on)); /* IPV6_RECVPKTINFO */
     for (uint32_t i = 0; i < ROW_COUNT; i++) {
         uint32_t value = exo_sock_get_row(sock, (int)i);
         if (i == EXO_SOCK_SNDBUF || i == EXO_SOCK_RCVBUF)

@@ -2,6 +2,7 @@
  * sleeps. Rules: as sock.c. Source: send(2), unix(7), tcp(7).
  */
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 long exo_sock_broken(long error, long flags)
@@ -102,6 +103,9 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
     for (;;) {
         if (unlikely(!exo_sock_enter(&end, at)))
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
+        if (unlikely(end.sock->type != 0))
+            return source == NULL ? exo_packet_send(at, span, flags, NULL)
+                                  : exo_packet_send_from(at, source, from, flags);
         if (unlikely(load_relaxed(&end.sock->shut) & EXO_SHUT_SYN) &&
             exo_sock_is_connecting(KR, end.sock)) {
             long early = exo_sock_may_wait(end.sock, flags) ? exo_sock_await(&end) : -EAGAIN;
