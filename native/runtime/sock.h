@@ -74,7 +74,7 @@ struct exo_rights {
     uint8_t *control;
     uint64_t size, room;
     uint32_t carrier; /* number of the socket they have come to */
-    bool cut; /* MSG_CTRUNC */
+    bool cut;         /* MSG_CTRUNC */
     /* Of one to be sent by UDP: where to, if not NULL. */
     const struct exo_sockaddr *to;
     long to_size;

@@ -18,7 +18,7 @@ static long transfer(struct exo_fd *at, int side, struct exo_span *span, long fl
     bool urges = (flags & MSG_OOB_) && sock->type == 0;
     if (side == EXO_PIPE_READS)
         return urges ? exo_sock_receive_urgent(at, span, flags)
-                                : exo_sock_receive(at, span, flags, rights);
+                     : exo_sock_receive(at, span, flags, rights);
     if (unlikely(urges) && sock->family == AF_UNIX_ && span->left == 0)
         return -EOPNOTSUPP;
     return rights == NULL ? exo_sock_send(at, span, flags)

@@ -661,7 +661,7 @@ struct exo_sock {
     uint32_t bells;   /* A, about: bytes in the twin that rang for who watches */
     uint32_t type;    /* 0: a stream, EXO_SOCK_DGRAM, EXO_SOCK_SEQPACKET: whole messages */
     uint32_t limit;   /* of those, bytes on their way: the sender's SO_SNDBUF, UDP: our SO_RCVBUF */
-    uint32_t window;  /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
+    uint32_t window; /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
     uint32_t low_water; /* SO_RCVLOWAT - 1 */
     uint32_t reserved[3];
     struct exo_lock output; /* tail: readers */
