@@ -67,7 +67,7 @@ static int16_t state_with(struct exo_fd *at, int16_t told)
 static int16_t twin_tells(const struct exo_fd *at)
 {
     bool listens = load_acquire(&exo_sock_at(KR, at->stamp)->mode) == EXO_SOCK_LISTENS;
-    return listens ? IN : IN | OUT | POLLRDHUP_;
+    return listens ? IN : IN | OUT | POLLRDHUP_ | POLLPRI_;
 }
 
 /* Fills in what pipes have, and in hosts what the host is to look at; how many have something. */

@@ -102,6 +102,19 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
         exo_sock_ring_bell(end, other);
 }
 
+/* Who has called F_SETOWN hears it from the host, as SIGURG. */
+void exo_sock_alarm(const struct exo_sock_end *end, struct exo_sock *other)
+{
+    bool owned = load_acquire(&other->owner), asleep = load_relaxed(&other->sleeping[EXO_SOCK_IN]);
+    bool wakes =
+        exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_POLL_INS | EXO_POLLPRI);
+    if (!owned && !asleep && !wakes)
+        return;
+    count_bell(other);
+    HOST_6(__NR_sendto, end->fd.host, garbage, 1,
+           MSG_DONTWAIT_ | MSG_NOSIGNAL_ | (owned ? MSG_OOB_ : 0), 0, 0);
+}
+
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
 {
     if (peer == 0)
@@ -186,7 +199,7 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */
-static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
+static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urgent)
 {
     struct exo_sock *sock = end->sock;
     exo_lock_acquire(&sock->lock);
@@ -194,7 +207,8 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     sock->sleeping[EXO_SOCK_OUT] += out;
     full_fence();
     bool ready = (in && exo_sock_is_ready(KR, sock, EXO_SOCK_IN)) ||
-                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) || !exo_sock_same(end);
+                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) ||
+                 (urgent && load_acquire(&sock->urgent) == EXO_URGENT_THERE) || !exo_sock_same(end);
     if (!ready)
         empty_twin_locked(end);
     exo_lock_release(&sock->lock);
@@ -271,7 +285,7 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
         return 0;
     long result = 1;
     uint32_t since = exo_moment();
-    bool slept = lie_down(end, in, !in);
+    bool slept = lie_down(end, in, !in, false);
     if (slept) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
@@ -306,8 +320,8 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
     struct exo_sock_end end;
     if (!exo_sock_enter(&end, at))
         return false;
-    bool in = events & (IN | POLLRDHUP_), out = events & OUT;
-    if (lie_down(&end, in, out))
+    bool in = events & (IN | POLLRDHUP_ | POLLPRI_), out = events & OUT;
+    if (lie_down(&end, in, out, events & POLLPRI_))
         return true;
     get_up(end.sock, in, out, false);
     return false;
@@ -315,5 +329,5 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
 
 void exo_sock_rise(uint32_t number, int16_t events, bool rang)
 {
-    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_), events & OUT, rang);
+    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_ | POLLPRI_), events & OUT, rang);
 }
