@@ -8,7 +8,7 @@
 #define SPINS 100
 #define REFILL_BYTES 4096
 #define REFILL_MOST 64
-#define REFILL_SLABS 8 /* looked for in one refill */
+#define REFILL_SLABS 8  /* looked for in one refill */
 #define BORROWS_MOST 64 /* refills in a row from a larger class */
 
 #if defined(__x86_64__)

@@ -63,8 +63,8 @@ static void choose_place(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_
     page->place = (uint16_t)place;
 }
 
-long exo_pipe_put_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
-                         uint32_t size, uint16_t flags)
+static inline long put(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
+                       uint32_t size, uint16_t flags)
 {
     uint32_t head = pipe->head, tail = load_acquire(&pipe->tail);
     struct exo_pipe_page page = {.end = (uint16_t)size, .flags = flags};
@@ -84,14 +84,21 @@ long exo_pipe_put_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_sp
     return size;
 }
 
+long exo_pipe_put_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
+                         uint32_t size, uint16_t flags)
+{
+    return put(kr, pipe, span, size, flags);
+}
+
 /* To the last slot, if all of what is over whole pages fits there: 0, its size, or -EFAULT. */
 static long push_to_last(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
 {
     uint32_t over = span->left % EXO_PIPE_PAGE;
+    if (over == 0 || load_acquire(&pipe->tail) == pipe->head)
+        return 0;
     struct exo_pipe_page *page = slot_at(kr, pipe, pipe->head - 1);
     uint16_t end = load_acquire(&page->end);
-    if (over == 0 || load_acquire(&pipe->tail) == pipe->head ||
-        !(load_relaxed(&page->flags) & EXO_PAGE_GROWS) || end + over > EXO_PIPE_PAGE)
+    if (!(load_relaxed(&page->flags) & EXO_PAGE_GROWS) || end + over > EXO_PIPE_PAGE)
         return 0;
     struct exo_span before = *span;
     if (exo_span_copy(page_of(kr, pipe, page) + end, span, over, true) != 0)
@@ -108,7 +115,7 @@ long exo_pipe_push_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
     long done = flags & EXO_PAGE_GROWS ? push_to_last(kr, pipe, span) : 0;
     while (done >= 0 && span->left > 0) {
         uint32_t size = span->left < EXO_PIPE_PAGE ? (uint32_t)span->left : EXO_PIPE_PAGE;
-        long part = exo_pipe_put_locked(kr, pipe, span, size, flags);
+        long part = put(kr, pipe, span, size, flags);
         if (part <= 0)
             return done > 0 || part == 0 ? done : part;
         done += part;
@@ -116,8 +123,8 @@ long exo_pipe_push_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
     return done;
 }
 
-bool exo_pipe_piece_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ahead,
-                           struct exo_piece *piece)
+static inline bool get_piece(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ahead,
+                             struct exo_piece *piece)
 {
     uint32_t head = load_acquire(&pipe->head);
     if (head - pipe->tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
@@ -137,7 +144,13 @@ bool exo_pipe_piece_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ah
     return true;
 }
 
-void exo_pipe_drop_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size, bool all)
+bool exo_pipe_piece_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ahead,
+                           struct exo_piece *piece)
+{
+    return get_piece(kr, pipe, ahead, piece);
+}
+
+static inline void drop(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size, bool all)
 {
     struct exo_pipe_page *page = slot_at(kr, pipe, pipe->tail);
     uint16_t gone = (uint16_t)(load_relaxed(&page->start) + size), end = gone;
@@ -155,15 +168,20 @@ void exo_pipe_drop_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t siz
     store_release(&pipe->tail, pipe->tail + 1);
 }
 
+void exo_pipe_drop_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size, bool all)
+{
+    drop(kr, pipe, size, all);
+}
+
 long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
 {
     long done = 0;
     struct exo_piece piece;
-    while (span->left > 0 && exo_pipe_piece_locked(kr, pipe, 0, &piece)) {
+    while (span->left > 0 && get_piece(kr, pipe, 0, &piece)) {
         uint32_t part = span->left < piece.size ? (uint32_t)span->left : piece.size;
         if (exo_span_copy((uint8_t *)piece.bytes, span, part, false) != 0)
             return done > 0 ? done : -EFAULT;
-        exo_pipe_drop_locked(kr, pipe, part, part == piece.size);
+        drop(kr, pipe, part, part == piece.size);
         done += part;
         if (piece.flags & EXO_PAGE_PACKET)
             break;

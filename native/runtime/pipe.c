@@ -150,7 +150,8 @@ static void follow_up(const struct exo_end *end, long done)
         exo_pipe_tell(end, true);
     if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
         exo_pipe_prepare(end);
-    if (unlikely(load_relaxed(&pipe->turn) >= EXO_LANE_PAGE_COUNT && load_relaxed(&pipe->lane) == 0))
+    if (unlikely(load_relaxed(&pipe->turn) >= EXO_LANE_PAGE_COUNT &&
+                 load_relaxed(&pipe->lane) == 0))
         give_lane(pipe);
 }
 
@@ -173,8 +174,8 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
         }
         asked = false;
         note_use(pipe, EXO_PIPE_WRITES);
-        uint16_t flags = load_relaxed(&pipe->nonblock) & EXO_PIPE_PACKETS ? EXO_PAGE_PACKET
-                                                                          : EXO_PAGE_GROWS;
+        uint16_t flags =
+            load_relaxed(&pipe->nonblock) & EXO_PIPE_PACKETS ? EXO_PAGE_PACKET : EXO_PAGE_GROWS;
         long done = exo_pipe_push_locked(KR, pipe, span, flags);
         exo_lock_release(end.lock);
         sum += done > 0 ? done : 0;
