@@ -59,13 +59,14 @@ static bool empty_twin(int host)
     }
 }
 
-/* A byte for the twin by who has the end to read, which takes the host's /proc. */
+/* A byte for the twin by who has the end to read, which takes the host's /proc. An end that was opened
+ * there does not wait, and does not know RWF_NOWAIT. */
 static void put_byte_back(int host)
 {
     int writes = exo_pipe_open_end(host, O_WRONLY_);
     if (writes < 0)
         return;
-    put_byte(writes);
+    HOST_3(__NR_write, writes, garbage, 1);
     HOST_1(__NR_close, writes);
 }
 
@@ -77,7 +78,8 @@ static void put_news(int host)
     int reads = exo_pipe_open_end(host, O_RDONLY_);
     if (reads < 0)
         return;
-    empty_twin(reads);
+    while (HOST_3(__NR_read, reads, garbage, sizeof(garbage)) == sizeof(garbage))
+        ;
     HOST_1(__NR_close, reads);
     put_byte(host);
 }
