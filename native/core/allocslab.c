@@ -163,14 +163,13 @@ static void note_current(struct exo_heap_user *user, uint32_t *current, uint32_t
     store_relaxed(current, chunk);
 }
 
-/* Likewise of a class of less than twice the size, if that has more than one slab with free objects.
+/* Likewise of a class of less than twice the size, if that has a slab with free objects.
  * What numbers of objects fluctuate by is shared by many classes so. */
 static uint32_t borrow(struct exo_heap_user *user, uint32_t class_, uint32_t cpu)
 {
     for (uint32_t up = class_ + 1; class_serves(up, class_); up++) {
-        uint32_t chunk = exo_partial_find(user, up, 1);
-        if (chunk != 0 && exo_partial_find(user, up, chunk + 1) != 0 &&
-            (chunk = find_partial(user, up, cpu, false)) != 0)
+        uint32_t chunk = find_partial(user, up, cpu, false);
+        if (chunk != 0)
             return chunk;
     }
     return 0;

@@ -225,17 +225,26 @@ static bool has_changed(const void *object, int unused)
     return guest_get(&now, word->address) == 0 && now != word->value;
 }
 
-/* What the host would say had the call come a little later: the word is another. What the host finds wrong
- * with the call, it is to say. */
-static bool need_not_wait(int command, long address, long value, long end, uint32_t bits)
+/* Whether the call waits for a word to change, and the host would find nothing else wrong with it. */
+static bool is_wait(int command, long address, long end, uint32_t bits)
 {
-    struct word word = {(uint64_t)address, (uint32_t)value};
-    struct exo_patience *patience = &patiences[(uint64_t)address / 4 % PATIENCES];
     struct wish wish = {0};
-    if (command != FUTEX_WAIT && (command != FUTEX_WAIT_BITSET || bits == 0))
-        return false;
-    return !(address & 3) && read_end(&wish, end) == 0 &&
-           exo_look(patience, has_changed, &word, 0);
+    return (command == FUTEX_WAIT || (command == FUTEX_WAIT_BITSET && bits != 0)) &&
+           !(address & 3) && read_end(&wish, end) == 0;
+}
+
+/* -EAGAIN, if the word changes while we look, is what the host would say had the call come a little later. */
+static long look_and_wait(long a, long b, long c, long d, long e, long f)
+{
+    struct word word = {(uint64_t)a, (uint32_t)c};
+    struct exo_patience *patience = &patiences[(uint64_t)a / 4 % PATIENCES];
+    if (exo_look_awake(patience, has_changed, &word, 0))
+        return -EAGAIN;
+    uint32_t since = exo_moment();
+    long result = host_wait(__NR_futex, a, b, c, d, e, f);
+    if (result == 0)
+        exo_slept(patience, since);
+    return result;
 }
 
 SYSCALL(futex)
@@ -246,7 +255,8 @@ SYSCALL(futex)
         command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2_ || command == FUTEX_WAIT_REQUEUE_PI;
     if (!takes_end && command != FUTEX_UNLOCK_PI && command != FUTEX_TRYLOCK_PI &&
         command != FUTEX_CMP_REQUEUE_PI)
-        return need_not_wait(command, a, c, d, (uint32_t)f) ? -EAGAIN : host_wait(__NR_futex, a, b, c, d, e, f);
+        return is_wait(command, a, d, (uint32_t)f) ? look_and_wait(a, b, c, d, e, f)
+                                                   : host_wait(__NR_futex, a, b, c, d, e, f);
     struct wish wish = {.address = (uint64_t)a,
                         .is_private = (uint32_t)operation & FUTEX_PRIVATE_FLAG,
                         .clock = realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC,

@@ -90,13 +90,20 @@ static void look_by_yielding(struct exo_patience *patience, const struct looking
     store_relaxed(&patience->yields, (uint8_t)learnt(i, count, YIELD_LIMIT));
 }
 
-bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), const void *object,
-              int what)
+bool exo_look_awake(struct exo_patience *patience, bool (*ready)(const void *, int),
+                    const void *object, int what)
 {
     const struct looking by = {.ready = ready, .object = object, .what = what};
     if (KR->cpu_count > 1)
         look_by_spinning(patience, &by);
-    if (has_news(&by))
+    return has_news(&by);
+}
+
+bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), const void *object,
+              int what)
+{
+    const struct looking by = {.ready = ready, .object = object, .what = what};
+    if (exo_look_awake(patience, ready, object, what))
         return true;
     look_by_yielding(patience, &by);
     return has_news(&by);

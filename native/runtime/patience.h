@@ -7,6 +7,9 @@
 /* Spins if another CPU has brought news soon lately, then yields if that has helped; true with news. */
 bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), const void *object,
               int what);
+/* The same without yielding: for what the host does as fast as a yield. */
+bool exo_look_awake(struct exo_patience *patience, bool (*ready)(const void *, int),
+                    const void *object, int what);
 /* It was false, and the caller has slept since then, until it was woken by news. */
 void exo_slept(struct exo_patience *patience, uint32_t since);
 
