@@ -2,6 +2,7 @@
  * the host's own.
  */
 #include "sockhost.h"
+#include "epoll.h"
 #include "translate.h"
 
 void exo_sock_make_plain(struct exo_sock_end *end)
@@ -9,15 +10,8 @@ void exo_sock_make_plain(struct exo_sock_end *end)
     struct exo_fd plain = end->fd;
     plain.flags &= (uint16_t)~EXO_FD_SOCKET;
     plain.stamp = 0;
-    uint64_t old, new;
-    memcpy(&old, &end->fd, sizeof(old));
-    memcpy(&new, &plain, sizeof(new));
-    exo_object_hold(KR, end->fd.stamp);
-    if (compare_exchange((uint64_t *)end->at, &old, new)) {
-        exo_object_unref(KR, end->fd);
+    if (exo_fd_make_plain(end->at, end->fd, plain))
         end->fd = plain;
-    }
-    exo_object_hold(KR, 0);
 }
 
 long exo_sock_to_host(struct exo_sock_end *end)

@@ -37,7 +37,8 @@ static bool wakes_locked(struct exo_sock *other, int what)
     if (before != 0) {
         if (now - before < EXO_WAKE_AGAIN)
             return false;
-        other->sleeping[what] = exo_sleepers(exo_sock_number(KR, other), what == EXO_SOCK_OUT, true);
+        other->sleeping[what] =
+            exo_sleepers(exo_sock_number(KR, other), what == EXO_SOCK_OUT, true);
     }
     other->rung = other->sleeping[what] != 0 ? now : 0;
     return other->sleeping[what] != 0;
