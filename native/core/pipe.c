@@ -63,24 +63,50 @@ static void choose_place(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_
     page->place = (uint16_t)place;
 }
 
+static inline uint8_t *room(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page)
+{
+    uint32_t head = pipe->head, tail = load_acquire(&pipe->tail);
+    if (head - tail >= exo_pipe_slots(pipe))
+        return NULL;
+    if (head - tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
+        tail = head;
+    choose_place(kr, pipe, tail, page);
+    return page_of(kr, pipe, page);
+}
+
+uint8_t *exo_pipe_room_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page)
+{
+    return room(kr, pipe, page);
+}
+
+static inline void count(struct exo_kr *kr, struct exo_pipe *pipe, const struct exo_pipe_page *page)
+{
+    uint32_t head = pipe->head;
+    uint64_t whole;
+    if ((page->flags & EXO_PAGE_IN_LANE) ||
+        (page->end == EXO_PIPE_PAGE && head != load_acquire(&pipe->tail)))
+        pipe->turn++;
+    __builtin_memcpy(&whole, page, sizeof(whole));
+    store_relaxed((uint64_t *)slot_at(kr, pipe, head), whole);
+    store_release(&pipe->head, head + 1);
+}
+
+void exo_pipe_count_locked(struct exo_kr *kr, struct exo_pipe *pipe,
+                           const struct exo_pipe_page *page)
+{
+    count(kr, pipe, page);
+}
+
 static inline long put(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
                        uint32_t size, uint16_t flags)
 {
-    uint32_t head = pipe->head, tail = load_acquire(&pipe->tail);
     struct exo_pipe_page page = {.end = (uint16_t)size, .flags = flags};
-    if (head - tail >= exo_pipe_slots(pipe))
+    uint8_t *to = room(kr, pipe, &page);
+    if (to == NULL)
         return 0;
-    if (head - tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
-        tail = head;
-    choose_place(kr, pipe, tail, &page);
-    if (exo_span_copy(page_of(kr, pipe, &page), span, size, true) != 0)
+    if (exo_span_copy(to, span, size, true) != 0)
         return -EFAULT;
-    if ((page.flags & EXO_PAGE_IN_LANE) || (size == EXO_PIPE_PAGE && head != tail))
-        pipe->turn++;
-    uint64_t whole;
-    __builtin_memcpy(&whole, &page, sizeof(whole));
-    store_relaxed((uint64_t *)slot_at(kr, pipe, head), whole);
-    store_release(&pipe->head, head + 1);
+    count(kr, pipe, &page);
     return size;
 }
 
@@ -154,14 +180,12 @@ static inline void drop(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size,
 {
     struct exo_pipe_page *page = slot_at(kr, pipe, pipe->tail);
     uint16_t gone = (uint16_t)(load_relaxed(&page->start) + size), end = gone;
-    bool packet = load_relaxed(&page->flags) & EXO_PAGE_PACKET;
-    if (!all && !packet) {
+    if (!all) {
         store_release(&page->start, gone);
         return;
     }
-    if (!packet && gone < EXO_PIPE_PAGE &&
-        !compare_exchange(&page->end, &end, (uint16_t)EXO_PAGE_CLOSED) && end > gone &&
-        end <= EXO_PIPE_PAGE) {
+    if (gone < EXO_PIPE_PAGE && !compare_exchange(&page->end, &end, (uint16_t)EXO_PAGE_CLOSED) &&
+        end > gone && end <= EXO_PIPE_PAGE) {
         store_release(&page->start, gone); /* more has come meanwhile */
         return;
     }
@@ -181,9 +205,10 @@ long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
         uint32_t part = span->left < piece.size ? (uint32_t)span->left : piece.size;
         if (exo_span_copy((uint8_t *)piece.bytes, span, part, false) != 0)
             return done > 0 ? done : -EFAULT;
-        drop(kr, pipe, part, part == piece.size);
+        bool packet = piece.flags & EXO_PAGE_PACKET;
+        drop(kr, pipe, packet ? piece.size : part, packet || part == piece.size);
         done += part;
-        if (piece.flags & EXO_PAGE_PACKET)
+        if (packet)
             break;
     }
     return done;

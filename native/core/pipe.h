@@ -64,6 +64,11 @@ long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
 /* What goes into one slot, by itself: at most a page; 0: there is none free. */
 long exo_pipe_put_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
                          uint32_t size, uint16_t flags);
+/* The same in two steps: where page->end bytes may be put; NULL: there is no slot free. And then, with
+ * what has been put there as page->end, it is in the pipe. */
+uint8_t *exo_pipe_room_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page);
+void exo_pipe_count_locked(struct exo_kr *kr, struct exo_pipe *pipe,
+                           const struct exo_pipe_page *page);
 /* Bytes of one slot, `ahead` slots behind the oldest; NULL: there are no more. */
 struct exo_piece {
     const uint8_t *bytes;

@@ -101,6 +101,24 @@ static bool rest(const struct exo_end *end, long done, long *result)
     return false;
 }
 
+long exo_pipe_await(struct exo_fd *at, bool nonblock)
+{
+    struct exo_end end;
+    bool ended = false;
+    for (;;) {
+        if (!exo_pipe_enter_any(&end, at))
+            return EXO_PIPE_AGAIN;
+        exo_lock_release(end.lock);
+        if (exo_pipe_is_ready(end.pipe, end.side))
+            return 0;
+        if (nonblock)
+            return !other_lives(&end) && host_hangs_up(&end) ? 1 : -EAGAIN;
+        long error = exo_pipe_wait(&end, &ended);
+        if (error != 0 || ended)
+            return error != 0 ? error : 1;
+    }
+}
+
 static long read_pipe(struct exo_fd *at, struct exo_span *span)
 {
     struct exo_end end;

@@ -39,6 +39,23 @@ bool exo_pipe_is_widowed(const struct exo_end *end);
 /* The host sends SIGPIPE, and says so; 0 if there is a reader, after all. */
 long exo_pipe_hang_up(const struct exo_end *end);
 
+/* Until there is something to do: 0; 1: never again, -EAGAIN if that may not be waited for, or -errno. */
+long exo_pipe_await(struct exo_fd *at, bool nonblock);
+
+/* splicepipe.c: what splice(2), tee(2) and vmsplice(2) do with pipes of exo's. Bytes moved, -errno, or
+ * EXO_PIPE_AGAIN. */
+enum { EXO_SPLICE_NONBLOCK = 2 };
+long exo_pipe_splice(struct exo_fd *from, struct exo_fd *to, uint64_t size, long flags, bool tees);
+struct exo_splice_file {
+    int host;
+    int64_t *offset; /* NULL: where the file stands */
+};
+long exo_pipe_from_file(struct exo_fd *to, struct exo_splice_file *file, uint64_t size, long flags);
+long exo_pipe_to_file(struct exo_fd *from, struct exo_splice_file *file, uint64_t size, long flags);
+long exo_pipe_from_memory(struct exo_fd *to, const uint64_t (*vector)[2], uint64_t count,
+                          long flags);
+long exo_pipe_to_memory(struct exo_fd *from, struct exo_span *span, long flags);
+
 /* pipectl.c: FIONREAD, and fcntl(2). */
 long exo_pipe_waiting(struct exo_fd *at);
 long exo_pipe_fcntl(struct exo_fd *at, int command, long argument);
