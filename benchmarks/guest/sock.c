@@ -1,6 +1,7 @@
 /* What a socket costs: sock ping KIND SIZE CPU [N] (one way between two processes, the second on that CPU,
  * in cycles; N exchanges to a sample) | stream KIND SIZE (MB/s of writes of SIZE, two CPUs). KIND is
- * pipe (two), pair (socketpair), unix (a listener under an abstract name), tcp or tcp6 (loopback).
+ * pipe (two), pair (socketpair), seqpacket, dgram (such pairs), unix (a listener under an abstract name),
+ * tcp or tcp6 (loopback), udp (connected).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -88,6 +89,21 @@ static void connect_to(const char *kind, int ends[2])
     close(listener);
 }
 
+static void connect_udp(int ends[2])
+{
+    struct sockaddr_in names[2];
+    socklen_t length = sizeof(names[0]);
+    for (int i = 0; i < 2; i++) {
+        names[i] = (struct sockaddr_in){.sin_family = AF_INET};
+        names[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        ends[i] = socket(AF_INET, SOCK_DGRAM, 0);
+        fail_if(bind(ends[i], (struct sockaddr *)&names[i], length) != 0);
+        fail_if(getsockname(ends[i], (struct sockaddr *)&names[i], &length) != 0);
+    }
+    for (int i = 0; i < 2; i++)
+        fail_if(connect(ends[i], (struct sockaddr *)&names[1 - i], length) != 0);
+}
+
 /* Two ends of a connection: where each reads, and where it writes. */
 static void connected(const char *kind)
 {
@@ -97,6 +113,12 @@ static void connected(const char *kind)
         fail_if(pipe(one) != 0 || pipe(other) != 0);
     else if (strcmp(kind, "pair") == 0)
         fail_if(socketpair(AF_UNIX, SOCK_STREAM, 0, one) != 0);
+    else if (strcmp(kind, "seqpacket") == 0)
+        fail_if(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, one) != 0);
+    else if (strcmp(kind, "dgram") == 0)
+        fail_if(socketpair(AF_UNIX, SOCK_DGRAM, 0, one) != 0);
+    else if (strcmp(kind, "udp") == 0)
+        connect_udp(one);
     else
         connect_to(kind, one);
     near = (struct end){one[0], pipes ? other[1] : one[0]};
@@ -136,6 +158,7 @@ static void ping(int cpu, int count)
         if (i >= 0)
             samples[i] = (double)(cycles() - began) / (2 * count);
     }
+    (void)!write(near.to, data, 0); /* which ends it where nothing else does */
     hang_up(near);
     wait(NULL);
     for (int i = 0; i < SAMPLES; i++)

@@ -5,6 +5,7 @@
  * copy or none. An empty ring begins anew at its beginning, which is in the cache.
  */
 #include "sock.h"
+#include "sockrecord.h"
 
 #include <asm-generic/errno.h>
 #include <asm-generic/mman-common.h>
@@ -18,9 +19,14 @@ static uint8_t *ring_of(struct exo_kr *kr, const struct exo_sock *sock)
     return rings + (uint64_t)(sock - kr->socks) * EXO_SOCK_SIZE;
 }
 
+uint8_t *exo_sock_byte_at(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position)
+{
+    return ring_of(kr, sock) + position % EXO_SOCK_SIZE;
+}
+
 /* Up to size bytes at position, in two pieces where the ring ends in between. */
-static long copy(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position, uint32_t size,
-                 struct exo_span *span, bool to_ring)
+long exo_sock_copy(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position, uint32_t size,
+                   struct exo_span *span, bool to_ring)
 {
     uint32_t at = position % EXO_SOCK_SIZE, first = EXO_SOCK_SIZE - at;
     uint8_t *ring = ring_of(kr, sock);
@@ -30,7 +36,7 @@ static long copy(struct exo_kr *kr, const struct exo_sock *sock, uint32_t positi
 }
 
 /* Where the next byte comes to stand, and how many there is room for. */
-static uint32_t room_at(struct exo_sock *to, uint32_t *position)
+uint32_t exo_sock_room_at(struct exo_sock *to, uint32_t *position)
 {
     uint32_t head = to->head, size = exo_sock_size(to);
     if (size == 0 && head % EXO_SOCK_SIZE > NEAR_SIZE && load_acquire(&to->tail) == head) {
@@ -44,7 +50,7 @@ static uint32_t room_at(struct exo_sock *to, uint32_t *position)
 
 uint8_t *exo_sock_room_locked(struct exo_kr *kr, struct exo_sock *to, uint32_t *size)
 {
-    uint32_t position, room = room_at(to, &position), at = position % EXO_SOCK_SIZE;
+    uint32_t position, room = exo_sock_room_at(to, &position), at = position % EXO_SOCK_SIZE;
     *size = room < EXO_SOCK_SIZE - at ? room : EXO_SOCK_SIZE - at;
     return *size == 0 ? NULL : ring_of(kr, to) + at;
 }
@@ -56,9 +62,9 @@ void exo_sock_count_locked(struct exo_sock *to, uint32_t size)
 
 long exo_sock_push_locked(struct exo_kr *kr, struct exo_sock *to, struct exo_span *span)
 {
-    uint32_t position, room = room_at(to, &position);
+    uint32_t position, room = exo_sock_room_at(to, &position);
     uint32_t size = span->left < room ? (uint32_t)span->left : room;
-    if (copy(kr, to, position, size, span, true) != 0)
+    if (exo_sock_copy(kr, to, position, size, span, true) != 0)
         return -EFAULT;
     store_release(&to->head, position + size);
     return size;
@@ -73,7 +79,7 @@ void exo_sock_forget(struct exo_kr *kr, const struct exo_sock *sock)
 }
 
 /* The oldest byte's position; the writer has begun anew before it stored start. */
-static uint32_t oldest(const struct exo_sock *from)
+uint32_t exo_sock_oldest(const struct exo_sock *from)
 {
     uint32_t start = load_relaxed(&from->start);
     return (int32_t)(start - from->tail) > 0 ? start : from->tail;
@@ -87,12 +93,14 @@ long exo_sock_peek_locked(struct exo_kr *kr, struct exo_sock *from, uint32_t pas
         return 0;
     there -= past;
     uint32_t size = span->left < there ? (uint32_t)span->left : there;
-    return copy(kr, from, oldest(from) + past, size, span, false) != 0 ? -EFAULT : (long)size;
+    return exo_sock_copy(kr, from, exo_sock_oldest(from) + past, size, span, false) != 0
+               ? -EFAULT
+               : (long)size;
 }
 
 void exo_sock_drop_locked(struct exo_sock *from, uint32_t size)
 {
-    store_release(&from->tail, oldest(from) + size);
+    store_release(&from->tail, exo_sock_oldest(from) + size);
 }
 
 long exo_sock_pull_locked(struct exo_kr *kr, struct exo_sock *from, struct exo_span *span)
@@ -106,6 +114,8 @@ long exo_sock_pull_locked(struct exo_kr *kr, struct exo_sock *from, struct exo_s
 /* As poll(2) has it: a third of the room must be free for who waits to write. */
 bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what)
 {
+    if (sock->type != 0)
+        return exo_record_is_ready(kr, sock, what);
     uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
     if (load_relaxed(&sock->error) != 0 || peer == 0)
         return true;
@@ -121,7 +131,7 @@ uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size)
     if (load_acquire(&from->mark_head) == tail)
         return UINT32_MAX;
     const struct exo_sock_mark *mark = &from->marks[tail % EXO_SOCK_MARK_COUNT];
-    int32_t distance = (int32_t)(mark->at - oldest(from));
+    int32_t distance = (int32_t)(mark->at - exo_sock_oldest(from));
     *size = mark->size;
     return distance > 0 ? (uint32_t)distance : 0;
 }
@@ -134,7 +144,7 @@ void exo_sock_pass_mark_locked(struct exo_sock *from)
 bool exo_sock_mark_locked(struct exo_sock *to, uint32_t size)
 {
     uint32_t head = to->mark_head, position;
-    room_at(to, &position);
+    exo_sock_room_at(to, &position);
     if (head - load_acquire(&to->mark_tail) >= EXO_SOCK_MARK_COUNT)
         return false;
     to->marks[head % EXO_SOCK_MARK_COUNT] = (struct exo_sock_mark){.at = position, .size = size};

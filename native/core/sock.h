@@ -57,8 +57,16 @@ void exo_sock_forget(struct exo_kr *kr, const struct exo_sock *sock);
 uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size);
 void exo_sock_pass_mark_locked(struct exo_sock *from);
 bool exo_sock_mark_locked(struct exo_sock *to, uint32_t size);
+/* What sockrecord.c needs of the ring: where the next byte comes to stand and how many there is room for, the
+ * oldest byte's position, and bytes from or to a position. */
+uint32_t exo_sock_room_at(struct exo_sock *to, uint32_t *position);
+uint32_t exo_sock_oldest(const struct exo_sock *from);
+uint8_t *exo_sock_byte_at(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position);
+long exo_sock_copy(struct exo_kr *kr, const struct exo_sock *sock, uint32_t position, uint32_t size,
+                   struct exo_span *span, bool to_ring);
 /* sockpoll.c: bits of poll(2), or EXO_STATE_HOST. */
 uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock);
+bool exo_sock_has_room(struct exo_kr *kr, struct exo_sock *sock);
 bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what);
 
 /* sockpair.c. A new socket, held: it is to have an entry, unless it is an embryo. 0: no room. */
@@ -88,6 +96,16 @@ void exo_sock_unbind_locked(struct exo_kr *kr, struct exo_sock *sock);
 bool exo_sock_may_listen_locked(struct exo_kr *kr, const struct exo_sock *sock);
 /* Who listens there; 0: nobody. */
 uint32_t exo_sock_listener_locked(struct exo_kr *kr, const struct exo_sock_name *to);
+/* Who takes what is sent by UDP; 0: nobody. */
+uint32_t exo_udp_find_locked(struct exo_kr *kr, const struct exo_sock_name *to,
+                             const struct exo_sock_name *from);
+/* Whether a socket that is bound so gets what is sent there. */
+bool exo_sock_takes(const struct exo_sock *sock, const struct exo_sock_name *to);
+/* A family's view of an address: IPv4 in an IPv6 address if need be. */
+struct exo_sock_name exo_sock_seen_by(const struct exo_sock_name *name, uint16_t family);
+bool exo_sock_is_v4(const struct exo_sock_name *name);
+/* The loopback address of the same kind. */
+void exo_sock_set_loopback(struct exo_sock_name *name);
 bool exo_sock_is_any(const struct exo_sock_name *name);
 bool exo_sock_is_loopback(const struct exo_sock_name *name);
 

@@ -40,6 +40,10 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other)
 /* What the side that stays learns: as Linux, a reset if the other has left something unread. */
 static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
 {
+    if (stays->type == EXO_SOCK_DGRAM) { /* who sends there again learns it */
+        fetch_or(&stays->shut, (uint32_t)EXO_SHUT_GONE);
+        return;
+    }
     bool reset = exo_sock_size(goes) != 0 || load_relaxed(&goes->mode) == EXO_SOCK_EMBRYO;
     if (reset)
         store_release(&stays->error, (uint32_t)ECONNRESET);

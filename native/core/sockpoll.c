@@ -1,5 +1,6 @@
 /* What poll(2) says of a stream socket, as Linux's tcp_poll() and unix_poll() have it. */
 #include "sock.h"
+#include "sockrecord.h"
 #include "watch.h"
 
 #define WRITE_BAND 0x200
@@ -22,23 +23,26 @@ static uint32_t of_tcp(const struct exo_sock *sock, uint32_t shut)
 }
 
 /* Who finds no room is told when there is some. */
-static bool has_room(struct exo_kr *kr, struct exo_sock *sock)
+bool exo_sock_has_room(struct exo_kr *kr, struct exo_sock *sock)
 {
     uint32_t peer = load_acquire(&sock->peer);
     if (peer == 0)
         return true;
+    uint32_t most = sock->type != 0 ? exo_record_room_level(sock) : EXO_SOCK_SIZE / 3 * 2;
     const struct exo_sock *to = exo_sock_at(kr, peer);
-    if (exo_sock_size(to) <= EXO_SOCK_SIZE / 3 * 2)
+    if (exo_sock_size(to) <= most)
         return true;
     store_relaxed(&sock->no_room, 1);
     full_fence();
-    return exo_sock_size(to) <= EXO_SOCK_SIZE / 3 * 2;
+    return exo_sock_size(to) <= most;
 }
 
 uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
 {
     uint32_t shut = load_acquire(&sock->shut), mode = load_acquire(&sock->mode);
     bool is_unix = sock->family == AF_UNIX_;
+    if (sock->type == EXO_SOCK_DGRAM && mode != EXO_SOCK_HOST)
+        return exo_record_poll(kr, sock);
     if (mode == EXO_SOCK_LISTENS)
         return (int32_t)load_acquire(&sock->pending) > 0 ? EXO_POLL_INS : 0;
     if (mode == EXO_SOCK_HOST)
@@ -48,7 +52,7 @@ uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
         state |= EXO_POLLHUP;
     if (exo_sock_size(sock) != 0)
         state |= EXO_POLL_INS;
-    if (has_room(kr, sock))
+    if (exo_sock_has_room(kr, sock))
         state |= is_unix ? EXO_POLL_OUTS | WRITE_BAND : EXO_POLL_OUTS;
     return state;
 }

@@ -1,6 +1,6 @@
-/* TCP ports of the instance's loopback: who is bound to which, and who listens.
+/* TCP and UDP ports of the instance's loopback: who is bound to which, and who listens.
  *
- * Rules: all under net_lock. kr->bound has the first socket of each port, next_bound the others.
+ * Rules: all under net_lock. kr->bound and udp_bound have the first socket of each port, next_bound the others.
  * Source: bind(2), ip(7), ipv6(7), socket(7) (SO_REUSEADDR, SO_REUSEPORT).
  */
 #include "mem.h"
@@ -44,8 +44,7 @@ bool exo_sock_is_loopback(const struct exo_sock_name *name)
     return v4 != NULL ? v4[0] == 127 : memcmp(name->address, one, 16) == 0;
 }
 
-/* Whether a socket that is bound so gets what is sent there. */
-static bool takes(const struct exo_sock *sock, const struct exo_sock_name *to)
+bool exo_sock_takes(const struct exo_sock *sock, const struct exo_sock_name *to)
 {
     const struct exo_sock_name *own = &sock->local;
     const uint8_t *a = v4_of(own), *b = v4_of(to);
@@ -58,9 +57,46 @@ static bool takes(const struct exo_sock *sock, const struct exo_sock_name *to)
     return a != NULL ? memcmp(a, b, 4) == 0 : memcmp(own->address, to->address, 16) == 0;
 }
 
+/* The first of each port. */
+static uint16_t *ports_of(struct exo_kr *kr, const struct exo_sock *sock)
+{
+    return sock->type == EXO_SOCK_DGRAM ? kr->udp_bound : kr->bound;
+}
+
 static bool both_have(const struct exo_sock *a, const struct exo_sock *b, int option)
 {
     return a->options[option] && b->options[option];
+}
+
+struct exo_sock_name exo_sock_seen_by(const struct exo_sock_name *name, uint16_t family)
+{
+    struct exo_sock_name as = *name;
+    as.family = family;
+    if (name->family == AF_INET_ && family == AF_INET6_) {
+        memset(as.address, 0, 10);
+        as.address[10] = as.address[11] = 0xff;
+        memcpy(as.address + 12, name->address, 4);
+    } else if (name->family == AF_INET6_ && family == AF_INET_) {
+        memcpy(as.address, name->address + 12, 4);
+    }
+    return as;
+}
+
+bool exo_sock_is_v4(const struct exo_sock_name *name)
+{
+    return v4_of(name) != NULL;
+}
+
+void exo_sock_set_loopback(struct exo_sock_name *name)
+{
+    static const uint8_t v4[4] = {127, 0, 0, 1};
+    bool mapped = is_mapped(name);
+    if (name->family == AF_INET_ || mapped) {
+        memcpy(name->address + (mapped ? 12 : 0), v4, 4);
+    } else {
+        memset(name->address, 0, 15);
+        name->address[15] = 1;
+    }
 }
 
 static bool conflicts(const struct exo_sock *sock, const struct exo_sock_name *name,
@@ -68,7 +104,7 @@ static bool conflicts(const struct exo_sock *sock, const struct exo_sock_name *n
 {
     struct exo_sock wanted = {.local = *name};
     wanted.options[EXO_SOCK_V6ONLY] = sock->options[EXO_SOCK_V6ONLY];
-    if (!takes(other, name) && !takes(&wanted, &other->local))
+    if (!exo_sock_takes(other, name) && !exo_sock_takes(&wanted, &other->local))
         return false;
     if (both_have(sock, other, EXO_SOCK_REUSEPORT))
         return false;
@@ -78,7 +114,7 @@ static bool conflicts(const struct exo_sock *sock, const struct exo_sock_name *n
 static bool is_free(struct exo_kr *kr, const struct exo_sock *sock,
                     const struct exo_sock_name *name)
 {
-    uint32_t at = kr->bound[port_of(name)];
+    uint32_t at = ports_of(kr, sock)[port_of(name)];
     for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
         const struct exo_sock *other = exo_sock_at(kr, at);
         if (other != sock && conflicts(sock, name, other))
@@ -91,10 +127,11 @@ static bool is_free(struct exo_kr *kr, const struct exo_sock *sock,
 static void add(struct exo_kr *kr, struct exo_sock *sock, const struct exo_sock_name *name)
 {
     uint32_t port = port_of(name);
+    uint16_t *first = &ports_of(kr, sock)[port];
     sock->local = *name;
-    sock->next_bound = kr->bound[port];
+    sock->next_bound = *first;
     sock->bound = port;
-    kr->bound[port] = (uint16_t)exo_sock_number(kr, sock);
+    *first = (uint16_t)exo_sock_number(kr, sock);
 }
 
 long exo_sock_bind_locked(struct exo_kr *kr, struct exo_sock *sock,
@@ -110,7 +147,7 @@ long exo_sock_bind_locked(struct exo_kr *kr, struct exo_sock *sock,
     for (uint32_t i = 0; i <= LAST_PORT - FIRST_PORT; i++) {
         uint32_t port = FIRST_PORT + kr->next_port++ % (LAST_PORT - FIRST_PORT + 1);
         to.port = (uint16_t)(port >> 8 | (port & 0xff) << 8);
-        if (kr->bound[port] == 0) {
+        if (ports_of(kr, sock)[port] == 0) {
             add(kr, sock, &to);
             return 0;
         }
@@ -123,12 +160,13 @@ void exo_sock_unbind_locked(struct exo_kr *kr, struct exo_sock *sock)
     uint32_t number = exo_sock_number(kr, sock), port = sock->bound % 65536;
     if (port == 0)
         return;
+    uint16_t *first = &ports_of(kr, sock)[port];
     sock->bound = 0;
-    if (kr->bound[port] == number) {
-        kr->bound[port] = (uint16_t)sock->next_bound;
+    if (*first == number) {
+        *first = (uint16_t)sock->next_bound;
         return;
     }
-    uint32_t at = kr->bound[port];
+    uint32_t at = *first;
     for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
         struct exo_sock *before = exo_sock_at(kr, at);
         if (before->next_bound == number) {
@@ -160,7 +198,7 @@ uint32_t exo_sock_listener_locked(struct exo_kr *kr, const struct exo_sock_name 
         uint32_t at = kr->bound[port_of(to)], seen = 0;
         for (uint32_t i = 0; at != 0 && i < EXO_SOCK_COUNT; i++) {
             const struct exo_sock *sock = exo_sock_at(kr, at);
-            if (sock->mode == EXO_SOCK_LISTENS && takes(sock, to)) {
+            if (sock->mode == EXO_SOCK_LISTENS && exo_sock_takes(sock, to)) {
                 uint32_t any = exo_sock_is_any(&sock->local);
                 if (pass == 1 && any == (exact[0] == 0) && seen++ == skip % exact[any])
                     chosen = at;

@@ -3,6 +3,14 @@
 
 #include <asm-generic/errno.h>
 
+#define PAST_CACHES 16384 /* what is larger is seldom read by this CPU */
+
+static long copy_in(uint8_t *to, const void *guest, uint64_t size, uint64_t of)
+{
+    return of < PAST_CACHES ? exo_guest_copy(to, guest, size)
+                            : exo_guest_copy_past(to, guest, size);
+}
+
 long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_region)
 {
     while (size > 0) {
@@ -14,7 +22,8 @@ long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_re
         }
         uint64_t part = size < there ? size : there;
         void *guest = (void *)((*span->vector)[0] + span->at);
-        if (exo_guest_copy(to_region ? at : guest, to_region ? guest : at, part) != 0)
+        if ((to_region ? copy_in(at, guest, part, span->left) : exo_guest_copy(guest, at, part)) !=
+            0)
             return -EFAULT;
         at += part;
         size -= part;

@@ -55,6 +55,11 @@ long exo_guest_copy(void *to, const void *from, uint64_t size)
     return exo_copy(to, from, size);
 }
 
+long exo_guest_copy_past(void *to, const void *from, uint64_t size)
+{
+    return KR->cpu_count > 1 ? exo_copy_past(to, from, size) : exo_copy(to, from, size);
+}
+
 /* Private memory, so it need not survive its owner, but for a vfork child that is killed holding it:
  * the word is the owner's host tid. May be held around a core lock. */
 void exo_mm_lock(void)

@@ -186,6 +186,7 @@ long host_call(long nr, long a, long b, long c, long d, long e, long f);
 long host_wait(long nr, long a, long b, long c, long d, long e, long f);
 long host_call_early(long nr, long a, long b, long c, long d, long e, long f); /* before areas */
 long exo_copy(void *to, const void *from, uint64_t size);
+long exo_copy_past(void *to, const void *from, uint64_t size);
 
 /* Gives back the whole pages of a range of our own data; they read as zero then. */
 void exo_forget_pages(void *start, uint64_t size);

@@ -34,6 +34,9 @@ void exo_watchers_wake(const uint32_t *watch, uint32_t events);
 /* The object is the host's, or about to be: sets of ours that have it in them by this
  * entry get the host's instead. */
 void exo_watches_to_host(struct exo_fd of);
+/* The same of a socket, if this process has an fd of it; and of one that another file has taken the place of. */
+void exo_watches_of_sock_to_host(uint32_t number);
+void exo_watches_begin_anew(struct exo_fd of);
 void exo_epoll_to_host(struct exo_fd *at);
 /* Of a set at this entry, a watch whose object is the host's by now. */
 void exo_watch_stray(struct exo_fd set, uint32_t number);

@@ -48,6 +48,14 @@ static bool exchange_by(const struct exo_watch *watch, int epoll, int host)
     return done || (same != watch->host && exchange_for(watch, epoll, host));
 }
 
+/* The set has one more of the host's. */
+static void note_host(uint32_t set, uint32_t events)
+{
+    if (events & (EXO_EPOLLET | EXO_EPOLLONESHOT))
+        store_release(&exo_epoll_at(KR, set)->once, 1);
+    fetch_add(&exo_epoll_at(KR, set)->hosts, 1);
+}
+
 bool exo_watch_to_host(uint32_t number, int epoll, int host)
 {
     const struct exo_watch *watch = exo_watch_at(KR, number);
@@ -58,7 +66,7 @@ bool exo_watch_to_host(uint32_t number, int epoll, int host)
     }
     if (!(watch->host == host ? exchange_twin(watch, epoll) : exchange_by(watch, epoll, host)))
         return false;
-    fetch_add(&exo_epoll_at(KR, exo_watch_group_of(KR, number)->set)->hosts, 1);
+    note_host(exo_watch_group_of(KR, number)->set, watch->events);
     exo_watch_remove(KR, exo_object_watch(KR, watch->object), number);
     return true;
 }
@@ -77,12 +85,43 @@ static struct exo_fd *next_entry(uint32_t *i, struct exo_fd *now)
     return NULL;
 }
 
-bool exo_set_find(uint32_t set, struct exo_fd *entry)
+static bool find_entry(uint16_t kind, uint32_t number, struct exo_fd *entry)
 {
     for (uint32_t i = 0; next_entry(&i, entry) != NULL;)
-        if ((entry->flags & EXO_FD_EPOLL) && entry->stamp == (uint16_t)set)
+        if ((entry->flags & kind) && entry->stamp == (uint16_t)number)
             return true;
     return false;
+}
+
+bool exo_set_find(uint32_t set, struct exo_fd *entry)
+{
+    return find_entry(EXO_FD_EPOLL, set, entry);
+}
+
+void exo_watches_begin_anew(struct exo_fd of)
+{
+    uint32_t *list = exo_object_watch(KR, exo_object_of(of));
+    uint32_t number = list == NULL ? 0 : load_acquire(list);
+    uint32_t limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
+    while (number != 0 && limit-- > 0) {
+        const struct exo_watch *watch = exo_watch_at(KR, number);
+        uint32_t next = load_acquire(&watch->next), in = exo_watch_group_of(KR, number)->set;
+        struct exo_epoll_event event = {.events = watch->events, .data = watch->data};
+        struct exo_fd set;
+        if (exo_set_find(in, &set) &&
+            HOST_4(__NR_epoll_ctl, set.host, EPOLL_CTL_ADD_, of.host, &event) == 0) {
+            note_host(in, event.events);
+            exo_watch_remove(KR, list, number);
+        }
+        number = next;
+    }
+}
+
+void exo_watches_of_sock_to_host(uint32_t number)
+{
+    struct exo_fd entry;
+    if (exo_watched(&exo_sock_at(KR, number)->watch) && find_entry(EXO_FD_SOCKET, number, &entry))
+        exo_watches_to_host(entry);
 }
 
 void exo_watchers_wake(const uint32_t *watch, uint32_t events)

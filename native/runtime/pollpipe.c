@@ -24,7 +24,12 @@ static struct exo_fd *own_end(int fd)
 {
     struct exo_fd *at = fd < 0 ? NULL : exo_fd_entry(fd);
     uint32_t object = at == NULL ? 0 : exo_object_of(exo_fd_now(at));
-    return object != 0 && !(exo_object_state(KR, object) & EXO_STATE_HOST) ? at : NULL;
+    if (object == 0 || !(exo_object_state(KR, object) & EXO_STATE_HOST))
+        return object != 0 ? at : NULL;
+    struct exo_sock_end end;
+    if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
+        exo_sock_enter(&end, at); /* it forgets the socket, and its twin what rang */
+    return NULL;
 }
 
 bool exo_poll_is_pipe(int fd)

@@ -96,7 +96,7 @@ static bool object_takes_vector(struct exo_fd *entry, int side, uint64_t from, u
 {
     uint64_t vector[PIECES][2], size = 0;
     if (entry->flags & EXO_FD_SOCKET) {
-        *result = exo_sock_vector(entry, side, from, count, 0, NULL);
+        *result = exo_sock_vector(entry, side, from, count, EXO_SOCK_FILE, NULL);
         return *result != EXO_SOCK_AGAIN;
     }
     bool plain = count <= PIECES && guest_read(vector, from, count * sizeof(vector[0])) == 0;

@@ -2,6 +2,7 @@
 #include "control.h"
 #include "sockhost.h"
 #include "sockname.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define MSG_WAITFORONE_ 0x10000
@@ -112,13 +113,18 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
         return false;
     if (*result < 0)
         return true;
-    if (*result > 0)
+    const struct exo_sock *sock = exo_sock_at(KR, exo_fd_entry(fd)->stamp);
+    bool came = *result > 0 || rights.whole; /* and not the end */
+    if (came && sock->type != 0)
+        exo_packet_control(sock, &rights);
+    else if (came)
         add_cred(fd, &rights);
-    message.flags = (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0);
-    if (message.name == 0 || *result == 0)
+    message.flags =
+        (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0) | rights.flags;
+    if (message.name == 0 || !came)
         message.name_size = 0;
     else
-        exo_sock_sender(exo_fd_entry(fd), message.name, &message.name_size);
+        exo_sock_sender(exo_fd_entry(fd), &rights.record.from, message.name, &message.name_size);
     uint64_t room = message.control == 0 ? 0 : message.control_size;
     long used =
         exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_, &message.flags);
@@ -157,6 +163,11 @@ SYSCALL(recvmsg)
     return receive_one((int)a, (uint64_t)b, c);
 }
 
+static bool is_stream(int fd)
+{
+    return exo_sock_is(fd) && exo_sock_at(KR, exo_fd_entry(fd)->stamp)->type == 0;
+}
+
 /* recvmmsg of exo's own socket: waits for the first, as for all if MSG_WAITFORONE is not given.
  * DIFFERS: a timeout is looked at by nobody, as a stream has its own. */
 static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t timeout)
@@ -176,7 +187,7 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
         uint32_t size = (uint32_t)got;
         if (guest_put(header + offsetof(struct k_mmsghdr, size), &size) != 0)
             return -EFAULT;
-        if (got == 0)
+        if (got == 0 && is_stream(fd))
             return i + 1;
     }
     return timeout != 0 && guest_put(timeout, &limit) != 0 ? -EFAULT : all; /* what is left */

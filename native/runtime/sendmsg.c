@@ -1,13 +1,16 @@
 /* sendmsg(2) and sendmmsg(2): the host's sockets, with control messages translated, and exo's. */
 #include "control.h"
+#include "sockpacket.h"
 #include "translate.h"
 
-static long send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags)
+/* False: it is another's, or past the peer. */
+static bool send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags,
+                     long *result)
 {
     struct exo_rights rights = {.control = control, .size = message->control_size};
-    long result;
-    return exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, &result) ? result
-                                                                                   : -EBADF;
+    return exo_sock_is(fd) &&
+           !exo_packet_goes_past(exo_fd_entry(fd), message->name, (int32_t)message->name_size) &&
+           exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, result);
 }
 
 static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t *control,
@@ -17,9 +20,7 @@ static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t 
         return -EFAULT;
     uint64_t from = message->control, size = message->control_size;
     long error = exo_control_to_host(control, size);
-    if (error == 0 && exo_sock_is(fd)) {
-        error = send_own(fd, message, control, flags);
-    } else if (error == 0) {
+    if (error == 0 && !send_own(fd, message, control, flags, &error)) {
         message->control = (uint64_t)control;
         error = host_wait(__NR_sendmsg, host, (long)message, flags, 0, 0, 0);
     }
@@ -44,7 +45,9 @@ static bool send_plain(int fd, uint64_t from, long flags, long *result)
     if ((int32_t)message.name_size < 0)
         return true;
     *result = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-    if (is_unix && message.name != 0 && message.name_size != 0)
+    if (exo_packet_goes_past(entry, message.name, (int32_t)message.name_size))
+        return false;
+    if (is_unix && sock->type == 0 && message.name != 0 && message.name_size != 0)
         return true;
     if (is_unix && message.control != 0 && message.control_size != 0)
         return false;

@@ -5,6 +5,7 @@
  * the same still: while it is, its socket is. Source: recv(2), unix(7), tcp(7).
  */
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
@@ -129,6 +130,8 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
     for (;;) {
         if (unlikely(!exo_sock_enter(&end, at)))
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
+        if (unlikely(end.sock->type != 0))
+            return exo_packet_receive(at, span, flags, rights);
         if (unlikely(!exo_sock_is_connected(end.sock)))
             return refuse_reading(end.sock);
         exo_sock_note_use(end.sock);

@@ -27,8 +27,10 @@ struct exo_sock_end {
 #define MSG_NOSIGNAL_ 0x4000
 
 #define SOCK_STREAM_ 1
-#define SOCK_DGRAM_ 2
+#define SOCK_DGRAM_ EXO_SOCK_DGRAM
+#define SOCK_SEQPACKET_ EXO_SOCK_SEQPACKET
 #define IPPROTO_TCP_ 6
+#define IPPROTO_UDP_ 17
 
 /* Whether the entry is one of exo's sockets; if so *end is filled in. */
 bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at);
@@ -60,11 +62,24 @@ static inline bool exo_sock_may_wait(const struct exo_sock *sock, long flags)
     return !(flags & MSG_DONTWAIT_) && !load_relaxed(&sock->nonblock);
 }
 
+static inline bool exo_sock_is_udp(const struct exo_sock *sock)
+{
+    return sock->type == EXO_SOCK_DGRAM && sock->family != AF_UNIX_;
+}
+
 /* Control data as the host has it, from a twin: fds are the host's. */
+struct exo_sockaddr;
+
 struct exo_rights {
     uint8_t *control;
     uint64_t size, room;
     bool cut; /* MSG_CTRUNC */
+    /* Of one to be sent by UDP: where to, if not NULL. */
+    const struct exo_sockaddr *to;
+    long to_size;
+    bool whole; /* a message that has come, with its record and MSG_TRUNC */
+    uint32_t flags;
+    struct exo_record record;
 };
 
 #define EXO_RIGHTS_ROOM 1152 /* as many fds as one message has at most, and credentials */
@@ -74,6 +89,10 @@ void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rig
 /* Sends size bytes of vector, with the host's control data at their first one. */
 long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
                           const struct exo_rights *rights);
+/* The same into the ring of `to`, whose input is held, as one message if record is given; 0: no room. */
+long exo_sock_put_rights_locked(const struct exo_sock_end *end, struct exo_sock *to,
+                                struct exo_span *span, const struct exo_rights *rights,
+                                const struct exo_record *record);
 /* A socket of exo's leaves in a message: counted until it has arrived. And one arrives, or has not left. */
 void exo_sock_fly(struct exo_fd *at);
 void exo_sock_unfly(struct exo_fd *at);
@@ -91,7 +110,9 @@ long exo_sock_send(struct exo_fd *at, struct exo_span *span, long flags);
  * Once round; *fits is false if there was no room. */
 typedef long exo_sock_source(void *from, uint8_t *to, uint32_t size);
 long exo_sock_send_from(struct exo_fd *at, exo_sock_source *source, void *from, long flags);
-/* readv(2), writev(2) and the like: any number of pieces, as a guest has them at `from`. */
+/* readv(2), writev(2) and the like: any number of pieces, as a guest has them at `from`. Of no bytes there is
+ * no message with EXO_SOCK_FILE. */
+#define EXO_SOCK_FILE (1L << 40)
 long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count, long flags,
                      struct exo_rights *rights);
 long exo_sock_broken(long error, long flags); /* EPIPE, with its signal */
@@ -108,9 +129,12 @@ void exo_sock_rouse(const struct exo_sock_end *end, bool in, bool out);
 void exo_sock_take_bells(const struct exo_sock_end *end);
 /* The same for who watches by epoll, and takes none out: some may stay. */
 #define EXO_SOCK_BELLS 16
+#define EXO_SOCK_BELLS_UDP 4 /* whose twin has room for 11 */
 static inline void exo_sock_hush(const struct exo_sock_end *end)
 {
-    if (__builtin_expect(__atomic_load_n(&end->sock->bells, __ATOMIC_RELAXED) >= EXO_SOCK_BELLS, 0))
+    uint32_t bells = __atomic_load_n(&end->sock->bells, __ATOMIC_RELAXED);
+    if (__builtin_expect(bells >= EXO_SOCK_BELLS_UDP, 0) &&
+        (bells >= EXO_SOCK_BELLS || exo_sock_is_udp(end->sock)))
         exo_sock_take_bells(end);
 }
 /* Without sleeping: whether the other side was killed, if there is reason to doubt it. */
@@ -118,6 +142,9 @@ bool exo_sock_check_peer(const struct exo_sock_end *end);
 /* poll(2): going to sleep on the twin for events, true if there is nothing to do yet; and getting up. */
 bool exo_sock_settle(struct exo_fd *at, int16_t events);
 void exo_sock_rise(uint32_t number, int16_t events);
+
+/* Wakes who waits for what at `other`, whether somebody sleeps or not; 0, or -errno of the host. */
+long exo_sock_ring_bell(const struct exo_sock_end *end, const struct exo_sock *other);
 
 /* sockctl.c: fcntl(2)'s F_SETFL and ioctl(2); false: the call is as with any other file. */
 bool exo_sock_fcntl(struct exo_fd *at, int command, long argument, long *result);

@@ -4,41 +4,9 @@
 #include "process.h"
 #include "sock.h"
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "sockunix.h"
 #include "translate.h"
-
-/* A family's view of an address: IPv4 in an IPv6 address if need be. */
-static struct exo_sock_name seen_by(const struct exo_sock_name *name, uint16_t family)
-{
-    struct exo_sock_name as = *name;
-    as.family = family;
-    if (name->family == AF_INET_ && family == AF_INET6_) {
-        memset(as.address, 0, 10);
-        as.address[10] = as.address[11] = 0xff;
-        memcpy(as.address + 12, name->address, 4);
-    } else if (name->family == AF_INET6_ && family == AF_INET_) {
-        memcpy(as.address, name->address + 12, 4);
-    }
-    return as;
-}
-
-static bool is_v4(const struct exo_sock_name *name)
-{
-    return name->family == AF_INET_ || name->address[10] == 0xff;
-}
-
-/* The loopback address of the same kind. */
-static void set_loopback(struct exo_sock_name *name)
-{
-    static const uint8_t v4[4] = {127, 0, 0, 1};
-    bool mapped = name->family == AF_INET6_ && is_v4(name);
-    if (name->family == AF_INET_ || mapped) {
-        memcpy(name->address + (mapped ? 12 : 0), v4, 4);
-    } else {
-        memset(name->address, 0, 15);
-        name->address[15] = 1;
-    }
-}
 
 /* Both sides' names, and the port of ours; net_lock is held. */
 static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
@@ -49,7 +17,7 @@ static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
         own = *to;
         own.port = 0;
         if (exo_sock_is_loopback(to))
-            set_loopback(&own);
+            exo_sock_set_loopback(&own);
         long error = exo_sock_bind_locked(KR, sock, &own);
         if (error != 0)
             return -EADDRNOTAVAIL;
@@ -58,12 +26,12 @@ static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
         own = *to;
         own.port = port;
         if (exo_sock_is_loopback(to))
-            set_loopback(&own);
+            exo_sock_set_loopback(&own);
         sock->local = own;
     }
     sock->remote = *to;
-    other->local = seen_by(to, listener->family);
-    other->remote = seen_by(&sock->local, listener->family);
+    other->local = exo_sock_seen_by(to, listener->family);
+    other->remote = exo_sock_seen_by(&sock->local, listener->family);
     other->family = listener->family;
     return 0;
 }
@@ -91,7 +59,8 @@ static long join_listener(struct exo_sock_end *end, uint32_t embryo, const struc
 void exo_sock_renew_twin(const struct exo_sock_end *end)
 {
     long flags = HOST_2(__NR_fcntl, end->fd.host, F_GETFL_);
-    long host = HOST_3(__NR_socket, AF_UNIX_, SOCK_STREAM_ | (flags & O_NONBLOCK_), 0);
+    uint32_t type = end->sock->type != 0 ? end->sock->type : SOCK_STREAM_;
+    long host = HOST_3(__NR_socket, AF_UNIX_, type | (flags & O_NONBLOCK_), 0);
     if (host < 0)
         return;
     HOST_3(__NR_dup3, host, end->fd.host, end->fd.flags & EXO_FD_HOST_CLOEXEC ? O_CLOEXEC_ : 0);
@@ -211,6 +180,8 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
         error = -EINVAL;
     if (error != 0)
         return error;
+    if (exo_sock_is_udp(end->sock))
+        return exo_udp_connect(end, &from, size, foreign);
     if (from.family == AF_UNSPEC_)
         return exo_sock_disconnect(end);
     error = earlier_try(end->sock);
@@ -220,7 +191,7 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
     if (error != 0)
         return error;
     if (exo_sock_is_any(&to))
-        set_loopback(&to);
+        exo_sock_set_loopback(&to);
     *foreign = !exo_sock_is_loopback(&to) && !is_ours(&to, &from, size);
     return *foreign ? 0 : outcome(end->sock, connect_to(end, &to));
 }
@@ -234,6 +205,8 @@ SYSCALL(connect)
         return -EBADF;
     if (!exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
+    if (end.sock->type == EXO_SOCK_DGRAM && end.sock->family == AF_UNIX_)
+        return exo_packet_connect(&end, b, (int)c);
     if (end.sock->family == AF_UNIX_)
         return exo_unix_connect(&end, (uint64_t)b, (int)c);
     long error = connect_own(&end, (uint64_t)b, (int)c, &foreign);

@@ -1,6 +1,7 @@
 /* fcntl(2) and ioctl(2) of sockets whose contents are in the kernel region. */
 #include "process.h"
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define FIONREAD_ 0x541b
@@ -33,6 +34,8 @@ bool exo_sock_ioctl(struct exo_fd *at, uint32_t command, uint64_t argument, long
     if (!exo_sock_enter(&end, at))
         return false;
     uint32_t peer = load_acquire(&end.sock->peer), mode = load_acquire(&end.sock->mode);
+    if (end.sock->type != 0 && exo_packet_ioctl(&end, command, argument, result))
+        return true;
     switch (command) {
     case FIONBIO_:
         *result = HOST_3(__NR_ioctl, end.fd.host, FIONBIO_, argument);

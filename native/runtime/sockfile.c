@@ -126,8 +126,8 @@ long exo_sock_splice(long a, long b, long c, long d, long e, long f)
     struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)c);
     bool from_socket = exo_sock_is((int)a), to_socket = exo_sock_is((int)c);
     uint64_t size = (uint64_t)e < CHUNK ? (uint64_t)e : CHUNK;
-    if (from != NULL && to != NULL && from_socket && to_socket && size == 0)
-        return 0;
+    if (size == 0)
+        return exo_pass(a, b, c, d, e, f);
     if (from == NULL || to == NULL || from_socket == to_socket)
         return from_socket ? -EINVAL : exo_pass(a, b, c, d, e, f);
     struct exo_fd *pipe = from_socket ? to : from;
@@ -141,7 +141,5 @@ long exo_sock_splice(long a, long b, long c, long d, long e, long f)
         (stat.mode & S_IFMT_) != 0010000)
         return -EINVAL;
     long flags = f & SPLICE_NONBLOCK ? MSG_DONTWAIT_ : 0;
-    if (size == 0)
-        return 0;
     return from_socket ? splice_from(from, to, size, flags) : splice_to(to, from, size, flags);
 }

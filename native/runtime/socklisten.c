@@ -49,6 +49,8 @@ SYSCALL(listen)
         return error;
     }
     struct exo_sock *sock = end.sock;
+    if (sock->type != 0)
+        return -EOPNOTSUPP;
     sock->backlog = (uint32_t)b;
     if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
         return 0;
@@ -132,7 +134,7 @@ static long do_accept(int from, uint64_t to, uint64_t size_at, long flags)
         return entry == NULL ? -EBADF : -EINVAL;
     struct exo_sock_end end;
     if (exo_sock_enter(&end, entry) && load_acquire(&end.sock->mode) != EXO_SOCK_LISTENS)
-        return -EINVAL;
+        return end.sock->type == EXO_SOCK_DGRAM ? -EOPNOTSUPP : -EINVAL;
     if (to != 0 && guest_get(&size, size_at) != 0)
         return -EFAULT;
     int fd = exo_fd_take(0);

@@ -3,6 +3,7 @@
 #include "process.h"
 #include "sock.h"
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define SOCK_TYPE_MASK 15
@@ -17,14 +18,30 @@ void exo_sock_install(int fd, int host, uint32_t number, long flags)
     exo_fd_put(KR, area()->task->fd_table, fd, entry);
 }
 
-static long make_stream(uint16_t family, long flags)
+/* Fresh, with its limits; UDP's twin has a name, by which it is rung. */
+static uint32_t make_object(int host, uint16_t family, uint16_t type)
+{
+    bool inet = family != AF_UNIX_, dgram = type == SOCK_DGRAM_;
+    uint16_t protocol = !inet ? 0 : dgram ? IPPROTO_UDP_ : IPPROTO_TCP_;
+    uint32_t number = exo_sock_create(KR, EXO_SOCK_FRESH, family, protocol);
+    struct exo_sock *sock = exo_sock_at(KR, number);
+    if (number == 0 || type == SOCK_STREAM_)
+        return number;
+    sock->type = type;
+    exo_packet_note_limit(sock, host);
+    struct exo_twin_name name = exo_twin_name('d', number, sock->generation);
+    if (dgram)
+        HOST_3(__NR_bind, host, &name, sizeof(name));
+    return number;
+}
+
+static long make_socket(uint16_t family, uint16_t type, long flags)
 {
     int fd = exo_fd_take(0);
     if (fd < 0)
         return fd;
-    long host = HOST_3(__NR_socket, AF_UNIX_, SOCK_STREAM_ | flags, 0);
-    uint16_t protocol = family == AF_UNIX_ ? 0 : IPPROTO_TCP_;
-    uint32_t number = host < 0 ? 0 : exo_sock_create(KR, EXO_SOCK_FRESH, family, protocol);
+    long host = HOST_3(__NR_socket, AF_UNIX_, type | flags, 0);
+    uint32_t number = host < 0 ? 0 : make_object((int)host, family, type);
     if (number != 0) {
         exo_sock_install(fd, (int)host, number, flags);
         exo_object_hold(KR, 0);
@@ -41,23 +58,34 @@ static long make_stream(uint16_t family, long flags)
 /* Whether exo has such sockets itself. */
 static bool is_own(long family, long type, long protocol)
 {
-    if ((type & SOCK_TYPE_MASK) != SOCK_STREAM_ || (type & ~(SOCK_TYPE_MASK | SOCK_FLAGS)))
+    long kind = type & SOCK_TYPE_MASK;
+    if (type & ~(SOCK_TYPE_MASK | SOCK_FLAGS))
         return false;
     if (family == AF_UNIX_)
-        return protocol == 0;
-    return (family == AF_INET_ || family == AF_INET6_) &&
-           (protocol == 0 || protocol == IPPROTO_TCP_) && !(KR->flags & EXO_KR_NET_HOST);
+        return protocol == 0 && (kind == SOCK_STREAM_ || kind == SOCK_SEQPACKET_);
+    if ((family != AF_INET_ && family != AF_INET6_) || (KR->flags & EXO_KR_NET_HOST))
+        return false;
+    return (kind == SOCK_STREAM_ && (protocol == 0 || protocol == IPPROTO_TCP_)) ||
+           (kind == SOCK_DGRAM_ && (protocol == 0 || protocol == IPPROTO_UDP_));
 }
 
 SYSCALL(socket)
 {
     if (is_own((int)a, (int)b, (int)c))
-        return make_stream((uint16_t)a, b & SOCK_FLAGS);
+        return make_socket((uint16_t)a, b & SOCK_TYPE_MASK, b & SOCK_FLAGS);
     return exo_pass(a, b, c, d, e, f);
 }
 
+static void suit(struct exo_sock *sock, uint32_t type, int host)
+{
+    if (type == SOCK_STREAM_)
+        return;
+    sock->type = type;
+    exo_packet_note_limit(sock, host);
+}
+
 /* Two of the host's, joined in the region if there is room. */
-static void give_pair(const int *fds, const int *host, long flags)
+static void give_pair(const int *fds, const int *host, uint32_t type, long flags)
 {
     uint32_t one = exo_sock_create(KR, EXO_SOCK_CONNECTED, AF_UNIX_, 0), other = 0;
     if (one != 0) {
@@ -65,6 +93,8 @@ static void give_pair(const int *fds, const int *host, long flags)
         other = exo_sock_create(KR, EXO_SOCK_CONNECTED, AF_UNIX_, 0);
     }
     if (other != 0) {
+        suit(exo_sock_at(KR, one), type, host[0]);
+        suit(exo_sock_at(KR, other), type, host[1]);
         exo_sock_join(KR, one, other);
         exo_sock_install(fds[0], host[0], one, flags);
         exo_sock_install(fds[1], host[1], other, flags);
@@ -85,12 +115,8 @@ static long make_pair(const int *fds, uint64_t to, long family, long type, long 
     long error = HOST_4(__NR_socketpair, family, type, protocol, host);
     if (error != 0)
         return error;
-    if (family == AF_UNIX_ && (type & SOCK_TYPE_MASK) == SOCK_STREAM_) {
-        give_pair(fds, host, type & SOCK_FLAGS);
-        return 0;
-    }
-    exo_fd_give(fds[0], host[0], type & O_CLOEXEC_);
-    exo_fd_give(fds[1], host[1], type & O_CLOEXEC_);
+    long kind = type & SOCK_TYPE_MASK; /* SOCK_RAW is datagrams, to AF_UNIX */
+    give_pair(fds, host, (uint32_t)(kind == 3 ? SOCK_DGRAM_ : kind), type & SOCK_FLAGS);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "process.h"
 #include "sock.h"
 #include "sockname.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define PIECES 8
@@ -41,8 +42,9 @@ static long with_vector(struct exo_fd *at, int side, uint64_t (*vector)[2], uint
     if (guest_read(vector, from, count * sizeof(*vector)) != 0)
         return -EFAULT;
     long sum = check_pieces(vector, count);
-    if (sum < 0)
+    if (sum < 0 || (sum == 0 && (flags & EXO_SOCK_FILE))) /* no message, then */
         return sum;
+    flags &= ~(long)EXO_SOCK_FILE;
     struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
     return transfer(at, side, &span, flags, rights);
 }
@@ -73,37 +75,62 @@ static long urgent(struct exo_fd *at, int side, struct exo_span *span, long flag
 }
 
 /* One piece; false if the entry is not a socket of exo's. */
-static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags, long *result)
+static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags,
+                      struct exo_rights *rights, long *result)
 {
     uint64_t vector[1][2] = {{at, size < MAX_RW_COUNT ? size : MAX_RW_COUNT}};
     struct exo_fd *entry = exo_fd_entry(fd);
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        bool tcp = exo_sock_at(KR, entry->stamp)->family != AF_UNIX_;
+        const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+        bool tcp = sock->family != AF_UNIX_, urges = (flags & MSG_OOB_) && sock->type == 0;
         long sum = check_pieces(vector, 1);
         struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
-        *result = sum < 0            ? sum
-                  : flags & MSG_OOB_ ? urgent(entry, side, &span, flags, tcp)
-                                     : transfer(entry, side, &span, flags, NULL);
+        *result = sum < 0 ? sum
+                  : urges ? urgent(entry, side, &span, flags, tcp)
+                          : transfer(entry, side, &span, flags, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }
     return false;
 }
 
+/* By UDP, to where the guest says; false: it is another socket. */
+static bool send_there(struct exo_fd *entry, struct exo_span *span, long flags, uint64_t at,
+                       long size, long *result)
+{
+    struct exo_sockaddr name;
+    if (!(load_relaxed(&entry->flags) & EXO_FD_SOCKET) ||
+        !exo_sock_is_udp(exo_sock_at(KR, entry->stamp)))
+        return false;
+    *result = exo_sockaddr_get(&name, at, size);
+    if (*result == 0)
+        *result = exo_udp_send(entry, span, flags, &name, size);
+    return *result != EXO_SOCK_AGAIN;
+}
+
 SYSCALL(sendto)
 {
     long result;
     struct exo_fd *entry = exo_fd_entry((int)a);
+    if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0) {
+        uint64_t vector[1][2] = {{(uint64_t)b, (uint64_t)c}};
+        long sum = check_pieces(vector, 1);
+        struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
+        if (sum < 0 || send_there(entry, &span, d, (uint64_t)e, (int)f, &result))
+            return sum < 0 ? sum : result;
+    }
     if (entry != NULL && (entry->flags & EXO_FD_SOCKET) && e != 0 && (int)f != 0) {
         struct exo_sockaddr name;
         const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
         long error = exo_sockaddr_get(&name, (uint64_t)e, (int)f);
         if (error != 0)
             return error;
-        if (sock->family == AF_UNIX_)
+        if (sock->family == AF_UNIX_ && sock->type == 0)
             return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+        if (exo_packet_goes_past(entry, (uint64_t)e, (int)f))
+            return exo_pass(a, b, c, d, e, f);
     }
-    if (one_piece((int)a, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, d, &result))
+    if (one_piece((int)a, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, d, NULL, &result))
         return result;
     return exo_pass(a, b, c, d, e, f);
 }
@@ -112,14 +139,32 @@ SYSCALL(recvfrom)
 {
     long result;
     uint32_t size = 0;
-    if (!one_piece((int)a, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, d, &result))
+    struct exo_rights rights = {.size = 0};
+    struct exo_fd *entry = exo_fd_entry((int)a);
+    bool packets = e != 0 && entry != NULL && (entry->flags & EXO_FD_SOCKET) &&
+                   exo_sock_at(KR, entry->stamp)->type != 0;
+    if (!one_piece((int)a, EXO_PIPE_READS, (uint64_t)b, (uint64_t)c, d, packets ? &rights : NULL,
+                   &result))
         return exo_pass(a, b, c, d, e, f);
     if (result < 0 || e == 0)
         return result;
     if (guest_get(&size, (uint64_t)f) != 0)
         return -EFAULT;
-    exo_sock_sender(exo_fd_entry((int)a), (uint64_t)e, &size);
+    if ((int32_t)size < 0)
+        return -EINVAL;
+    exo_sock_sender(entry, packets ? &rights.record.from : NULL, (uint64_t)e, &size);
     return guest_put((uint64_t)f, &size) != 0 ? -EFAULT : result;
+}
+
+/* By UDP, with an address. */
+static long send_named(struct exo_fd *entry, const struct k_msghdr *message, long flags)
+{
+    struct exo_sockaddr name;
+    struct exo_rights named = {.to = &name, .to_size = (int32_t)message->name_size};
+    long error = exo_sockaddr_get(&name, message->name, named.to_size);
+    if (error != 0)
+        return error;
+    return exo_sock_vector(entry, EXO_PIPE_WRITES, message->iov, message->iov_count, flags, &named);
 }
 
 bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long flags,
@@ -128,16 +173,20 @@ bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long fla
     struct exo_fd *entry = exo_fd_entry(fd);
     bool reads = side == EXO_PIPE_READS;
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        bool tcp = exo_sock_at(KR, entry->stamp)->family != AF_UNIX_;
+        const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+        bool tcp = sock->family != AF_UNIX_, packets = sock->type != 0;
+        bool named = !reads && message->name != 0 && message->name_size != 0;
         if ((int32_t)message->name_size < 0)
             *result = -EINVAL;
         else if (message->iov_count > PIECES_MAX)
             *result = -EMSGSIZE;
-        else if ((flags & MSG_OOB_) && (reads || tcp))
+        else if (named && exo_sock_is_udp(sock))
+            *result = send_named(entry, message, flags);
+        else if ((flags & MSG_OOB_) && (reads || tcp) && !packets)
             *result = reads ? -EINVAL : -EOPNOTSUPP;
         else
             *result = exo_sock_vector(entry, side, message->iov, message->iov_count,
-                                      flags & ~(long)MSG_OOB_, rights);
+                                      packets ? flags : flags & ~(long)MSG_OOB_, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }

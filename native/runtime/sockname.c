@@ -2,6 +2,7 @@
 #include "process.h"
 #include "sock.h"
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "sockunix.h"
 #include "translate.h"
 
@@ -47,19 +48,25 @@ long exo_sockaddr_put(const struct exo_sockaddr *name, int32_t size, uint64_t to
     return part > 0 && guest_write(to, name, (uint64_t)part) != 0 ? -EFAULT : 0;
 }
 
+int32_t exo_sockaddr_of(const struct exo_sock_name *name, struct exo_sockaddr *out)
+{
+    *out = (struct exo_sockaddr){.family = name->family};
+    memcpy(out->data, &name->port, 2);
+    if (name->family == AF_INET_) {
+        memcpy(out->data + 2, name->address, 4);
+        return 16;
+    }
+    if (name->family != AF_INET6_)
+        return 2;
+    memcpy(out->data + 6, name->address, 16);
+    memcpy(out->data + 22, &name->scope, 4);
+    return 28;
+}
+
 long exo_sock_tell(const struct exo_sock_name *name, uint64_t to, uint64_t size_at)
 {
-    struct exo_sockaddr out = {.family = name->family};
-    int32_t size = 2;
-    memcpy(out.data, &name->port, 2);
-    if (name->family == AF_INET_) {
-        memcpy(out.data + 2, name->address, 4);
-        size = 16;
-    } else if (name->family == AF_INET6_) {
-        memcpy(out.data + 6, name->address, 16);
-        memcpy(out.data + 22, &name->scope, 4);
-        size = 28;
-    }
+    struct exo_sockaddr out;
+    int32_t size = exo_sockaddr_of(name, &out);
     return exo_sockaddr_put(&out, size, to, size_at);
 }
 
@@ -108,6 +115,9 @@ static long bind_own(struct exo_sock_end *end, uint64_t at, long size, bool *for
     error = load_acquire(&sock->mode) != EXO_SOCK_FRESH || sock->bound != 0
                 ? -EINVAL
                 : exo_sock_bind_locked(KR, sock, &name);
+    if (error == 0)
+        fetch_or(&sock->udp, (uint32_t)((name.port != 0 ? EXO_UDP_PORT : 0) |
+                                        (exo_sock_is_any(&name) ? 0 : EXO_UDP_ADDRESS)));
     exo_lock_release(&KR->net_lock);
     return error;
 }
@@ -122,7 +132,7 @@ static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
     if (error == 0 && size == sizeof(name.family) && /* the host has chosen a name */
         HOST_3(__NR_getsockname, end->fd.host, &name, &whole) == 0)
         size = whole;
-    if (error == 0)
+    if (error == 0 && end->sock->type != EXO_SOCK_DGRAM)
         exo_unix_bound(end->fd.host, &name, size);
     return error;
 }
@@ -132,14 +142,22 @@ SYSCALL(bind)
     struct exo_fd *entry = exo_fd_entry((int)a);
     struct exo_sock_end end;
     bool foreign;
-    if (entry == NULL || !exo_sock_enter(&end, entry))
-        return exo_pass(a, b, c, d, e, f);
+    if (entry == NULL || !exo_sock_enter(&end, entry)) {
+        long error = exo_pass(a, b, c, d, e, f);
+        if (error == 0 && entry != NULL)
+            exo_udp_note_host(load_relaxed(&entry->host));
+        return error;
+    }
     if (end.sock->family == AF_UNIX_)
         return bind_unix(&end, (uint64_t)b, (int)c);
     long error = bind_own(&end, (uint64_t)b, (int)c, &foreign);
     if (foreign)
         error = exo_sock_to_host(&end);
-    return foreign && error == 0 ? exo_pass(a, b, c, d, e, f) : error;
+    if (foreign && error == 0) {
+        error = exo_pass(a, b, c, d, e, f);
+        exo_udp_note_host(load_relaxed(&entry->host));
+    }
+    return error;
 }
 
 /* A twin's own name is none of the guest's. */
@@ -165,15 +183,19 @@ SYSCALL(getsockname)
     return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
 }
 
-void exo_sock_sender(const struct exo_fd *entry, uint64_t to, uint32_t *size)
+void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *from, uint64_t to,
+                     uint32_t *size)
 {
     struct exo_sockaddr name;
     int32_t whole = sizeof(name);
     uint32_t room = *size;
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
     *size = 0;
-    if (exo_sock_at(KR, entry->stamp)->family != AF_UNIX_ ||
-        HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
-        exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
+    if (exo_sock_is_udp(sock) && from != NULL)
+        whole = exo_sockaddr_of(from, &name);
+    else if (sock->family != AF_UNIX_ ||
+             HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
+             exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
         return;
     uint32_t part = room < (uint32_t)whole ? room : (uint32_t)whole;
     if (part == 0 || guest_write(to, &name, part) == 0)

@@ -11,7 +11,8 @@ struct exo_sockaddr {
     uint8_t data[126];
 };
 
-/* An abstract name, as struct sockaddr_un: a listener's ('l') or a connection's ('c'). */
+/* An abstract name, as struct sockaddr_un: a listener's ('l'), a connection's ('c') or
+ * a UDP socket's ('d'). */
 struct exo_twin_name {
     uint16_t family;
     uint8_t zero, mark[3], kind, pad;
@@ -26,13 +27,17 @@ bool exo_twin_is(const struct exo_twin_name *name, long size, uint8_t kind);
 long exo_sockaddr_get(struct exo_sockaddr *name, uint64_t at, long size);
 /* Writes an address to a guest that has said at size_at how much room there is; to 0: nowhere. */
 long exo_sockaddr_put(const struct exo_sockaddr *name, int32_t size, uint64_t to, uint64_t size_at);
-/* The same of a socket's name. */
+/* A socket's name as the host has it; its size. */
+int32_t exo_sockaddr_of(const struct exo_sock_name *name, struct exo_sockaddr *out);
+/* To a guest, as exo_sockaddr_put(). */
 long exo_sock_tell(const struct exo_sock_name *name, uint64_t to, uint64_t size_at);
 /* A guest's address as a name of that family: 0, -EINVAL, -EAFNOSUPPORT. */
 long exo_sock_name_from(struct exo_sock_name *name, const struct exo_sockaddr *from, long size,
                         uint16_t family);
 
-/* Where a message has come from, as recvmsg(2) tells: of AF_UNIX only, if it has a name. *size: the room. */
-void exo_sock_sender(const struct exo_fd *entry, uint64_t to, uint32_t *size);
+/* Where a message has come from, as recvmsg(2) tells: of AF_UNIX, if it has a name, and of UDP, from. *size:
+ * the room. */
+void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *from, uint64_t to,
+                     uint32_t *size);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "process.h"
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define IPPROTO_IPV6_ 41
@@ -110,6 +111,10 @@ SYSCALL(setsockopt)
     uint32_t value;
     if (entry == NULL || !exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
+    long result;
+    if (exo_sock_is_udp(end.sock) &&
+        exo_udp_set_option(entry, (int)b, (int)c, (uint64_t)d, (int)e, &result))
+        return result;
     int row = row_of(end.sock, (int)b, (int)c);
     if ((int)b == SOL_SOCKET_ && end.sock->family != AF_UNIX_ && passes((int)c))
         return -EOPNOTSUPP;
@@ -121,6 +126,8 @@ SYSCALL(setsockopt)
         if (error == 0 && (int)b == SOL_SOCKET_ && (int)c == SO_PASSCRED_ &&
             guest_get(&value, (uint64_t)d) == 0)
             note_cred(end.sock, value);
+        if (error == 0 && end.sock->type != 0)
+            exo_packet_note_limit(end.sock, end.fd.host);
         return error;
     }
     if ((int)e < (int)sizeof(value))
@@ -133,6 +140,11 @@ SYSCALL(setsockopt)
 
 void exo_sock_replay(const struct exo_sock *sock, int host)
 {
+    uint32_t on = 1;
+    if (sock->udp & EXO_UDP_PKTINFO)
+        HOST_5(__NR_setsockopt, host, 0, 8, &on, sizeof(on)); /* IP_PKTINFO */
+    if (sock->udp & EXO_UDP_PKTINFO6)
+        HOST_5(__NR_setsockopt, host, IPPROTO_IPV6_, 49, &on, sizeof(on)); /* IPV6_RECVPKTINFO */
     for (uint32_t i = 0; i < ROW_COUNT; i++) {
         uint32_t value = sock->options[i] + rows[i].initial;
         if (sock->options[i] != 0)
@@ -178,14 +190,17 @@ static bool get_own(struct exo_sock *sock, long level, long name, uint64_t to, u
     static const uint32_t nobody[3] = {0, ~0U, ~0U};
     bool tcp = sock->family != AF_UNIX_;
     int row = row_of(sock, level, name);
-    if (row >= 0)
+    uint32_t value;
+    if (exo_sock_is_udp(sock) && exo_udp_option(sock, level, name, &value))
+        *result = give_number(value, to, size_at);
+    else if (row >= 0)
         *result = give_number(sock->options[row] + rows[row].initial, to, size_at);
     else if (level == SOL_SOCKET_ && name == SO_ERROR_)
         *result = give_number(exchange(&sock->error, 0), to, size_at);
     else if (level == SOL_SOCKET_ && name == SO_DOMAIN_ && tcp)
         *result = give_number(sock->family, to, size_at);
     else if (level == SOL_SOCKET_ && name == SO_PROTOCOL_ && tcp)
-        *result = give_number(IPPROTO_TCP_, to, size_at);
+        *result = give_number(sock->protocol, to, size_at);
     else if (level == SOL_SOCKET_ && name == SO_PEERCRED_ && tcp)
         *result = give(nobody, sizeof(nobody), to, size_at);
     else if (level == IPPROTO_TCP_ && name == TCP_INFO_ && tcp)

@@ -5,6 +5,7 @@
  * A socket of exo's that is sent keeps its number: who receives it knows it by its twin's cookie.
  */
 #include "sockmsg.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 #define FIRST_BUFFER 32768 /* bytes that Linux sends together with control data, at most */
@@ -58,8 +59,9 @@ void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rig
     rights->cut = flags & MSG_CTRUNC_;
 }
 
-static long put_locked(const struct exo_sock_end *end, struct exo_sock *to, struct exo_span *span,
-                       const struct exo_rights *rights)
+long exo_sock_put_rights_locked(const struct exo_sock_end *end, struct exo_sock *to,
+                                struct exo_span *span, const struct exo_rights *rights,
+                                const struct exo_record *record)
 {
     struct exo_rights out = *rights;
     uint32_t flags, room;
@@ -74,7 +76,10 @@ static long put_locked(const struct exo_sock_end *end, struct exo_sock *to, stru
     if (result > 0) {
         uint32_t size = span->left < FIRST_BUFFER ? (uint32_t)span->left : FIRST_BUFFER;
         exo_sock_mark_locked(to, size);
-        result = exo_sock_push_locked(KR, to, span);
+        result = record != NULL ? exo_record_push_locked(KR, to, record, span)
+                                : exo_sock_push_locked(KR, to, span);
+        if (record != NULL && result < 0) /* nobody has looked there yet */
+            store_release(&to->mark_head, to->mark_head - 1);
     }
     store_release(&to->sending, 0);
     return result;
@@ -89,6 +94,8 @@ long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
     while (done == 0) {
         if (!exo_sock_enter(&end, at))
             return EXO_SOCK_AGAIN;
+        if (end.sock->type != 0)
+            return exo_packet_send(at, span, flags, rights);
         uint32_t peer = load_acquire(&end.sock->peer);
         struct exo_sock *to = exo_sock_at(KR, peer);
         uint32_t broken = EXO_SHUT_WRITES | EXO_SHUT_DEAF | EXO_SHUT_GONE;
@@ -96,7 +103,7 @@ long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
             return exo_sock_send(at, span, flags); /* which says what is wrong */
         exo_lock_acquire(&to->input);
         if (load_acquire(&end.sock->peer) == peer && exo_sock_same(&end))
-            done = put_locked(&end, to, span, rights);
+            done = exo_sock_put_rights_locked(&end, to, span, rights, NULL);
         exo_lock_release(&to->input);
         if (done > 0)
             exo_sock_ring(&end, to, EXO_SOCK_IN);

@@ -2,6 +2,7 @@
  * sleeps. Rules: as sock.c. Source: send(2), unix(7), tcp(7).
  */
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 long exo_sock_broken(long error, long flags)
@@ -92,6 +93,9 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
     for (;;) {
         if (unlikely(!exo_sock_enter(&end, at)))
             return sum > 0 ? sum : EXO_SOCK_AGAIN;
+        if (unlikely(end.sock->type != 0))
+            return source == NULL ? exo_packet_send(at, span, flags, NULL)
+                                  : exo_packet_send_from(at, source, from, flags);
         long error = unsendable(end.sock, &lost);
         if (error != 0)
             return sum > 0 ? sum : exo_sock_broken(error, flags);

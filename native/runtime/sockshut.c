@@ -2,6 +2,7 @@
 #include "process.h"
 #include "sock.h"
 #include "sockhost.h"
+#include "sockpacket.h"
 #include "translate.h"
 
 /* connect(2) with AF_UNSPEC: a reset for the other side, and a socket that may connect anew. */
@@ -49,6 +50,8 @@ SYSCALL(shutdown)
     if (how > 2)
         return -EINVAL;
     struct exo_sock *sock = end.sock;
+    if (sock->type != 0)
+        return exo_packet_shutdown(&end, how);
     if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
         return how == 1 ? 0 : end_listening(&end);
     bool reads = how != 1, writes = how != 0, is_unix = sock->family == AF_UNIX_;

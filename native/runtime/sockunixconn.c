@@ -24,6 +24,8 @@ static long connect_guest(struct exo_sock_end *end, const struct exo_sockaddr *t
     if (embryo == 0)
         return host_wait(__NR_connect, end->fd.host, (long)to, size, 0, 0, 0);
     exo_sock_at(KR, embryo)->listener = listener;
+    exo_sock_at(KR, embryo)->type = sock->type;
+    exo_sock_at(KR, embryo)->limit = sock->limit;
     long error = exo_sock_join(KR, end->fd.stamp, embryo)
                      ? exo_sock_join_twins(end, embryo, to, size)
                      : -EISCONN;

@@ -10,12 +10,15 @@
 #include "epoll.h"
 #include "patience.h"
 #include "sock.h"
+#include "sockname.h"
 #include "translate.h"
 
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 
 #define DEAF_LOOK_NS 1000000 /* how often who waits at a deaf twin looks */
+
+#define PEER_LOOK_NS 50000000 /* ... and who waits for room at a datagram socket asks */
 
 struct poll_host {
     int32_t fd;
@@ -44,9 +47,17 @@ static bool wakes_locked(struct exo_sock *other, int what)
     return other->sleeping[what] != 0;
 }
 
-static void ring_bell(const struct exo_sock_end *end)
+/* A twin that is connected has but its peer to ring; UDP's have names. */
+long exo_sock_ring_bell(const struct exo_sock_end *end, const struct exo_sock *other)
 {
-    HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
+    bool udp = exo_sock_is_udp(other);
+    struct exo_twin_name name;
+    if (udp)
+        name = exo_twin_name('d', exo_sock_number(KR, other), other->generation);
+    bool dgram = other->type == EXO_SOCK_DGRAM; /* to be known among what the host may bring */
+    return HOST_6(__NR_sendto, end->fd.host, dgram ? (const void *)&KR->instance : garbage,
+                  dgram ? sizeof(KR->instance) : 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_,
+                  udp ? &name : NULL, udp ? sizeof(name) : 0);
 }
 
 /* Of room only who has found none is told, when there is enough of it. */
@@ -78,7 +89,7 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
         exo_lock_release(&other->lock);
     }
     if (wakes)
-        ring_bell(end);
+        exo_sock_ring_bell(end, other);
 }
 
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
@@ -92,7 +103,7 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
     exo_sock_ring(end, other, EXO_SOCK_OUT);
     if (watched) {
         count_bell(other);
-        ring_bell(end);
+        exo_sock_ring_bell(end, other);
     }
     if (exo_watched(&end->sock->watch))
         exo_watchers_wake(&end->sock->watch, EXO_SOCK_ALL_EVENTS);
@@ -131,9 +142,10 @@ static void empty_twin_locked(const struct exo_sock_end *end)
             return;
     store_release(&sock->rung, 0);
     store_relaxed(&sock->bells, 0);
-    while (HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0) ==
-           sizeof(garbage))
-        ;
+    long got;
+    do
+        got = HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0);
+    while (got == sizeof(garbage) || (got > 0 && sock->type != 0));
 }
 
 /* What was taken out may have been to wake who watches: whoever has news rings for them again. */
@@ -204,6 +216,18 @@ static long sleep_deaf(const struct exo_sock_end *end, int what, uint64_t timeou
     return -EAGAIN;
 }
 
+/* That a datagram socket's peer has gone nobody tells: who waits for room there asks now and then. */
+static long sleep_beside(const struct exo_sock_end *end)
+{
+    long result = poll_twin(end, POLLIN_, PEER_LOOK_NS);
+    if (result != -EAGAIN)
+        return result;
+    uint32_t peer = load_acquire(&end->sock->peer);
+    if (peer != 0 && exo_sock_ring_bell(end, exo_sock_at(KR, peer)) == -ECONNREFUSED)
+        exo_sock_lose_peer(KR, end->sock);
+    return 1;
+}
+
 static long sleep_on(const struct exo_sock_end *end, int what, uint64_t timeout_ns)
 {
     uint8_t byte;
@@ -211,6 +235,8 @@ static long sleep_on(const struct exo_sock_end *end, int what, uint64_t timeout_
         return sleep_deaf(end, what, timeout_ns);
     if (timeout_ns != 0)
         return poll_twin(end, POLLIN_, timeout_ns);
+    if (what == EXO_SOCK_OUT && end->sock->type == EXO_SOCK_DGRAM)
+        return sleep_beside(end);
     return host_wait(__NR_recvfrom, end->fd.host, (long)&byte, 1, MSG_PEEK_, 0, 0);
 }
 

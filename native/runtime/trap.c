@@ -6,7 +6,7 @@
 
 extern const char exo_entry[];
 extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[],
-    exo_xrstor_insn[], guest_exchange_insn[];
+    exo_xrstor_insn[], guest_exchange_insn[], exo_copy_past_begin[], exo_copy_past_end[];
 
 /* The call itself is not stepped through: the flag is back when the guest is. */
 static void step_later(struct k_sigcontext *regs)
@@ -48,7 +48,8 @@ uint64_t exo_fault_fixup(struct k_ucontext *uc)
     uint64_t rip = uc->mcontext.rip;
     if (rip == (uint64_t)exo_copy_insn || rip == (uint64_t)guest_byte_insn ||
         rip == (uint64_t)exo_xsave_insn || rip == (uint64_t)exo_xrstor_insn ||
-        rip == (uint64_t)guest_exchange_insn)
+        rip == (uint64_t)guest_exchange_insn ||
+        (rip >= (uint64_t)exo_copy_past_begin && rip < (uint64_t)exo_copy_past_end))
         return (uint64_t)exo_copy_fault;
     return 0;
 }

@@ -1,14 +1,17 @@
 /* Makes connections and ends them, or has who holds the other end killed, for test_connections.py.
  *
  * A line on stdin is a kind and how many: pair, unix, tcp (socketpair, an abstract name, the loopback),
- * or killed: what a child is in the middle of writing to, of all three and a pipe. "done" is the answer.
+ * seqpacket, dgram (socketpairs), udp, or killed: what a child is in the middle of writing to, of all of them
+ * and a pipe. "done" is the answer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { PAIR, UNIX, TCP, PIPE, SEQPACKET, DGRAM, UDP, KINDS };
+static const char *const kinds[KINDS] = {"pair", "unix", "tcp", "pipe", "seqpacket", "dgram", "udp"};
 static int listeners[2];
 static union {
     struct sockaddr any;
@@ -48,13 +53,32 @@ static void start_listening(void)
     }
 }
 
-/* Two ends, of a pipe (kind 3) the second to be written to. */
+/* Each connected with the other. */
+static void udp_ends(int ends[2])
+{
+    struct sockaddr_in name[2];
+    socklen_t size = sizeof(name[0]);
+    for (int i = 0; i < 2; i++) {
+        name[i] = (struct sockaddr_in){.sin_family = AF_INET};
+        name[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        ends[i] = socket(AF_INET, SOCK_DGRAM, 0);
+        check(bind(ends[i], (void *)&name[i], size) == 0, "bind");
+        check(getsockname(ends[i], (void *)&name[i], &size) == 0, "getsockname");
+    }
+    for (int i = 0; i < 2; i++)
+        check(connect(ends[i], (void *)&name[1 - i], size) == 0, "connect");
+}
+
+/* Two ends, of a pipe the second to be written to. */
 static void connect_ends(int kind, int ends[2])
 {
-    if (kind == 3)
+    static const int types[KINDS] = {SOCK_STREAM, 0, 0, 0, SOCK_SEQPACKET, SOCK_DGRAM, 0};
+    if (kind == PIPE)
         return check(pipe(ends) == 0, "pipe");
-    if (kind == 0)
-        return check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
+    if (kind == UDP)
+        return udp_ends(ends);
+    if (types[kind] != 0)
+        return check(socketpair(AF_UNIX, types[kind], 0, ends) == 0, "socketpair");
     struct linger at_once = {1, 0}; /* no port is kept in TIME_WAIT then */
     ends[1] = socket(names[kind - 1].any.sa_family, SOCK_STREAM, 0);
     check(connect(ends[1], &names[kind - 1].any, sizes[kind - 1]) == 0, "connect");
@@ -90,13 +114,16 @@ static void killed(int kind)
                 _exit(2);
     check(child > 0, "fork");
     close(ends[1]);
+    bool ends_never = kind == DGRAM || kind == UDP;
     check(read(ends[0], data, 1000) > 0, "read");
     kill(child, SIGKILL);
     check(waitpid(child, &status, 0) == child && status == SIGKILL, "waitpid");
     ssize_t done;
+    if (ends_never)
+        check(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0, "fcntl");
     while ((done = read(ends[0], data, sizeof(data))) > 0)
         ;
-    check(done == 0 || errno == ECONNRESET, "end of file");
+    check(done == 0 || errno == (ends_never ? EAGAIN : ECONNRESET), "end of file");
     close(ends[0]);
 }
 
@@ -108,9 +135,10 @@ int main(void)
     while (scanf("%15s %ld", kind, &count) == 2) {
         if (strcmp(kind, "killed") == 0)
             for (long i = 0; i < count; i++)
-                killed((int)(i % 4));
-        else
-            connections(strcmp(kind, "pair") == 0 ? 0 : strcmp(kind, "unix") == 0 ? 1 : 2, count);
+                killed((int)(i % KINDS));
+        for (int i = 0; i < KINDS; i++)
+            if (strcmp(kind, kinds[i]) == 0)
+                connections(i, count);
         printf("done\n");
         fflush(stdout);
     }

@@ -18,7 +18,7 @@ from sidebyside import Launcher
 
 CONNECTIONS = int(os.environ.get("EXO_CONNECTIONS", "2000"))
 KILLED = int(os.environ.get("EXO_KILLED", "200"))
-KINDS = ("pair", "unix", "tcp", "killed")
+KINDS = ("pair", "unix", "tcp", "seqpacket", "dgram", "udp", "killed")
 SETTLED_S = 10.0
 # What a page or two of the first touch of something seldom used may come to, in bytes.
 SLACK = 256 * 1024

@@ -139,6 +139,51 @@ exo_copy_fault:
     mov $-14, %rax
     ret
 
+/* long exo_copy_past(to, from, size): the same past the caches, for what another CPU reads next: a store would
+ * first have to ask that one for the line. A fault between _begin and _end goes to exo_copy_fault. */
+    .globl exo_copy_past, exo_copy_past_begin, exo_copy_past_end
+exo_copy_past:
+    mov %rdi, %rcx
+    neg %rcx
+    and $63, %ecx
+    cmp %rdx, %rcx
+    cmova %rdx, %rcx
+    sub %rcx, %rdx
+exo_copy_past_begin:
+    rep movsb /* up to the next line */
+    mov %rdx, %rcx
+    shr $6, %rcx
+    jz 2f
+1:
+    mov (%rsi), %rax
+    mov 8(%rsi), %r8
+    mov 16(%rsi), %r9
+    mov 24(%rsi), %r10
+    movnti %rax, (%rdi)
+    movnti %r8, 8(%rdi)
+    movnti %r9, 16(%rdi)
+    movnti %r10, 24(%rdi)
+    mov 32(%rsi), %rax
+    mov 40(%rsi), %r8
+    mov 48(%rsi), %r9
+    mov 56(%rsi), %r10
+    movnti %rax, 32(%rdi)
+    movnti %r8, 40(%rdi)
+    movnti %r9, 48(%rdi)
+    movnti %r10, 56(%rdi)
+    add $64, %rsi
+    add $64, %rdi
+    dec %rcx
+    jnz 1b
+2:
+    mov %edx, %ecx
+    and $63, %ecx
+    rep movsb
+exo_copy_past_end:
+    sfence
+    xor %eax, %eax
+    ret
+
 /* long guest_byte(from) */
     .globl guest_byte, guest_byte_insn
 guest_byte:

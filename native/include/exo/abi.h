@@ -603,6 +603,9 @@ enum exo_sock_mode {
     EXO_SOCK_HOST,      /* the twin is all there is, from now on: entries forget the socket */
 };
 
+#define EXO_SOCK_DGRAM 2 /* exo_sock.type, as socket(2) has it */
+#define EXO_SOCK_SEQPACKET 5
+
 enum exo_sock_shut {
     EXO_SHUT_READS = 1, /* shutdown(2) here */
     EXO_SHUT_WRITES = 2,
@@ -660,7 +663,9 @@ struct exo_sock {
     uint32_t signals;      /* O_ASYNC: the host is to see each arrival */
     uint32_t no_room; /* A, atomic: who wrote here, or looked, found no room at the other side */
     uint32_t bells;   /* A, about: bytes in the twin that rang for who watches */
-    uint32_t reserved[7];
+    uint32_t type;    /* 0: a stream, EXO_SOCK_DGRAM, EXO_SOCK_SEQPACKET: whole messages */
+    uint32_t limit;   /* of those, bytes on their way: the sender's SO_SNDBUF, UDP: our SO_RCVBUF */
+    uint32_t reserved[5];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
@@ -683,7 +688,26 @@ struct exo_sock {
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
     uint32_t deaf; /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t reserved2[28];
+    uint32_t udp;  /* A, atomic: enum exo_udp_flags */
+    uint32_t reserved2[27];
+};
+
+enum exo_udp_flags {
+    EXO_UDP_PORT = 1,     /* bind(2) has named a port, */
+    EXO_UDP_ADDRESS = 2,  /* ... an address */
+    EXO_UDP_PKTINFO = 4,  /* IP_PKTINFO */
+    EXO_UDP_PKTINFO6 = 8, /* IPV6_RECVPKTINFO */
+};
+
+/* Before each message in a ring; at a multiple of 64. */
+struct exo_record {
+    uint32_t size;     /* bytes of the message, which follows */
+    uint32_t has_cred; /* cred is who has sent it, for SO_PASSCRED */
+    union {
+        struct exo_sock_name from; /* UDP */
+        uint32_t cred[3];
+    };
+    uint8_t to[16]; /* UDP: the address it was sent to, as the receiver's family has it */
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
@@ -762,7 +786,9 @@ struct exo_kr {
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
-    uint16_t bound[65536]; /* A, net_lock: number of the first socket of a TCP port, 0 none */
+    uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
+    uint16_t udp_bound[65536]; /* A, net_lock: the same of UDP */
+    uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
 

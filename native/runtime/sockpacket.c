@@ -1,0 +1,466 @@
+/* Messages of SOCK_DGRAM and SOCK_SEQPACKET: in the kernel region, whole or not at all; see sock.c for
+ * streams. A pair's sides are each other's peers as streams are; that a datagram socket's peer has gone only
+ * who sends to it learns. Source: unix(7), recv(2), send(2).
+ */
+#include "sockpacket.h"
+#include "../core/watch.h"
+#include "epoll.h"
+#include "sockhost.h"
+#include "translate.h"
+
+#define SOL_SOCKET_ 1
+#define SO_SNDBUF_ 7
+#define SO_RCVBUF_ 8
+#define MSG_ERRQUEUE_ 0x2000
+#define FIONREAD_ 0x541b
+#define SIOCOUTQ_ 0x5411
+#define CHUNK 4096
+
+void exo_packet_note_limit(struct exo_sock *sock, int host)
+{
+    uint32_t value = 0, size = sizeof(value);
+    int name = exo_sock_is_udp(sock) ? SO_RCVBUF_ : SO_SNDBUF_;
+    if (HOST_5(__NR_getsockopt, host, SOL_SOCKET_, name, &value, &size) == 0)
+        store_release(&sock->limit, value);
+}
+
+static long take_error(struct exo_sock *sock)
+{
+    return load_relaxed(&sock->error) != 0 ? -(long)exchange(&sock->error, 0) : 0;
+}
+
+static long take_locked(const struct exo_sock_end *end, const struct exo_record *record,
+                        struct exo_span *span, long flags, struct exo_rights *rights)
+{
+    struct exo_sock *sock = end->sock;
+    uint32_t size;
+    bool peeks = flags & MSG_PEEK_;
+    if (!peeks && exo_sock_to_mark(sock, &size) == 0) {
+        exo_sock_take_rights(end, rights);
+        exo_sock_pass_mark_locked(sock);
+    }
+    bool cut = span->left < record->size;
+    long got = exo_record_peek_locked(KR, sock, record, span);
+    if (!peeks) /* gone, even if the guest had no memory there */
+        exo_record_drop_locked(sock, record);
+    if (rights != NULL) {
+        rights->record = *record;
+        rights->whole = true;
+        rights->flags = cut ? MSG_TRUNC_ : 0;
+    }
+    return got >= 0 && (flags & MSG_TRUNC_) ? (long)record->size : got;
+}
+
+/* False: there is none. */
+static bool take(const struct exo_sock_end *end, struct exo_span *span, long flags,
+                 struct exo_rights *rights, long *got)
+{
+    struct exo_record record;
+    bool any = true;
+    exo_lock_acquire(&end->sock->output);
+    if (unlikely(!exo_sock_same(end)))
+        *got = EXO_SOCK_AGAIN;
+    else if (exo_record_look(KR, end->sock, &record))
+        *got = take_locked(end, &record, span, flags, rights);
+    else
+        any = false;
+    exo_lock_release(&end->sock->output);
+    return any;
+}
+
+static void after_take(const struct exo_sock_end *end, long flags)
+{
+    uint32_t peer = load_relaxed(&end->sock->peer);
+    if (unlikely(load_relaxed(&end->sock->signals)))
+        exo_sock_take_bells(end);
+    if (peer != 0 && !(flags & MSG_PEEK_))
+        exo_sock_ring(end, exo_sock_at(KR, peer), EXO_SOCK_OUT);
+    exo_sock_hush(end);
+}
+
+/* Nothing comes any more: at once of SOCK_SEQPACKET, of others only who would wait is told. */
+static bool is_over(const struct exo_sock *sock, bool waits)
+{
+    uint32_t shut = load_acquire(&sock->shut);
+    if (sock->type == EXO_SOCK_DGRAM)
+        return waits && (shut & EXO_SHUT_READS);
+    return (shut & (EXO_SHUT_READS | EXO_SHUT_END)) || load_acquire(&sock->peer) == 0;
+}
+
+long exo_packet_receive(struct exo_fd *at, struct exo_span *span, long flags,
+                        struct exo_rights *rights)
+{
+    struct exo_sock_end end;
+    long got;
+    for (;;) {
+        if (unlikely(!exo_sock_enter(&end, at)))
+            return EXO_SOCK_AGAIN;
+        struct exo_sock *sock = end.sock;
+        bool waits = exo_sock_may_wait(sock, flags);
+        if ((flags & MSG_OOB_) && sock->family == AF_UNIX_)
+            return -EOPNOTSUPP;
+        if ((flags & MSG_ERRQUEUE_) && sock->family != AF_UNIX_)
+            return -EAGAIN;
+        if (sock->type == EXO_SOCK_SEQPACKET && load_acquire(&sock->mode) != EXO_SOCK_CONNECTED)
+            return -ENOTCONN;
+        exo_sock_note_use(sock);
+        got = take_error(sock);
+        if (got != 0)
+            return got;
+        bool over = is_over(sock, waits); /* before what is there, which is the last then */
+        if (take(&end, span, flags, rights, &got)) {
+            if (got == EXO_SOCK_AGAIN)
+                continue;
+            after_take(&end, flags);
+            return got;
+        }
+        if (over)
+            return 0;
+        if (!waits) {
+            exo_sock_hush(&end);
+            if (sock->type == EXO_SOCK_SEQPACKET && exo_sock_check_peer(&end))
+                continue;
+            return -EAGAIN;
+        }
+        long error = exo_sock_wait(&end, EXO_SOCK_IN);
+        if (error != 0)
+            return error;
+    }
+}
+
+/* Both sides forget each other; what has come is gone, as on Linux. */
+static void forget_peer(struct exo_sock *sock)
+{
+    exo_lock_acquire(&KR->net_lock);
+    uint32_t peer = sock->peer;
+    if (peer != 0 && exo_sock_at(KR, peer)->peer == exo_sock_number(KR, sock))
+        store_release(&exo_sock_at(KR, peer)->peer, 0);
+    store_release(&sock->peer, 0);
+    exo_lock_release(&KR->net_lock);
+    fetch_and(&sock->shut, ~(uint32_t)EXO_SHUT_GONE);
+    exo_lock_acquire(&sock->output);
+    exo_sock_drop_locked(sock, exo_sock_size(sock));
+    store_release(&sock->mark_tail, load_acquire(&sock->mark_head));
+    exo_lock_release(&sock->output);
+}
+
+/* Whether the peer was killed, if there is reason to doubt that it lives. */
+static bool is_lost(const struct exo_sock_end *end, uint32_t peer)
+{
+    struct exo_sock *other = exo_sock_at(KR, peer);
+    uint32_t slot = load_relaxed(&other->used);
+    if (slot != 0 && slot < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[slot]))
+        return false;
+    if (end->sock->type == EXO_SOCK_SEQPACKET)
+        return exo_sock_check_peer(end);
+    if (exo_sock_ring_bell(end, other) != -ECONNREFUSED)
+        return false;
+    exo_sock_lose_peer(KR, end->sock);
+    return true;
+}
+
+/* Whether nothing can be sent: 0, or -errno, in Linux's order. */
+static long unsendable(struct exo_sock *sock, uint64_t size)
+{
+    bool dgram = sock->type == EXO_SOCK_DGRAM;
+    uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
+    long error = dgram ? 0 : take_error(sock);
+    if (error != 0)
+        return error;
+    if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ||
+        (dgram && peer == 0 && !(shut & EXO_SHUT_GONE)))
+        return -ENOTCONN;
+    if (size > EXO_RECORD_MAX || size + 32 > load_relaxed(&sock->limit))
+        return -EMSGSIZE;
+    error = take_error(sock);
+    if (error != 0 || (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF)))
+        return error != 0 ? error : -EPIPE;
+    if (peer == 0 || (shut & EXO_SHUT_GONE)) {
+        if (dgram)
+            forget_peer(sock);
+        return dgram ? -ECONNREFUSED : -EPIPE;
+    }
+    return dgram && (load_relaxed(&exo_sock_at(KR, peer)->shut) & EXO_SHUT_READS) ? -EPIPE : 0;
+}
+
+/* 1, 0: no room, -errno or EXO_SOCK_AGAIN. */
+static long put(const struct exo_sock_end *end, struct exo_span *span,
+                const struct exo_rights *rights)
+{
+    uint32_t peer = load_acquire(&end->sock->peer);
+    struct exo_sock *to = exo_sock_at(KR, peer);
+    struct exo_record record = {.size = (uint32_t)span->left};
+    long done = EXO_SOCK_AGAIN;
+    if (peer == 0)
+        return done;
+    if (load_relaxed(&to->passes_cred) || load_relaxed(&end->sock->passes_cred)) {
+        record.has_cred = 1;
+        record.cred[0] = area()->leader->host_tgid;
+        record.cred[1] = (uint32_t)HOST_0(__NR_getuid);
+        record.cred[2] = (uint32_t)HOST_0(__NR_getgid);
+    }
+    exo_lock_acquire(&to->input);
+    if (likely(load_acquire(&end->sock->peer) == peer && exo_sock_same(end) &&
+               load_relaxed(&end->sock->mode) != EXO_SOCK_HOST)) {
+        if (!exo_record_fits(to, load_relaxed(&end->sock->limit), record.size))
+            done = 0;
+        else if (rights != NULL)
+            done = exo_sock_put_rights_locked(end, to, span, rights, &record);
+        else
+            done = exo_record_push_locked(KR, to, &record, span);
+    }
+    exo_lock_release(&to->input);
+    if (done > 0)
+        exo_sock_ring(end, to, EXO_SOCK_IN);
+    return done;
+}
+
+/* No room: 0 when it is worth another try. */
+static long wait_for_room(const struct exo_sock_end *end, uint32_t size, long flags)
+{
+    struct exo_sock *sock = end->sock;
+    if (!exo_sock_may_wait(sock, flags)) {
+        uint32_t peer = load_acquire(&sock->peer);
+        exo_sock_hush(end);
+        store_relaxed(&sock->no_room, 1);
+        full_fence();
+        bool fits = peer == 0 || exo_record_fits(exo_sock_at(KR, peer), sock->limit, size);
+        return fits ? 0 : -EAGAIN;
+    }
+    if (exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) /* not for one as long as this */
+        HOST_0(__NR_sched_yield);
+    return exo_sock_wait(end, EXO_SOCK_OUT);
+}
+
+long exo_packet_send(struct exo_fd *at, struct exo_span *span, long flags,
+                     const struct exo_rights *rights)
+{
+    struct exo_sock_end end;
+    for (;;) {
+        if (unlikely(!exo_sock_enter(&end, at)))
+            return EXO_SOCK_AGAIN;
+        if (exo_sock_is_udp(end.sock))
+            return exo_udp_send(at, span, flags, rights != NULL ? rights->to : NULL,
+                                rights != NULL ? rights->to_size : 0);
+        if (flags & MSG_OOB_)
+            return -EOPNOTSUPP;
+        long size = (long)span->left, error = unsendable(end.sock, span->left);
+        if (error != 0)
+            return error;
+        exo_sock_note_use(end.sock);
+        uint32_t peer = load_acquire(&end.sock->peer);
+        if (peer == 0 || is_lost(&end, peer))
+            continue;
+        long done = put(&end, span, rights);
+        if (done > 0)
+            return size;
+        if (done == EXO_SOCK_AGAIN)
+            continue;
+        error = done < 0 ? done : wait_for_room(&end, (uint32_t)size, flags);
+        if (error != 0)
+            return error;
+    }
+}
+
+/* sendfile(2): DIFFERS: in messages of up to 4096 bytes. */
+long exo_packet_send_from(struct exo_fd *at, exo_sock_source *source, void *from, long flags)
+{
+    uint8_t bytes[CHUNK];
+    long got = source(from, bytes, sizeof(bytes));
+    if (got <= 0)
+        return got;
+    const uint64_t vector[1][2] = {{(uint64_t)bytes, (uint64_t)got}};
+    struct exo_span span = {.vector = vector, .left = (uint64_t)got};
+    return exo_packet_send(at, &span, flags, NULL);
+}
+
+long exo_packet_shutdown(const struct exo_sock_end *end, uint32_t how)
+{
+    struct exo_sock *sock = end->sock;
+    bool reads = how != 1, writes = how != 0, connected = sock->type == EXO_SOCK_SEQPACKET;
+    fetch_or(&sock->shut,
+             (uint32_t)((reads ? EXO_SHUT_READS : 0) | (writes ? EXO_SHUT_WRITES : 0)));
+    exo_lock_acquire(&KR->net_lock);
+    uint32_t peer = sock->peer;
+    if (peer != 0 && connected)
+        fetch_or(
+            &exo_sock_at(KR, peer)->shut,
+            (uint32_t)((writes ? EXO_SHUT_END | EXO_SHUT_FIN : 0) | (reads ? EXO_SHUT_DEAF : 0)));
+    exo_lock_release(&KR->net_lock);
+    exo_sock_stir(end, peer);
+    if (peer == 0 && exo_watched(&sock->watch))
+        exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
+    exo_sock_rouse(end, reads, writes);
+    bool udp = sock->family != AF_UNIX_;
+    return udp && load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ? -ENOTCONN : 0;
+}
+
+/* What is on its way to the other side comes out of its twin; that to this side is gone, as on Linux. */
+static void pour(struct exo_sock_end *end, struct exo_sock *other)
+{
+    struct exo_record record;
+    uint8_t *bytes = (uint8_t *)HOST_6(__NR_mmap, 0, EXO_RECORD_MAX, PROT_READ_ | PROT_WRITE_,
+                                       MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
+    if ((long)bytes < 0)
+        return;
+    const uint64_t vector[1][2] = {{(uint64_t)bytes, EXO_RECORD_MAX}};
+    exo_lock_acquire(&other->output);
+    while (exo_record_look(KR, other, &record)) {
+        struct exo_span span = {.vector = vector, .left = EXO_RECORD_MAX};
+        exo_record_peek_locked(KR, other, &record, &span);
+        HOST_6(__NR_sendto, end->fd.host, bytes, record.size, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
+        exo_record_drop_locked(other, &record);
+    }
+    exo_lock_release(&other->output);
+    HOST_2(__NR_munmap, bytes, EXO_RECORD_MAX);
+}
+
+/* An error that the host keeps for who reads next is not ours to take. */
+void exo_packet_hand_over(const struct exo_sock *sock, int host)
+{
+    uint32_t shut = load_acquire(&sock->shut);
+    uint64_t bell[2];
+    int32_t size = 0;
+    while (HOST_3(__NR_ioctl, host, FIONREAD_, &size) == 0 && size == sizeof(bell[0]) &&
+           HOST_6(__NR_recvfrom, host, bell, sizeof(bell), MSG_PEEK_ | MSG_DONTWAIT_, 0, 0) ==
+               sizeof(bell[0]) &&
+           bell[0] == KR->instance)
+        HOST_6(__NR_recvfrom, host, bell, sizeof(bell), MSG_DONTWAIT_, 0, 0);
+    if (shut & EXO_SHUT_READS)
+        HOST_2(__NR_shutdown, host, 0);
+    if (shut & EXO_SHUT_WRITES)
+        HOST_2(__NR_shutdown, host, 1);
+}
+
+static void settle_writers(struct exo_sock *sock)
+{
+    exo_lock_acquire(&sock->input);
+    exo_lock_release(&sock->input);
+}
+
+static void leave(struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock, *other = NULL;
+    exo_lock_acquire(&KR->net_lock);
+    uint32_t peer = sock->peer, connected = EXO_SOCK_CONNECTED;
+    bool first = compare_exchange(&sock->mode, &connected, (uint32_t)EXO_SOCK_HOST);
+    if (first && peer != 0) {
+        other = exo_sock_at(KR, peer);
+        store_release(&other->mode, (uint32_t)EXO_SOCK_HOST);
+    }
+    exo_lock_release(&KR->net_lock);
+    settle_writers(sock);
+    if (other != NULL) {
+        settle_writers(other);
+        pour(end, other);
+        exo_watches_of_sock_to_host(peer);
+        if (exo_watched(&other->watch))
+            exo_watch_note(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
+    }
+    exo_watches_of_sock_to_host(end->fd.stamp);
+    exo_sock_make_plain(end);
+}
+
+/* DIFFERS: the other side is not told ECONNRESET if something was unread here. */
+long exo_packet_connect(struct exo_sock_end *end, long name, long size)
+{
+    uint16_t family = AF_UNSPEC_;
+    long probe = HOST_3(__NR_socket, AF_UNIX_, SOCK_DGRAM_, 0);
+    if (probe < 0)
+        return probe;
+    long error = HOST_3(__NR_connect, probe, name, size); /* what fails changes nothing */
+    HOST_1(__NR_close, probe);
+    bool ends = size >= 2 && guest_get(&family, (uint64_t)name) == 0 && family == AF_UNSPEC_;
+    if (error != 0 && !ends)
+        return error;
+    leave(end);
+    return host_wait(__NR_connect, end->fd.host, name, size, 0, 0, 0);
+}
+
+bool exo_packet_goes_past(const struct exo_fd *entry, uint64_t at, long size)
+{
+    struct exo_sockaddr to, peer;
+    int32_t whole = sizeof(peer);
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    if (sock->type != EXO_SOCK_DGRAM || sock->family != AF_UNIX_ || at == 0 || size == 0)
+        return false;
+    if (exo_sockaddr_get(&to, at, size) != 0 ||
+        HOST_3(__NR_getpeername, entry->host, &peer, &whole) != 0)
+        return true;
+    for (long i = 0; i < size - 2 && i < whole - 2; i++) {
+        if (to.data[i] != peer.data[i])
+            return true;
+        if (i > 0 && to.data[0] != 0 && to.data[i] == 0)
+            return false;
+    }
+    return whole <= 2 || (to.data[0] == 0 ? size != whole : false);
+}
+
+bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t argument,
+                      long *result)
+{
+    const struct exo_sock *sock = end->sock;
+    uint32_t value = 0, peer = load_acquire(&sock->peer);
+    struct exo_record record;
+    switch (command) {
+    case FIONREAD_: /* of datagrams the next one */
+        if (sock->type == EXO_SOCK_SEQPACKET)
+            value = exo_record_sum(KR, sock);
+        else if (exo_record_look(KR, sock, &record))
+            value = record.size;
+        break;
+    case SIOCOUTQ_:
+        value = peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
+        break;
+    default:
+        return false;
+    }
+    *result = guest_put(argument, &value);
+    return true;
+}
+
+struct control {
+    uint64_t size;
+    int32_t level, type;
+    uint32_t words[6];
+};
+
+static void add_control(struct exo_rights *rights, const struct control *message)
+{
+    if (rights->room - rights->size < sizeof(*message))
+        return;
+    memcpy(rights->control + rights->size, message, sizeof(*message));
+    rights->size += (message->size + 7) & ~7UL;
+}
+
+static void add_pktinfo(const struct exo_sock *sock, struct exo_rights *rights)
+{
+    struct control message = {.size = 28, .level = 0, .type = 8};
+    const uint8_t *to = rights->record.to;
+    message.words[0] = 1; /* lo */
+    if ((sock->udp & EXO_UDP_PKTINFO) && sock->family == AF_INET_) {
+        memcpy(&message.words[1], to, 4);
+        memcpy(&message.words[2], to, 4);
+        add_control(rights, &message);
+    }
+    if (!(sock->udp & EXO_UDP_PKTINFO6))
+        return;
+    message = (struct control){.size = 36, .level = 41, .type = 50, .words = {[4] = 1}};
+    memcpy(message.words, to, 16);
+    add_control(rights, &message);
+}
+
+void exo_packet_control(const struct exo_sock *sock, struct exo_rights *rights)
+{
+    struct control message = {.size = 28, .level = SOL_SOCKET_, .type = 2};
+    if (sock->family != AF_UNIX_) {
+        add_pktinfo(sock, rights);
+        return;
+    }
+    if (!load_relaxed(&sock->passes_cred) || rights->size != 0) /* which the host has added */
+        return;
+    message.words[1] = message.words[2] = 65534; /* nobody: it was sent before that was asked */
+    if (rights->record.has_cred)
+        memcpy(message.words, rights->record.cred, sizeof(rights->record.cred));
+    add_control(rights, &message);
+}
