@@ -104,8 +104,10 @@ static inline long put(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span
     uint8_t *to = room(kr, pipe, &page);
     if (to == NULL)
         return 0;
-    if (exo_span_copy(to, span, size, true) != 0)
-        return -EFAULT;
+    long error = page.flags & EXO_PAGE_IN_LANE ? exo_span_copy_past(to, span, size)
+                                               : exo_span_copy(to, span, size, true);
+    if (error != 0)
+        return error;
     count(kr, pipe, &page);
     return size;
 }
