@@ -35,6 +35,11 @@ const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
 BEGINS_AS_OBJECT(struct exo_pipe);
 BEGINS_AS_OBJECT(struct exo_sock);
 _Static_assert(sizeof(struct exo_sock) % 64 == 0, "sockets share no lines");
+_Static_assert(sizeof(struct exo_pipe) == 384 && offsetof(struct exo_pipe, input) == 128 &&
+                   offsetof(struct exo_pipe, head) == 192 &&
+                   offsetof(struct exo_pipe, output) == 256 &&
+                   offsetof(struct exo_pipe, tail) == 320 && sizeof(struct exo_pipe_page) == 8,
+               "lines of pipes");
 BEGINS_AS_OBJECT(struct exo_event);
 BEGINS_AS_OBJECT(struct exo_epoll);
 

@@ -102,6 +102,9 @@ long exo_sock_land(long host, uint32_t carrier, bool cloexec);
 void exo_sock_crash(long host, uint32_t carrier);
 uint64_t exo_sock_cookie(long host); /* SO_COOKIE; 0: it is no socket */
 
+/* sockfile.c: splice(2) of which one end is a socket. */
+long exo_sock_splice(long a, long b, long c, long d, long e, long f);
+
 /* sock.c. Bytes, 0 at the end, -errno, or EXO_SOCK_AGAIN. flags: MSG_*. */
 long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
                       struct exo_rights *rights);

@@ -6,6 +6,7 @@
  * reason to wake. When the last one at the other side goes or is killed, the host ends all sleeps.
  */
 #include "../core/watch.h"
+#include "asleep.h"
 #include "epoll.h"
 #include "patience.h"
 #include "sock.h"
@@ -14,7 +15,6 @@
 
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
-#define WAKE_AGAIN 64 /* units of 1024 cycles after which what rang may be lost */
 
 #define DEAF_LOOK_NS 1000000 /* how often who waits at a deaf twin looks */
 
@@ -32,26 +32,16 @@ static bool is_ready(const void *sock, int what)
     return exo_sock_is_ready(KR, sock, what);
 }
 
-/* How many sleep there in truth, or may: what pollers look at nobody knows. */
-static uint32_t sleepers(uint32_t number, int what)
-{
-    uint32_t count = 0, on = number | (what == EXO_SOCK_OUT ? EXO_ASLEEP_WRITES : 0);
-    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
-        uint32_t asleep = load_acquire(&KR->tasks[i].asleep_on);
-        count += (asleep == on || (asleep & EXO_ASLEEP_POLLS)) && exo_alive_test(&KR->tasks[i]);
-    }
-    return count;
-}
-
 static bool wakes_locked(struct exo_sock *other, int what)
 {
     uint32_t now = exo_moment(), before = other->rung;
     if (other->sleeping[what] == 0 || !exo_sock_is_ready(KR, other, what))
         return false;
     if (before != 0) {
-        if (now - before < WAKE_AGAIN)
+        if (now - before < EXO_WAKE_AGAIN)
             return false;
-        other->sleeping[what] = sleepers(exo_sock_number(KR, other), what);
+        other->sleeping[what] =
+            exo_sleepers(exo_sock_number(KR, other), what == EXO_SOCK_OUT, true);
     }
     other->rung = other->sleeping[what] != 0 ? now : 0;
     return other->sleeping[what] != 0;

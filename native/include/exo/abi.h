@@ -49,8 +49,11 @@
 #define EXO_FILTER_UNIT 8        /* instructions per unit of the pool */
 #define EXO_FILTER_UNIT_COUNT 262144
 #define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
-#define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
+#define EXO_PIPE_PAGE_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
+#define EXO_PIPE_SLOT_COUNT 256 /* the most that F_SETPIPE_SZ gives: 1 MiB, as Linux's limit */
+#define EXO_LANE_COUNT 32       /* of pipes through which much flows, or that are large */
+#define EXO_LANE_PAGE_COUNT 384 /* more than are in a pipe, and than a CPU's own cache holds */
 #define EXO_SOCK_COUNT                                                                             \
     8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
 #define EXO_SOCK_SIZE 262144  /* bytes on their way to a socket */
@@ -145,7 +148,8 @@ struct exo_task {
     uint32_t trace_waits;  /* A, trace_lock: sleeps until something that it traces has news */
     uint32_t asleep_on;    /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
     uint32_t held_objects; /* T: number of what it makes, or an end of which comes or goes; two */
-    uint32_t reserved2[10];
+    uint32_t waking;       /* T: index of the pipe to whose twin it is about to do something */
+    uint32_t reserved2[9];
 };
 #define EXO_ASLEEP_WRITES 0x10000
 #define EXO_ASLEEP_POLLS 0x20000 /* instead: it polls several, and takes nothing from twins */
@@ -201,9 +205,20 @@ enum exo_pipe_mode {
     EXO_PIPE_LEAVES = 3, /* is going there: wait */
 };
 
-struct exo_pipe_page {
-    uint16_t offset, size; /* of what is to be read */
+enum exo_pipe_page_flags {
+    EXO_PAGE_GROWS = 1,  /* what is written next may come behind it */
+    EXO_PAGE_PACKET = 2, /* O_DIRECT: one read takes all of it, or loses the rest */
+    EXO_PAGE_IN_LANE = 4,
 };
+
+/* What is in one of a pipe's slots. */
+struct exo_pipe_page {
+    uint16_t start; /* readers: so much has been read */
+    uint16_t end;   /* writers: so much has been written; readers: EXO_PAGE_CLOSED */
+    uint16_t place; /* writers: which of the pipe's pages, or of its lane's */
+    uint16_t flags; /* writers: enum exo_pipe_page_flags */
+};
+#define EXO_PAGE_CLOSED 0xffff /* all has been read of the last page: nothing may be added to it */
 
 /* What all things that fds lead to begin with: core/objects.c. The kinds and their numbers, which an
  * entry's stamp names, stand in exo_kinds there. */
@@ -242,17 +257,27 @@ struct exo_pipe {
     uint64_t ends;
     uint32_t next_free;
     uint32_t mode;        /* enum exo_pipe_mode */
-    uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
     uint32_t watch[2];    /* A, its watch lock: first of who watches the read end, the write end */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
-    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
+    uint32_t filled;   /* a writer that slept may have filled the twin */
+    uint32_t leaver;   /* slot of who brings it to the host */
+    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's; bit 2 O_DIRECT */
+    uint32_t slots;    /* input: how many may be full, 0: EXO_PIPE_PAGE_COUNT */
+    uint32_t lane;     /* A, object_lock: which lane is its own, 0: none */
+    uint32_t used[2];  /* slot of who last read, last wrote */
+    uint32_t reserved[11];
+    struct exo_lock input; /* writers: head, and what they write of pages */
+    uint32_t turn;         /* input: pages that have gone through the lane, or might have */
+    uint32_t reserved2[11];
+    uint32_t head; /* input: the next slot to be filled. A line to itself, others look at it */
+    uint32_t reserved3[15];
+    struct exo_lock output; /* readers: tail, and what they write of pages */
+    uint32_t taker;         /* output: slot of who splices what is in it, 0: nobody */
     struct exo_patience patience[2];
-    uint32_t used[2]; /* slot of who last read, last wrote */
-    uint32_t filled;  /* a writer that slept may have filled the twin */
-    uint32_t leaver;  /* slot of who brings it to the host */
-    struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
-    uint32_t reserved[4];
+    uint32_t reserved4[5];
+    uint32_t tail; /* output: the next slot to be read. A line to itself, too */
+    uint32_t reserved5[15];
 };
 
 /* An epoll set's watching of one object. Its number: group * 64 + which of it. */
@@ -785,7 +810,10 @@ struct exo_kr {
     struct exo_event events[EXO_EVENT_COUNT];
     struct exo_epoll epolls[EXO_EPOLL_COUNT];
     struct exo_watch_group watch_groups[EXO_WATCH_GROUP_COUNT];
+    struct exo_pipe_page pipe_slots[EXO_PIPE_COUNT][EXO_PIPE_SLOT_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
+    uint8_t lane_pages[EXO_LANE_COUNT * EXO_LANE_PAGE_COUNT * 4096 + 4096]; /* the same */
+    uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
     uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
