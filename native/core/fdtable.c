@@ -10,6 +10,7 @@
 
 #include "atomic.h"
 #include "mem.h"
+#include "objects.h"
 #include "tables.h"
 
 /* One store, so that readers without the lock never see half an entry. */
@@ -136,13 +137,70 @@ void exo_fd_install(struct exo_kr *kr, uint64_t offset, int fd, int host, uint16
     exo_fd_put(kr, offset, fd, (struct exo_fd){.host = host, .flags = flags});
 }
 
+static void free_locked(struct exo_fd_table *table, struct exo_fd *entry, uint32_t fd)
+{
+    if (fd < table->first_free)
+        store_release(&table->first_free, fd);
+    entry_set(entry, (struct exo_fd){.host = EXO_FD_HOST_FREE});
+}
+
 void exo_fd_unreserve(struct exo_kr *kr, uint64_t offset, int fd)
 {
     struct exo_fd_table *table = exo_table_at(kr, offset);
     exo_lock_acquire(&table->lock);
     struct exo_fd *entries = exo_kr_at(kr, table->entries);
-    if ((uint32_t)fd < table->first_free)
-        store_release(&table->first_free, (uint32_t)fd);
-    entry_set(&entries[fd], (struct exo_fd){.host = EXO_FD_HOST_FREE});
+    free_locked(table, &entries[fd], (uint32_t)fd);
     exo_lock_release(&table->lock);
+}
+
+static struct exo_fd now(const struct exo_fd *at)
+{
+    uint64_t whole = load_acquire((const uint64_t *)at);
+    struct exo_fd entry;
+    memcpy(&entry, &whole, sizeof(entry));
+    return entry;
+}
+
+bool exo_fd_take_away(struct exo_kr *kr, uint64_t offset, int fd, struct exo_fd *gone)
+{
+    struct exo_fd_table *table = exo_table_at(kr, offset);
+    exo_lock_acquire(&table->lock);
+    struct exo_fd *entry = (struct exo_fd *)exo_kr_at(kr, table->entries) + fd, is = now(entry);
+    bool same = exo_fd_same(is, *gone);
+    if (same)
+        free_locked(table, entry, (uint32_t)fd);
+    exo_lock_release(&table->lock);
+    *gone = is;
+    return same;
+}
+
+/* Where the entry at this place, perhaps of an array that was outgrown, stands now; NULL: nowhere. */
+static struct exo_fd *current_locked(struct exo_kr *kr, struct exo_fd_table *table,
+                                     struct exo_fd *at)
+{
+    for (uint32_t i = 0; i <= EXO_TABLE_CLASS_COUNT; i++) {
+        bool last = i == EXO_TABLE_CLASS_COUNT;
+        uint64_t array = last ? table->entries : table->outgrown[i];
+        uint64_t count = last ? table->count : (uint64_t)EXO_FD_BASE_COUNT << i;
+        struct exo_fd *from = exo_kr_at(kr, array);
+        if (array != 0 && at >= from && at < from + count)
+            return (struct exo_fd *)exo_kr_at(kr, table->entries) + (at - from);
+    }
+    return NULL;
+}
+
+bool exo_fd_change(struct exo_kr *kr, uint64_t offset, struct exo_fd *at, struct exo_fd was,
+                   struct exo_fd becomes)
+{
+    struct exo_fd_table *table = exo_table_at(kr, offset);
+    exo_lock_acquire(&table->lock);
+    struct exo_fd *entry = current_locked(kr, table, at);
+    uint64_t old, new;
+    memcpy(&old, &was, sizeof(old));
+    memcpy(&new, &becomes, sizeof(new));
+    bool done = entry != NULL && compare_exchange((uint64_t *)entry, &old, new);
+    if (entry != NULL && entry != at) /* who looks there sees it, too */
+        entry_set(at, now(entry));
+    exo_lock_release(&table->lock);
+    return done;
 }

@@ -35,6 +35,11 @@ const struct exo_kind_row exo_kinds[EXO_KIND_COUNT] = {
 BEGINS_AS_OBJECT(struct exo_pipe);
 BEGINS_AS_OBJECT(struct exo_sock);
 _Static_assert(sizeof(struct exo_sock) % 64 == 0, "sockets share no lines");
+_Static_assert(sizeof(struct exo_pipe) == 384 && offsetof(struct exo_pipe, input) == 128 &&
+                   offsetof(struct exo_pipe, head) == 192 &&
+                   offsetof(struct exo_pipe, output) == 256 &&
+                   offsetof(struct exo_pipe, tail) == 320 && sizeof(struct exo_pipe_page) == 8,
+               "lines of pipes");
 BEGINS_AS_OBJECT(struct exo_event);
 BEGINS_AS_OBJECT(struct exo_epoll);
 
@@ -180,7 +185,7 @@ void exo_object_free_locked(struct exo_kr *kr, uint32_t number)
 
 void exo_object_unref(struct exo_kr *kr, struct exo_fd gone)
 {
-    if (!is_last(take_away(kr, gone), gone))
+    if (take_away(kr, gone) % EXO_ENDS_CHANGE != 0) /* or a message has it */
         return;
     if (exo_object_kind(gone.stamp) == EXO_KIND_SOCK)
         exo_sock_part(kr, gone.stamp);

@@ -1,108 +1,253 @@
-/* What is in a pipe: pages that are filled and emptied as Linux's pipe(7) does it, so that it is full,
- * writable and atomic at the same moments.
+/* What is in a pipe: slots of a page that are filled and emptied as Linux's pipe(7) does it, so that it
+ * is full, writable and atomic at the same moments. lane.c says where the pages are.
  *
- * Rules: all under the pipe's lock. What is written is copied first and counted then, what is read
- * the other way round, so whoever is killed has done a byte's work or none.
+ * Rules: writers hold the input lock, readers the output lock, so both copy at once. What is written is
+ * copied first and counted then, what is read the other way round: whoever is killed has done a
+ * page's work or none. Only the last slot may be added to, and only until a reader, who has read all of
+ * it, closes it: both change its `end` by compare and exchange.
  */
 #include <asm-generic/errno.h>
 
 #include "atomic.h"
 #include "pipe.h"
 
-static uint8_t *page_at(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t slot)
+static struct exo_pipe_page *slot_at(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t slot)
 {
+    return &kr->pipe_slots[exo_pipe_index(kr, pipe)][slot % EXO_PIPE_SLOT_COUNT];
+}
+
+static uint8_t *aligned(uint8_t *pages)
+{
+    return (uint8_t *)(((uintptr_t)pages + 4095) & ~(uintptr_t)4095);
+}
+
+static uint8_t *page_of(struct exo_kr *kr, const struct exo_pipe *pipe,
+                        const struct exo_pipe_page *page)
+{
+    uint32_t place = load_relaxed(&page->place);
+    if (load_relaxed(&page->flags) & EXO_PAGE_IN_LANE) {
+        uint64_t lane = load_relaxed(&pipe->lane) % EXO_LANE_COUNT;
+        place %= EXO_LANE_PAGE_COUNT;
+        return aligned(kr->lane_pages) + (lane * EXO_LANE_PAGE_COUNT + place) * EXO_PIPE_PAGE;
+    }
     uint64_t index = exo_pipe_index(kr, pipe);
-    uint8_t *pages = (uint8_t *)(((uintptr_t)kr->pipe_pages + 4095) & ~(uintptr_t)4095);
-    return pages + index * EXO_PIPE_SIZE + slot % EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE;
+    return aligned(kr->pipe_pages) + index * EXO_PIPE_SIZE +
+           place % EXO_PIPE_PAGE_COUNT * EXO_PIPE_PAGE;
 }
 
-/* To the last page, if all of what is over whole pages fits there: 0, its size, or -EFAULT. */
-static long push_to_last(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
+/* Which of the pipe's own pages is free: the first, which is most likely in the cache. */
+static uint32_t free_place(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t tail)
 {
-    uint32_t over = span->left % EXO_PIPE_PAGE, last = pipe->head - 1;
-    uint32_t at = last % EXO_PIPE_SLOT_COUNT;
-    uint32_t end = (uint32_t)pipe->pages[at].offset + pipe->pages[at].size;
-    if (over == 0 || exo_pipe_is_empty(pipe) || end + over > EXO_PIPE_PAGE)
-        return 0;
-    if (exo_span_copy(page_at(kr, pipe, last) + end, span, over, true) != 0)
-        return -EFAULT;
-    store_release(&pipe->pages[at].size, (uint16_t)(pipe->pages[at].size + over));
-    return over;
+    uint32_t used = 0;
+    for (uint32_t slot = tail; slot != pipe->head; slot++) {
+        const struct exo_pipe_page *page = slot_at(kr, pipe, slot);
+        if (!(load_relaxed(&page->flags) & EXO_PAGE_IN_LANE))
+            used |= 1U << load_relaxed(&page->place) % EXO_PIPE_PAGE_COUNT;
+    }
+    uint32_t place = (uint32_t)__builtin_ctz(~used);
+    return place < EXO_PIPE_PAGE_COUNT ? place : EXO_PIPE_PAGE_COUNT;
 }
 
-static long push_page(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
+/* Where a page of size bytes comes to stand. A stream goes through its lane page by page: what was
+ * read a while ago has left both caches, and is written and read the faster for it. */
+static void choose_place(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t tail,
+                         struct exo_pipe_page *page)
+{
+    uint32_t place = EXO_PIPE_PAGE_COUNT;
+    if (page->end < EXO_PIPE_PAGE || load_relaxed(&pipe->lane) == 0)
+        place = free_place(kr, pipe, tail);
+    if (place == EXO_PIPE_PAGE_COUNT) {
+        page->flags |= EXO_PAGE_IN_LANE;
+        place = pipe->turn % EXO_LANE_PAGE_COUNT;
+    }
+    page->place = (uint16_t)place;
+}
+
+static inline uint8_t *room(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page)
+{
+    uint32_t head = pipe->head, tail = load_acquire(&pipe->tail);
+    if (head - tail >= exo_pipe_slots(pipe))
+        return NULL;
+    if (head - tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
+        tail = head;
+    choose_place(kr, pipe, tail, page);
+    return page_of(kr, pipe, page);
+}
+
+uint8_t *exo_pipe_room_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page)
+{
+    return room(kr, pipe, page);
+}
+
+static inline void count(struct exo_kr *kr, struct exo_pipe *pipe, const struct exo_pipe_page *page)
 {
     uint32_t head = pipe->head;
-    uint32_t part = span->left < EXO_PIPE_PAGE ? (uint32_t)span->left : EXO_PIPE_PAGE;
-    if (exo_span_copy(page_at(kr, pipe, head), span, part, true) != 0)
-        return -EFAULT;
-    pipe->pages[head % EXO_PIPE_SLOT_COUNT].offset = 0;
-    pipe->pages[head % EXO_PIPE_SLOT_COUNT].size = (uint16_t)part;
+    uint64_t whole;
+    if ((page->flags & EXO_PAGE_IN_LANE) ||
+        (page->end == EXO_PIPE_PAGE && head != load_acquire(&pipe->tail)))
+        pipe->turn++;
+    __builtin_memcpy(&whole, page, sizeof(whole));
+    store_relaxed((uint64_t *)slot_at(kr, pipe, head), whole);
     store_release(&pipe->head, head + 1);
-    return part;
 }
 
-long exo_pipe_push_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
+void exo_pipe_count_locked(struct exo_kr *kr, struct exo_pipe *pipe,
+                           const struct exo_pipe_page *page)
 {
-    long done = push_to_last(kr, pipe, span);
-    while (done >= 0 && span->left > 0 && !exo_pipe_is_full(pipe)) {
-        long part = push_page(kr, pipe, span);
-        if (part < 0)
-            return done > 0 ? done : part;
+    count(kr, pipe, page);
+}
+
+static inline long put(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
+                       uint32_t size, uint16_t flags)
+{
+    struct exo_pipe_page page = {.end = (uint16_t)size, .flags = flags};
+    uint8_t *to = room(kr, pipe, &page);
+    if (to == NULL)
+        return 0;
+    long error = page.flags & EXO_PAGE_IN_LANE ? exo_span_copy_past(to, span, size)
+                                               : exo_span_copy(to, span, size, true);
+    if (error != 0)
+        return error;
+    count(kr, pipe, &page);
+    return size;
+}
+
+long exo_pipe_put_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
+                         uint32_t size, uint16_t flags)
+{
+    return put(kr, pipe, span, size, flags);
+}
+
+/* To the last slot, if all of what is over whole pages fits there: 0, its size, or -EFAULT. */
+static long push_to_last(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
+{
+    uint32_t over = span->left % EXO_PIPE_PAGE;
+    if (over == 0 || load_acquire(&pipe->tail) == pipe->head)
+        return 0;
+    struct exo_pipe_page *page = slot_at(kr, pipe, pipe->head - 1);
+    uint16_t end = load_acquire(&page->end);
+    if (!(load_relaxed(&page->flags) & EXO_PAGE_GROWS) || end + over > EXO_PIPE_PAGE)
+        return 0;
+    struct exo_span before = *span;
+    if (exo_span_copy(page_of(kr, pipe, page) + end, span, over, true) != 0)
+        return -EFAULT;
+    if (compare_exchange(&page->end, &end, (uint16_t)(end + over)))
+        return over;
+    *span = before; /* closed meanwhile */
+    return 0;
+}
+
+long exo_pipe_push_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span,
+                          uint16_t flags)
+{
+    long done = flags & EXO_PAGE_GROWS ? push_to_last(kr, pipe, span) : 0;
+    while (done >= 0 && span->left > 0) {
+        uint32_t size = span->left < EXO_PIPE_PAGE ? (uint32_t)span->left : EXO_PIPE_PAGE;
+        long part = put(kr, pipe, span, size, flags);
+        if (part <= 0)
+            return done > 0 || part == 0 ? done : part;
         done += part;
     }
     return done;
 }
 
-void exo_pipe_drop_locked(struct exo_pipe *pipe, uint32_t size)
+static inline bool get_piece(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ahead,
+                             struct exo_piece *piece)
 {
-    uint32_t at = pipe->tail % EXO_PIPE_SLOT_COUNT;
-    if (size < pipe->pages[at].size) {
-        pipe->pages[at].offset = (uint16_t)(pipe->pages[at].offset + size);
-        pipe->pages[at].size = (uint16_t)(pipe->pages[at].size - size);
+    uint32_t head = load_acquire(&pipe->head);
+    if (head - pipe->tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
+        store_release(&pipe->tail, head);
+    const struct exo_pipe_page *page = slot_at(kr, pipe, pipe->tail);
+    if (head != pipe->tail && load_acquire(&page->end) == EXO_PAGE_CLOSED) /* by a killed reader */
+        store_release(&pipe->tail, pipe->tail + 1);
+    if (head - pipe->tail <= ahead)
+        return false;
+    page = slot_at(kr, pipe, pipe->tail + ahead);
+    uint32_t end = load_acquire(&page->end), start = load_relaxed(&page->start);
+    if (end > EXO_PIPE_PAGE || start > end)
+        start = end = 0; /* the same */
+    *piece = (struct exo_piece){.bytes = page_of(kr, pipe, page) + start,
+                                .size = end - start,
+                                .flags = load_relaxed(&page->flags)};
+    return true;
+}
+
+bool exo_pipe_piece_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ahead,
+                           struct exo_piece *piece)
+{
+    return get_piece(kr, pipe, ahead, piece);
+}
+
+static inline void drop(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size, bool all)
+{
+    struct exo_pipe_page *page = slot_at(kr, pipe, pipe->tail);
+    uint16_t gone = (uint16_t)(load_relaxed(&page->start) + size), end = gone;
+    if (!all) {
+        store_release(&page->start, gone);
         return;
     }
-    if (pipe->head - pipe->tail == 1) { /* begin anew at the first page, which is in the cache */
-        uint32_t first = (pipe->head | (EXO_PIPE_SLOT_COUNT - 1)) + 1;
-        store_release(&pipe->tail, pipe->head);
-        store_release(&pipe->head, first);
-        store_release(&pipe->tail, first);
+    if (gone < EXO_PIPE_PAGE && !compare_exchange(&page->end, &end, (uint16_t)EXO_PAGE_CLOSED) &&
+        end > gone && end <= EXO_PIPE_PAGE) {
+        store_release(&page->start, gone); /* more has come meanwhile */
         return;
     }
     store_release(&pipe->tail, pipe->tail + 1);
 }
 
-const uint8_t *exo_pipe_first_locked(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t *size)
+void exo_pipe_drop_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size, bool all)
 {
-    uint32_t at = pipe->tail % EXO_PIPE_SLOT_COUNT;
-    if (exo_pipe_is_empty(pipe))
-        return NULL;
-    uint32_t offset = pipe->pages[at].offset;
-    *size = pipe->pages[at].size;
-    if (offset >= EXO_PIPE_PAGE || *size > EXO_PIPE_PAGE - offset) /* a guest has scribbled here */
-        offset = *size = 0;
-    return page_at(kr, pipe, pipe->tail) + offset;
+    drop(kr, pipe, size, all);
 }
 
 long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
 {
     long done = 0;
-    uint32_t there;
-    const uint8_t *from;
-    while (span->left > 0 && (from = exo_pipe_first_locked(kr, pipe, &there)) != NULL) {
-        uint32_t part = span->left < there ? (uint32_t)span->left : there;
-        if (exo_span_copy((uint8_t *)from, span, part, false) != 0)
+    struct exo_piece piece;
+    while (span->left > 0 && get_piece(kr, pipe, 0, &piece)) {
+        uint32_t part = span->left < piece.size ? (uint32_t)span->left : piece.size;
+        if (exo_span_copy((uint8_t *)piece.bytes, span, part, false) != 0)
             return done > 0 ? done : -EFAULT;
-        exo_pipe_drop_locked(pipe, part == there ? EXO_PIPE_PAGE : part);
+        bool packet = piece.flags & EXO_PAGE_PACKET;
+        drop(kr, pipe, packet ? piece.size : part, packet || part == piece.size);
         done += part;
+        if (packet)
+            break;
     }
     return done;
 }
 
-uint64_t exo_pipe_size(const struct exo_pipe *pipe)
+uint64_t exo_pipe_size_locked(struct exo_kr *kr, const struct exo_pipe *pipe)
 {
     uint64_t size = 0;
-    for (uint32_t i = pipe->tail; i != pipe->head; i++)
-        size += pipe->pages[i % EXO_PIPE_SLOT_COUNT].size;
+    uint32_t head = load_acquire(&pipe->head), slot = pipe->tail;
+    for (uint32_t i = 0; slot != head && i < EXO_PIPE_SLOT_COUNT; i++, slot++) {
+        const struct exo_pipe_page *page = slot_at(kr, pipe, slot);
+        uint32_t end = load_acquire(&page->end), start = load_relaxed(&page->start);
+        size += end <= EXO_PIPE_PAGE && start <= end ? end - start : 0;
+    }
     return size;
+}
+
+long exo_pipe_resize_locked(struct exo_pipe *pipe, uint32_t slots)
+{
+    if (load_acquire(&pipe->head) - load_acquire(&pipe->tail) > slots)
+        return -EBUSY;
+    store_release(&pipe->slots, slots);
+    return 0;
+}
+
+/* A lane is whose owner has it, so a killed owner's comes back with the pipe. */
+bool exo_pipe_give_lane(struct exo_kr *kr, struct exo_pipe *pipe)
+{
+    exo_lock_acquire(&kr->object_lock);
+    for (uint32_t i = 1; i < EXO_LANE_COUNT && pipe->lane == 0; i++) {
+        const struct exo_pipe *owner = exo_pipe_at(kr, kr->lane_owners[i]);
+        if ((owner->mode == EXO_PIPE_OWN || owner->mode == EXO_PIPE_LEAVES) && owner->lane == i)
+            continue;
+        kr->lane_owners[i] = (uint16_t)exo_pipe_index(kr, pipe);
+        store_release(&pipe->lane, i);
+    }
+    bool given = pipe->lane != 0;
+    exo_lock_release(&kr->object_lock);
+    return given;
 }

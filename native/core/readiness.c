@@ -37,13 +37,12 @@ uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object)
 /* As Linux's pipe_poll() has it. */
 static uint32_t pipe_state(const struct exo_pipe *pipe, int side)
 {
-    uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
     if (load_acquire(&pipe->mode) != EXO_PIPE_OWN)
         return EXO_STATE_HOST;
     if (side == EXO_PIPE_WRITES)
-        return (head - tail < EXO_PIPE_SLOT_COUNT ? EXO_POLL_OUTS : 0) |
+        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) |
                (exo_pipe_users(pipe, EXO_PIPE_READS) == 0 ? EXO_POLLERR : 0);
-    return (head != tail ? EXO_POLL_INS : 0) |
+    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) |
            (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 ? EXO_POLLHUP : 0);
 }
 

@@ -5,13 +5,12 @@
 
 #define PAST_CACHES 16384 /* what is larger is seldom read by this CPU */
 
-static long copy_in(uint8_t *to, const void *guest, uint64_t size, uint64_t of)
+static long copy_in(uint8_t *to, const void *guest, uint64_t size, bool past)
 {
-    return of < PAST_CACHES ? exo_guest_copy(to, guest, size)
-                            : exo_guest_copy_past(to, guest, size);
+    return past ? exo_guest_copy_past(to, guest, size) : exo_guest_copy(to, guest, size);
 }
 
-long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_region)
+static long copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_region, bool past)
 {
     while (size > 0) {
         uint64_t there = (*span->vector)[1] - span->at;
@@ -22,8 +21,8 @@ long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_re
         }
         uint64_t part = size < there ? size : there;
         void *guest = (void *)((*span->vector)[0] + span->at);
-        if ((to_region ? copy_in(at, guest, part, span->left) : exo_guest_copy(guest, at, part)) !=
-            0)
+        if ((to_region ? copy_in(at, guest, part, past || span->left >= PAST_CACHES)
+                       : exo_guest_copy(guest, at, part)) != 0)
             return -EFAULT;
         at += part;
         size -= part;
@@ -31,4 +30,14 @@ long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_re
         span->left -= part;
     }
     return 0;
+}
+
+long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_region)
+{
+    return copy(at, span, size, to_region, false);
+}
+
+long exo_span_copy_past(uint8_t *at, struct exo_span *span, uint64_t size)
+{
+    return copy(at, span, size, true, true);
 }

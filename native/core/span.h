@@ -14,5 +14,7 @@ struct exo_span {
 /* size bytes, no more than are left, between the region and the span, which moves on; -EFAULT, and then it
  * may have moved. */
 long exo_span_copy(uint8_t *at, struct exo_span *span, uint64_t size, bool to_region);
+/* To the region, for another CPU. */
+long exo_span_copy_past(uint8_t *at, struct exo_span *span, uint64_t size);
 
 #endif

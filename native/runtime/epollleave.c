@@ -229,11 +229,8 @@ void exo_epoll_to_host(struct exo_fd *at)
 
 bool exo_fd_make_plain(struct exo_fd *at, struct exo_fd was, struct exo_fd plain)
 {
-    uint64_t old, new;
-    memcpy(&old, &was, sizeof(old));
-    memcpy(&new, &plain, sizeof(new));
     exo_object_hold(KR, was.stamp);
-    bool done = compare_exchange((uint64_t *)at, &old, new);
+    bool done = exo_fd_change(KR, area()->task->fd_table, at, was, plain);
     if (done)
         exo_object_unref(KR, was);
     exo_object_hold(KR, 0);

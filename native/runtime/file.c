@@ -172,20 +172,19 @@ long exo_fd_remove(int fd, struct exo_fd *gone)
     struct exo_fd *entry = exo_fd_at(KR, my_table(), fd);
     if (entry == NULL)
         return -EBADF;
-    struct exo_fd was = exo_fd_now(entry);
-    if (was.host < 0)
-        return -EBADF;
-    if (was.flags & EXO_FD_OBJECT)
-        exo_object_hold(KR, was.stamp);
-    int host = exchange(&entry->host, EXO_FD_HOST_RESERVED); /* one closer only */
-    if (host == EXO_FD_HOST_RESERVED) {
+    for (;;) {
+        *gone = exo_fd_now(entry);
+        if (gone->host < 0)
+            return -EBADF;
+        if (gone->flags & EXO_FD_OBJECT)
+            exo_object_hold(KR, gone->stamp);
+        if (likely(exo_fd_take_away(KR, my_table(), fd, gone)))
+            return 0;
         exo_object_hold(KR, 0);
-        return -EBADF;
+        if (gone->host < 0)
+            return -EBADF;
+        entry = exo_fd_at(KR, my_table(), fd);
     }
-    *gone = exo_fd_now(entry);
-    gone->host = host;
-    exo_fd_untake(fd);
-    return host >= 0 ? 0 : -EBADF;
 }
 
 void exo_fd_gone(struct exo_fd gone)

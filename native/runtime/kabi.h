@@ -158,6 +158,7 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define O_WRONLY_ 1
 #define O_ACCMODE_ 3
 #define O_NONBLOCK_ 04000
+#define O_APPEND_ 02000
 #define O_ASYNC_ 020000
 #define O_DIRECT_ 040000
 #define O_DIRECTORY_ 0200000

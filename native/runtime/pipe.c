@@ -1,39 +1,65 @@
-/* Reading and writing pipes, and asking about them: in the kernel region, without the host unless
- * somebody sleeps.
+/* Reading and writing pipes: in the kernel region, without the host unless somebody sleeps.
  *
- * Rules: a pipe's lock is held for copies only. What the host alone knows, whether anybody is left at
- * the other end, is asked when there is nothing to read, or when who has the other end may be dead.
- * Whatever other calls do with a pipe, first makes it the host's (exo_pipe_to_host()).
+ * Rules: writers hold the pipe's input lock, readers its output lock, for copies only. What the host alone
+ * knows, whether anybody is left at the other end, is asked when there is nothing to read, or when who
+ * has the other end may be dead. Whatever other calls do with a pipe, first makes it the host's
+ * (exo_pipe_to_host()).
  */
 #include "pipe.h"
 #include "translate.h"
 
-/* Takes the pipe's lock if the entry still leads there and the contents are ours. */
-bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at)
+/* Somebody splices what is in it: as if he held the lock. */
+static bool is_taken(struct exo_pipe *pipe)
+{
+    uint32_t taker = pipe->taker;
+    if (likely(taker == 0))
+        return false;
+    if (taker != area()->slot && taker < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[taker]))
+        return true;
+    pipe->taker = 0;
+    return false;
+}
+
+static bool enter(struct exo_end *end, struct exo_fd *at, bool any)
 {
     end->at = at;
     end->fd = exo_fd_now(at);
     if (!(end->fd.flags & EXO_FD_PIPE))
         return false;
-    end->pipe = exo_pipe_at(KR, end->fd.stamp);
+    struct exo_pipe *pipe = end->pipe = exo_pipe_at(KR, end->fd.stamp);
     end->side = end->fd.flags & EXO_FD_PIPE_WRITES ? EXO_PIPE_WRITES : EXO_PIPE_READS;
-    exo_lock_acquire(&end->pipe->lock);
-    if (likely(end->pipe->mode == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), end->fd)))
+    end->lock = any ? &pipe->lock : exo_pipe_lock(pipe, end->side);
+    exo_lock_acquire(end->lock);
+    bool taken = end->lock == &pipe->output && unlikely(is_taken(pipe));
+    if (likely(load_acquire(&pipe->mode) == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), end->fd) &&
+               !taken))
         return true;
-    uint32_t mode = end->pipe->mode;
-    exo_lock_release(&end->pipe->lock);
+    uint32_t mode = load_acquire(&pipe->mode);
+    exo_lock_release(end->lock);
     if (mode == EXO_PIPE_LEAVES)
-        exo_pipe_await_leaver(end->pipe, end->fd.host);
+        exo_pipe_await_leaver(pipe, end->fd.host);
     else if (mode == EXO_PIPE_HOST)
         exo_pipe_to_host(at);
+    else if (taken)
+        HOST_0(__NR_sched_yield);
     return false;
+}
+
+bool exo_pipe_enter(struct exo_end *end, struct exo_fd *at)
+{
+    return enter(end, at, false);
+}
+
+bool exo_pipe_enter_any(struct exo_end *end, struct exo_fd *at)
+{
+    return enter(end, at, true);
 }
 
 static void note_use(struct exo_pipe *pipe, int side)
 {
     uint32_t mine = area()->task->leader_slot;
-    if (pipe->used[side] != mine)
-        pipe->used[side] = mine;
+    if (load_relaxed(&pipe->used[side]) != mine)
+        store_relaxed(&pipe->used[side], mine);
 }
 
 /* Whether the host says that nobody is left at the other end. */
@@ -44,34 +70,53 @@ static bool host_hangs_up(const struct exo_end *end)
         int16_t events, revents;
     } poll = {.fd = end->fd.host};
     int64_t now[2] = {0};
-    return HOST_5(__NR_ppoll, &poll, 1, now, 0, 0) > 0 && (poll.revents & 0x18); /* ERR, HUP */
+    return HOST_5(__NR_ppoll, &poll, 1, now, 0, 0) > 0 && (poll.revents & EXO_POLL_GONE);
 }
 
 /* Whether who was last at the other end lives; nobody there yet is nobody known. */
 static bool other_lives(const struct exo_end *end)
 {
-    uint32_t slot = end->pipe->used[1 - end->side];
+    uint32_t slot = load_relaxed(&end->pipe->used[1 - end->side]);
     return slot != 0 && slot < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[slot]);
 }
 
-/* After done bytes there is nothing to do now; the lock is held, and released. True: worth another try.
- * Else *result is the call's. */
-static bool rest_locked(const struct exo_end *end, long done, long *result)
+/* After done bytes there is nothing to do now. True: worth another try. Else *result is the call's. */
+static bool rest(const struct exo_end *end, long done, long *result)
 {
-    struct exo_pipe *pipe = end->pipe;
-    bool ended = false;
+    const struct exo_pipe *pipe = end->pipe;
+    bool ended = false, writes = end->side == EXO_PIPE_WRITES;
     long error = -EAGAIN;
-    if (pipe->nonblock >> end->side & 1) {
-        bool sure = done > 0 || end->side == EXO_PIPE_WRITES || other_lives(end);
-        exo_lock_release(&pipe->lock);
+    if (load_relaxed(&pipe->nonblock) >> end->side & 1) {
+        bool sure = done > 0 || writes || other_lives(end);
         ended = !sure && host_hangs_up(end);
+        full_fence(); /* who makes room after this sees that there was none */
+        if ((ended && !exo_pipe_is_empty(pipe)) || (writes && !exo_pipe_is_full(pipe)))
+            return true;
     } else {
-        error = exo_pipe_wait_locked(end, &ended);
+        error = exo_pipe_wait(end, &ended);
         if (error == 0 && !ended)
             return true;
     }
     *result = done > 0 || ended ? done : error;
     return false;
+}
+
+long exo_pipe_await(struct exo_fd *at, bool nonblock)
+{
+    struct exo_end end;
+    bool ended = false;
+    for (;;) {
+        if (!exo_pipe_enter_any(&end, at))
+            return EXO_PIPE_AGAIN;
+        exo_lock_release(end.lock);
+        if (exo_pipe_is_ready(end.pipe, end.side))
+            return 0;
+        if (nonblock)
+            return !other_lives(&end) && host_hangs_up(&end) ? 1 : -EAGAIN;
+        long error = exo_pipe_wait(&end, &ended);
+        if (error != 0 || ended)
+            return error != 0 ? error : 1;
+    }
 }
 
 static long read_pipe(struct exo_fd *at, struct exo_span *span)
@@ -83,32 +128,49 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
             return EXO_PIPE_AGAIN;
         struct exo_pipe *pipe = end.pipe;
         note_use(pipe, EXO_PIPE_READS);
-        bool full = exo_pipe_is_full(pipe);
+        bool over = exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0; /* before what is the last then */
+        uint32_t tail = pipe->tail;
         done = exo_pipe_pull_locked(KR, pipe, span);
-        if (done != 0 || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0) {
-            full &= !exo_pipe_is_full(pipe);
-            uint32_t wakes = done > 0 ? exo_pipe_wakes_locked(pipe, EXO_PIPE_WRITES, full) : 0;
-            exo_lock_release(&pipe->lock);
-            if (unlikely(wakes))
-                exo_pipe_wake(&end, wakes);
+        exo_lock_release(end.lock);
+        if (done > 0)
+            exo_pipe_tell(&end, load_acquire(&pipe->head) - tail >= exo_pipe_slots(pipe));
+        if (done != 0 || over)
             return done;
-        }
-    } while (rest_locked(&end, 0, &done));
+    } while (rest(&end, 0, &done));
     return done;
 }
 
-/* The host sends SIGPIPE, and says so; 0 if there is a reader, after all. */
-static long hang_up(const struct exo_end *end)
+long exo_pipe_hang_up(const struct exo_end *end)
 {
     long result = HOST_3(__NR_write, end->fd.host, "", 1);
     return result == -EPIPE ? result : 0;
 }
 
-static bool is_widowed(const struct exo_end *end)
+bool exo_pipe_is_widowed(const struct exo_end *end)
 {
     return exo_pipe_users(end->pipe, EXO_PIPE_READS) == 0 ||
-           (unlikely(end->pipe->used[EXO_PIPE_READS] != 0 && !other_lives(end)) &&
+           (unlikely(load_relaxed(&end->pipe->used[EXO_PIPE_READS]) != 0 && !other_lives(end)) &&
             host_hangs_up(end));
+}
+
+/* Much flows through it. */
+static void give_lane(struct exo_pipe *pipe)
+{
+    if (!exo_pipe_give_lane(KR, pipe))
+        store_relaxed(&pipe->turn, 0); /* perhaps later */
+}
+
+/* What was pushed is told, and what that has come to. */
+static void follow_up(const struct exo_end *end, long done)
+{
+    struct exo_pipe *pipe = end->pipe;
+    if (done > 0)
+        exo_pipe_tell(end, true);
+    if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
+        exo_pipe_prepare(end);
+    if (unlikely(load_relaxed(&pipe->turn) >= EXO_LANE_PAGE_COUNT &&
+                 load_relaxed(&pipe->lane) == 0))
+        give_lane(pipe);
 }
 
 static long write_pipe(struct exo_fd *at, struct exo_span *span)
@@ -120,9 +182,9 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
         if (unlikely(!exo_pipe_enter(&end, at)))
             return sum > 0 ? sum : EXO_PIPE_AGAIN;
         struct exo_pipe *pipe = end.pipe;
-        if (unlikely(!asked && is_widowed(&end))) {
-            exo_lock_release(&pipe->lock);
-            long error = hang_up(&end);
+        if (unlikely(!asked && exo_pipe_is_widowed(&end))) {
+            exo_lock_release(end.lock);
+            long error = exo_pipe_hang_up(&end);
             if (error != 0)
                 return sum > 0 ? sum : error;
             asked = true;
@@ -130,23 +192,15 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
         }
         asked = false;
         note_use(pipe, EXO_PIPE_WRITES);
-        long done = exo_pipe_push_locked(KR, pipe, span);
+        uint16_t flags =
+            load_relaxed(&pipe->nonblock) & EXO_PIPE_PACKETS ? EXO_PAGE_PACKET : EXO_PAGE_GROWS;
+        long done = exo_pipe_push_locked(KR, pipe, span, flags);
+        exo_lock_release(end.lock);
         sum += done > 0 ? done : 0;
-        uint32_t wakes = done > 0 ? exo_pipe_wakes_locked(pipe, EXO_PIPE_READS, true) : 0;
-        if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
-            exo_pipe_prepare_locked(&end);
-        if (span->left == 0 || done < 0) {
-            exo_lock_release(&pipe->lock);
-            if (unlikely(wakes))
-                exo_pipe_wake(&end, wakes);
+        follow_up(&end, done);
+        if (span->left == 0 || done < 0)
             return sum > 0 ? sum : done;
-        }
-        if (wakes) { /* before we sleep ourselves */
-            exo_lock_release(&pipe->lock);
-            exo_pipe_wake(&end, wakes);
-            continue;
-        }
-        if (!rest_locked(&end, sum, &result))
+        if (!rest(&end, sum, &result))
             return result;
     }
 }
@@ -159,35 +213,4 @@ long exo_pipe_transfer(struct exo_fd *at, int side, struct exo_span *span)
     if (span->left == 0)
         return 0;
     return side == EXO_PIPE_WRITES ? write_pipe(at, span) : read_pipe(at, span);
-}
-
-long exo_pipe_waiting(struct exo_fd *at)
-{
-    struct exo_end end;
-    if (!exo_pipe_enter(&end, at))
-        return EXO_PIPE_AGAIN;
-    long size = (long)exo_pipe_size(end.pipe);
-    exo_lock_release(&end.pipe->lock);
-    return size;
-}
-
-/* What fcntl(2) does with a pipe's flags and size; all else is the host's. */
-long exo_pipe_fcntl(struct exo_fd *at, int command, long argument)
-{
-    struct exo_end end;
-    if (command == F_GETPIPE_SZ_ || command == F_GETFL_) {
-        if (!exo_pipe_enter(&end, at))
-            return EXO_PIPE_AGAIN;
-        exo_lock_release(&end.pipe->lock);
-        return command == F_GETPIPE_SZ_ ? EXO_PIPE_SIZE : HOST_2(__NR_fcntl, end.fd.host, command);
-    }
-    if (command != F_SETFL_ || (argument & (O_ASYNC_ | O_DIRECT_)))
-        return EXO_PIPE_AGAIN;
-    if (!exo_pipe_enter(&end, at))
-        return EXO_PIPE_AGAIN;
-    uint32_t bit = 1U << end.side;
-    end.pipe->nonblock = (end.pipe->nonblock & ~bit) | (argument & O_NONBLOCK_ ? bit : 0);
-    long error = HOST_3(__NR_fcntl, end.fd.host, command, argument);
-    exo_lock_release(&end.pipe->lock);
-    return error;
 }

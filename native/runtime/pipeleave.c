@@ -30,15 +30,19 @@ static void drain(int host)
         ;
 }
 
-/* Wakes who sleeps on the twin; whether anybody does. */
+/* Wakes who sleeps on the twin; whether anybody does, or is about to wake others. */
 static bool wake_sleepers(const struct leaving *by)
 {
     bool any = false;
     for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
         uint32_t what = load_acquire(&KR->tasks[i].asleep_on);
-        if ((what & ~EXO_ASLEEP_WRITES) != by->index || !exo_alive_test(&KR->tasks[i]))
+        bool sleeps = (what & ~EXO_ASLEEP_WRITES) == by->index;
+        bool wakes = load_acquire(&KR->tasks[i].waking) == by->index && i != area()->slot;
+        if ((!sleeps && !wakes) || !exo_alive_test(&KR->tasks[i]))
             continue;
         any = true;
+        if (!sleeps)
+            continue;
         if (what & EXO_ASLEEP_WRITES)
             drain(by->host[0]);
         else
@@ -47,19 +51,36 @@ static bool wake_sleepers(const struct leaving *by)
     return any;
 }
 
+/* Nobody who has begun to read or write goes on any more. */
+static void await_users(struct exo_pipe *pipe)
+{
+    exo_lock_acquire(&pipe->input);
+    exo_lock_release(&pipe->input);
+    for (;;) {
+        exo_lock_acquire(&pipe->output);
+        uint32_t taker = pipe->taker;
+        exo_lock_release(&pipe->output);
+        if (taker == 0 || taker == area()->slot || taker >= EXO_TASK_COUNT ||
+            !exo_alive_test(&KR->tasks[taker]))
+            return;
+        HOST_0(__NR_sched_yield);
+    }
+}
+
 /* A host that no longer grants the size, for its user has too many pipes, is waited for. */
 static void pour_locked(const struct leaving *by)
 {
-    const uint8_t *from;
-    uint32_t size;
+    struct exo_piece piece;
     drain(by->host[0]);
-    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, EXO_PIPE_SIZE);
-    HOST_3(__NR_fcntl, by->host[1], F_SETFL_, 0);
-    while ((from = exo_pipe_first_locked(KR, by->pipe, &size)) != NULL) {
-        long done = size == 0 ? 0 : HOST_3(__NR_write, by->host[1], from, size);
-        if (done < 0 && done != -EINTR)
+    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, exo_pipe_slots(by->pipe) * EXO_PIPE_PAGE);
+    while (exo_pipe_piece_locked(KR, by->pipe, 0, &piece)) {
+        HOST_3(__NR_fcntl, by->host[1], F_SETFL_, piece.flags & EXO_PAGE_PACKET ? O_DIRECT_ : 0);
+        long done = piece.size == 0 ? 0 : HOST_3(__NR_write, by->host[1], piece.bytes, piece.size);
+        if (done == -EINTR)
+            continue;
+        if (done < 0)
             break; /* nobody is left to read it */
-        exo_pipe_drop_locked(by->pipe, done == (long)size ? EXO_PIPE_PAGE : (uint32_t)done);
+        exo_pipe_drop_locked(KR, by->pipe, (uint32_t)done, done == (long)piece.size);
     }
 }
 
@@ -68,6 +89,7 @@ static void bring_over(const struct leaving *by)
     for (int side = 0; side < 2; side++) /* who has them in a set gives them to the host there */
         if (exo_watched(&by->pipe->watch[side]))
             exo_watch_note(KR, &by->pipe->watch[side], ~0U);
+    await_users(by->pipe);
     while (wake_sleepers(by))
         HOST_0(__NR_sched_yield);
     exo_lock_acquire(&by->pipe->lock);

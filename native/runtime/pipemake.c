@@ -56,9 +56,10 @@ static long make(const int *fds, uint64_t to, long flags)
         HOST_1(__NR_close, host[1]);
         return -EFAULT;
     }
-    uint32_t index = flags & ~(long)(O_CLOEXEC_ | O_NONBLOCK_) ? 0 : adopt(host);
-    if (index != 0 && (flags & O_NONBLOCK_))
-        exo_pipe_at(KR, index)->nonblock = 3;
+    uint32_t index = flags & ~(long)(O_CLOEXEC_ | O_NONBLOCK_ | O_DIRECT_) ? 0 : adopt(host);
+    if (index != 0)
+        exo_pipe_at(KR, index)->nonblock =
+            (flags & O_NONBLOCK_ ? 3U : 0) | (flags & O_DIRECT_ ? EXO_PIPE_PACKETS : 0);
     if (index != 0)
         exo_note_objects();
     install(fds, host, flags, index);

@@ -4,59 +4,39 @@
  * sleeps in filling the twin, into which it has put a byte before: a reader that makes room empties
  * it. When the last one at the other end goes or is killed, the host ends both.
  *
- * Rules: pipe.sleeping is raised under the lock by who then finds nothing to do, so who comes after
- * sees it. One is woken at a time; should whoever was woken, or was about to wake, be killed, the next
+ * Rules: pipe.sleeping is raised by who then, a fence later, finds nothing to do, and looked at by who
+ * has done something, a fence later, so one sees the other. All else here is under the pipe's own lock. One is woken at a time; should whoever was woken, or was about to wake, be killed, the next
  * one after a moment wakes again, and counts the living.
  */
+#include "asleep.h"
 #include "patience.h"
 #include "pipe.h"
 
-#define WAKE_AGAIN 64 /* units of 1024 cycles after which a waking may be lost */
-
 static uint8_t garbage[EXO_PIPE_PAGE]; /* goes into twins, and comes out of them */
 
-static bool is_ready(const void *object, int side)
+bool exo_pipe_is_ready(const void *object, int side)
 {
     const struct exo_pipe *pipe = object;
-    uint32_t head = load_acquire(&pipe->head), tail = load_acquire(&pipe->tail);
     if (load_relaxed(&pipe->mode) != EXO_PIPE_OWN)
         return true;
     if (side == EXO_PIPE_READS)
-        return head != tail || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0;
-    return head - tail < EXO_PIPE_SLOT_COUNT || exo_pipe_users(pipe, EXO_PIPE_READS) == 0;
-}
-
-/* How many sleep there in truth, or may, for what pollers look at nobody knows. */
-static uint32_t sleepers(uint32_t index, int side, uint32_t polls)
-{
-    uint32_t count = 0, what = index | (side == EXO_PIPE_WRITES ? EXO_ASLEEP_WRITES : 0);
-    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
-        uint32_t on = load_acquire(&KR->tasks[i].asleep_on);
-        count += (on == what || (on & polls)) && exo_alive_test(&KR->tasks[i]);
-    }
-    return count;
+        return !exo_pipe_is_empty(pipe) || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0;
+    return !exo_pipe_is_full(pipe) || exo_pipe_users(pipe, EXO_PIPE_READS) == 0;
 }
 
 static bool wakes_sleeper_locked(struct exo_pipe *pipe, int side)
 {
-    if (pipe->sleeping[side] == 0)
+    if (pipe->sleeping[side] == 0 || !exo_pipe_is_ready(pipe, side))
         return false;
     uint32_t now = exo_moment(), before = pipe->woken[side];
     if (before != 0) {
-        if (now - before < WAKE_AGAIN)
+        if (now - before < EXO_WAKE_AGAIN)
             return false;
-        pipe->sleeping[side] = sleepers(exo_pipe_index(KR, pipe), side, EXO_ASLEEP_POLLS);
+        store_relaxed(&pipe->sleeping[side],
+                      exo_sleepers(exo_pipe_index(KR, pipe), side == EXO_PIPE_WRITES, true));
     }
     pipe->woken[side] = pipe->sleeping[side] != 0 ? now : 0;
     return pipe->sleeping[side] != 0;
-}
-
-uint32_t exo_pipe_wakes_locked(struct exo_pipe *pipe, int side, bool moved)
-{
-    if (likely(pipe->sleeping[side] == 0 && !exo_watched(&pipe->watch[side])))
-        return 0;
-    return (wakes_sleeper_locked(pipe, side) ? EXO_WAKES_SLEEPER : 0) |
-           (moved && exo_watched(&pipe->watch[side]) ? EXO_WAKES_WATCHERS : 0);
 }
 
 /* Twins are never waited for here: a full one wakes readers, an empty one writers. */
@@ -79,13 +59,14 @@ static bool empty_twin(int host)
     }
 }
 
-/* A byte for the twin by who has the end to read, which takes the host's /proc. */
+/* A byte for the twin by who has the end to read, which takes the host's /proc. An end that was opened
+ * there does not wait, and does not know RWF_NOWAIT. */
 static void put_byte_back(int host)
 {
     int writes = exo_pipe_open_end(host, O_WRONLY_);
     if (writes < 0)
         return;
-    put_byte(writes);
+    HOST_3(__NR_write, writes, garbage, 1);
     HOST_1(__NR_close, writes);
 }
 
@@ -97,7 +78,8 @@ static void put_news(int host)
     int reads = exo_pipe_open_end(host, O_RDONLY_);
     if (reads < 0)
         return;
-    empty_twin(reads);
+    while (HOST_3(__NR_read, reads, garbage, sizeof(garbage)) == sizeof(garbage))
+        ;
     HOST_1(__NR_close, reads);
     put_byte(host);
 }
@@ -119,26 +101,52 @@ static void wake_writers(const struct exo_end *end, bool watchers)
     wake_watchers_again(end);
 }
 
-void exo_pipe_wake(const struct exo_end *end, uint32_t wakes)
+static void wake(const struct exo_end *end, bool sleeper, bool watchers)
 {
     bool writes = end->side == EXO_PIPE_WRITES;
     uint32_t *watch = &end->pipe->watch[1 - end->side];
-    bool told = (wakes & EXO_WAKES_WATCHERS) &&
-                exo_watch_tell(KR, watch, writes ? EXO_POLL_INS : EXO_POLL_OUTS);
+    bool told = watchers && exo_watch_tell(KR, watch, writes ? EXO_POLL_INS : EXO_POLL_OUTS);
     if (writes && told)
         store_release(&end->pipe->filled, 1);
     if (writes && told)
         put_news(end->fd.host);
-    if (writes && (wakes & EXO_WAKES_SLEEPER))
+    if (writes && sleeper)
         put_byte(end->fd.host);
-    if (!writes && (told || (wakes & EXO_WAKES_SLEEPER)))
+    if (!writes && (told || sleeper))
         wake_writers(end, told);
 }
 
-void exo_pipe_prepare_locked(const struct exo_end *end)
+/* Who brings the pipe to the host wakes all, and waits for who has begun to. */
+void exo_pipe_wake(const struct exo_end *end, bool moved)
+{
+    struct exo_pipe *pipe = end->pipe;
+    int other = 1 - end->side;
+    exo_lock_acquire(&pipe->lock);
+    bool own = pipe->mode == EXO_PIPE_OWN;
+    bool sleeper = own && wakes_sleeper_locked(pipe, other);
+    bool watchers = own && moved && exo_watched(&pipe->watch[other]);
+    if (sleeper || watchers)
+        store_release(&area()->task->waking, end->fd.stamp);
+    exo_lock_release(&pipe->lock);
+    if (!sleeper && !watchers)
+        return;
+    wake(end, sleeper, watchers);
+    store_release(&area()->task->waking, 0);
+}
+
+static void prepare_locked(const struct exo_end *end)
 {
     store_release(&end->pipe->filled, 1);
     put_byte(end->fd.host);
+}
+
+void exo_pipe_prepare(const struct exo_end *end)
+{
+    struct exo_pipe *pipe = end->pipe;
+    exo_lock_acquire(&pipe->lock);
+    if (pipe->mode == EXO_PIPE_OWN && exo_pipe_is_full(pipe))
+        prepare_locked(end);
+    exo_lock_release(&pipe->lock);
 }
 
 /* With nothing in the pipe, a byte in the twin is for nobody: who it was to wake sleeps on. */
@@ -154,8 +162,7 @@ static void prepare_twin_locked(const struct exo_end *end)
 {
     struct exo_pipe *pipe = end->pipe;
     if (end->side == EXO_PIPE_WRITES) {
-        put_byte(end->fd.host);
-        store_release(&pipe->filled, 1);
+        prepare_locked(end);
     } else if (pipe->filled || pipe->sleeping[EXO_PIPE_WRITES] != 0) {
         empty_twin_locked(end);
     }
@@ -169,41 +176,56 @@ static bool is_mixed_locked(struct exo_pipe *pipe, int side, bool polls)
         return true;
     if (side != EXO_PIPE_WRITES || all == 0)
         return false;
-    uint32_t writers = sleepers(exo_pipe_index(KR, pipe), side, 0);
+    uint32_t writers = exo_sleepers(exo_pipe_index(KR, pipe), true, false);
     return polls ? writers != 0 : all > writers;
+}
+
+static void rise_locked(struct exo_pipe *pipe, int side)
+{
+    if (pipe->sleeping[side] != 0)
+        store_relaxed(&pipe->sleeping[side], pipe->sleeping[side] - 1);
+}
+
+/* Says that somebody sleeps; false, and he does not: there is something to do. */
+static bool lie_down_locked(struct exo_pipe *pipe, int side)
+{
+    store_relaxed(&pipe->sleeping[side], pipe->sleeping[side] + 1);
+    full_fence(); /* who changes something after this sees it */
+    if (!exo_pipe_is_ready(pipe, side))
+        return true;
+    rise_locked(pipe, side);
+    return false;
 }
 
 bool exo_pipe_settle(struct exo_fd *at)
 {
     struct exo_end end;
-    if (!exo_pipe_enter(&end, at))
+    if (!exo_pipe_enter_any(&end, at))
         return false;
     struct exo_pipe *pipe = end.pipe;
-    bool mixed = is_mixed_locked(pipe, end.side, true), ready = is_ready(pipe, end.side);
-    if (!ready && !mixed) {
-        if (end.side == EXO_PIPE_WRITES)
-            put_byte(end.fd.host);
-        else
-            empty_twin_locked(&end);
-        pipe->sleeping[end.side]++;
-    }
-    exo_lock_release(&pipe->lock);
-    if (!ready && end.side == EXO_PIPE_READS)
+    bool mixed = is_mixed_locked(pipe, end.side, true);
+    bool settled = !mixed && lie_down_locked(pipe, end.side);
+    if (settled && end.side == EXO_PIPE_WRITES)
+        put_byte(end.fd.host);
+    else if (settled)
+        empty_twin_locked(&end);
+    exo_lock_release(end.lock);
+    if (settled && end.side == EXO_PIPE_READS)
         wake_watchers_again(&end);
     if (mixed)
         exo_pipe_to_host(at);
-    return !ready && !mixed;
+    return settled;
 }
 
 bool exo_pipe_watchable(struct exo_fd *at)
 {
     struct exo_end end;
-    if (!exo_pipe_enter(&end, at))
+    if (!exo_pipe_enter_any(&end, at))
         return false;
     bool mixed = is_mixed_locked(end.pipe, end.side, true);
     if (!mixed && end.side == EXO_PIPE_WRITES && exo_pipe_is_full(end.pipe))
-        exo_pipe_prepare_locked(&end);
-    exo_lock_release(&end.pipe->lock);
+        prepare_locked(&end);
+    exo_lock_release(end.lock);
     return !mixed;
 }
 
@@ -211,8 +233,7 @@ void exo_pipe_rise(struct exo_pipe *pipe, int side)
 {
     exo_lock_acquire(&pipe->lock);
     pipe->woken[side] = 0;
-    if (pipe->sleeping[side] != 0)
-        pipe->sleeping[side]--;
+    rise_locked(pipe, side);
     exo_lock_release(&pipe->lock);
 }
 
@@ -223,42 +244,43 @@ static long sleep_on(const struct exo_end *end)
     return host_wait(nr, end->fd.host, (long)garbage, size, 0, 0, 0);
 }
 
-long exo_pipe_wait_locked(const struct exo_end *end, bool *ended)
+/* False: something has come, or the pipe is the host's. */
+static bool lie_down(const struct exo_end *end)
 {
     struct exo_pipe *pipe = end->pipe;
+    exo_lock_acquire(&pipe->lock);
+    bool own = pipe->mode == EXO_PIPE_OWN, mixed = own && is_mixed_locked(pipe, end->side, false);
+    bool settled = own && !mixed && lie_down_locked(pipe, end->side);
+    if (settled) {
+        uint32_t writes = end->side == EXO_PIPE_WRITES ? EXO_ASLEEP_WRITES : 0;
+        prepare_twin_locked(end);
+        store_release(&area()->task->asleep_on, end->fd.stamp | writes);
+    }
     exo_lock_release(&pipe->lock);
+    if (mixed)
+        exo_pipe_to_host(end->at);
+    return settled;
+}
+
+long exo_pipe_wait(const struct exo_end *end, bool *ended)
+{
+    struct exo_pipe *pipe = end->pipe;
+    int side = end->side;
     *ended = false;
-    if (exo_look(&pipe->patience[end->side], is_ready, pipe, end->side))
+    if (exo_look(&pipe->patience[side], exo_pipe_is_ready, pipe, side))
         return 0;
     uint32_t since = exo_moment();
-    exo_lock_acquire(&pipe->lock);
-    bool mixed = is_mixed_locked(pipe, end->side, false);
-    if (mixed || is_ready(pipe, end->side)) {
-        exo_lock_release(&pipe->lock);
-        if (mixed)
-            exo_pipe_to_host(end->at);
+    if (!lie_down(end))
         return 0;
-    }
-    uint32_t writes = end->side == EXO_PIPE_WRITES ? EXO_ASLEEP_WRITES : 0;
-    prepare_twin_locked(end);
-    pipe->sleeping[end->side]++;
-    store_release(&area()->task->asleep_on, end->fd.stamp | writes);
-    exo_lock_release(&pipe->lock);
-
-    if (end->side == EXO_PIPE_READS)
+    if (side == EXO_PIPE_READS)
         wake_watchers_again(end);
     long result = sleep_on(end);
-    if (end->side == EXO_PIPE_READS)
+    if (side == EXO_PIPE_READS)
         wake_watchers_again(end);
-
-    exo_lock_acquire(&pipe->lock);
     store_release(&area()->task->asleep_on, 0);
-    pipe->woken[end->side] = 0;
-    if (pipe->sleeping[end->side] != 0)
-        pipe->sleeping[end->side]--;
-    *ended = result == 0 && !is_ready(pipe, end->side);
-    exo_lock_release(&pipe->lock);
+    exo_pipe_rise(pipe, side);
+    *ended = result == 0 && !exo_pipe_is_ready(pipe, side);
     if (result > 0)
-        exo_slept(&pipe->patience[end->side], since);
+        exo_slept(&pipe->patience[side], since);
     return result > 0 ? 0 : result;
 }

@@ -121,6 +121,8 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
         add_cred(fd, &rights);
     message.flags =
         (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0) | rights.flags;
+    if (sock->type == 0)
+        message.flags |= (uint32_t)(flags & MSG_OOB_);
     if (message.name == 0 || !came)
         message.name_size = 0;
     else

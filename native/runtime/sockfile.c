@@ -121,7 +121,7 @@ static long splice_to(struct exo_fd *socket, struct exo_fd *pipe, uint64_t size,
     return got > 0 ? transfer(socket, EXO_PIPE_WRITES, bytes, (uint64_t)got, 0) : got;
 }
 
-SYSCALL(splice)
+long exo_sock_splice(long a, long b, long c, long d, long e, long f)
 {
     struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)c);
     bool from_socket = exo_sock_is((int)a), to_socket = exo_sock_is((int)c);

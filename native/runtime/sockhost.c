@@ -5,6 +5,7 @@
 #include "../core/watch.h"
 #include "epoll.h"
 #include "sockpacket.h"
+#include "sockrows.h"
 #include "translate.h"
 
 void exo_sock_make_plain(struct exo_sock_end *end)
@@ -12,17 +13,10 @@ void exo_sock_make_plain(struct exo_sock_end *end)
     struct exo_fd plain = end->fd;
     plain.flags &= (uint16_t)~EXO_FD_SOCKET;
     plain.stamp = 0;
-    uint64_t old, new;
-    memcpy(&old, &end->fd, sizeof(old));
-    memcpy(&new, &plain, sizeof(new));
     if (end->sock->type == EXO_SOCK_DGRAM && end->sock->family == AF_UNIX_)
         exo_packet_hand_over(end->sock, end->fd.host);
-    exo_object_hold(KR, end->fd.stamp);
-    if (compare_exchange((uint64_t *)end->at, &old, new)) {
-        exo_object_unref(KR, end->fd);
+    if (exo_fd_make_plain(end->at, end->fd, plain))
         end->fd = plain;
-    }
-    exo_object_hold(KR, 0);
 }
 
 /* Has the address and port that it has here, or another port where that is not free. */

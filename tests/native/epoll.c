@@ -36,7 +36,7 @@ static void push(struct exo_kr *kr, struct exo_pipe *pipe)
     const uint64_t vector[1][2] = {{(uint64_t)(uintptr_t) "x", 1}};
     struct exo_span span = {.vector = vector, .left = 1};
     exo_lock_acquire(&pipe->lock);
-    CHECK(exo_pipe_push_locked(kr, pipe, &span) == 1);
+    CHECK(exo_pipe_push_locked(kr, pipe, &span, EXO_PAGE_GROWS) == 1);
     exo_lock_release(&pipe->lock);
     if (exo_watched(&pipe->watch[EXO_PIPE_READS]))
         exo_watch_tell(kr, &pipe->watch[EXO_PIPE_READS], EXO_POLL_INS);

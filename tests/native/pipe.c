@@ -45,7 +45,7 @@ static void push_both(struct exo_kr *kr, struct exo_pipe *pipe, int host, uint32
     uint64_t vector[3][2];
     uint32_t start = random_next() % (LARGEST - size + 1);
     struct exo_span span = span_of(vector, from + start, size);
-    long done = exo_pipe_push_locked(kr, pipe, &span);
+    long done = exo_pipe_push_locked(kr, pipe, &span, EXO_PAGE_GROWS);
     ssize_t there = write(host, from + start, size);
     CHECK(done == (there < 0 ? 0 : there));
     CHECK(span.left == size - (uint64_t)done);
@@ -76,7 +76,7 @@ static void test_beside_the_host(void)
         else
             pull_both(kr, pipe, fds[0], random_size());
         CHECK(ioctl(fds[0], FIONREAD, &waiting) == 0);
-        CHECK((uint64_t)waiting == exo_pipe_size(pipe));
+        CHECK((uint64_t)waiting == exo_pipe_size_locked(kr, pipe));
     }
     close(fds[0]);
     close(fds[1]);

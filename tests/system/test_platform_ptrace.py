@@ -41,7 +41,7 @@ PART = (
 NAME = operator.itemgetter("name")
 GUEST_PART = (
     *("clone", "exec_thread", "fault", "int80", "redzone", "setsid", "sigaction", "siglongjmp"),
-    *("signal_restart", "vfork", "wait4"),
+    *("pipe_epoll", "signal_restart", "vfork", "wait4"),
 )
 GUESTS = Path(__file__).parent.parent / "guest"
 

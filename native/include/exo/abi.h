@@ -49,8 +49,11 @@
 #define EXO_FILTER_UNIT 8        /* instructions per unit of the pool */
 #define EXO_FILTER_UNIT_COUNT 262144
 #define EXO_PIPE_COUNT 4096    /* 0 is none; further pipes are the host's */
-#define EXO_PIPE_SLOT_COUNT 16 /* pages of a pipe, as Linux's default */
+#define EXO_PIPE_PAGE_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
+#define EXO_PIPE_SLOT_COUNT 256 /* the most that F_SETPIPE_SZ gives: 1 MiB, as Linux's limit */
+#define EXO_LANE_COUNT 32       /* of pipes through which much flows, or that are large */
+#define EXO_LANE_PAGE_COUNT 384 /* more than are in a pipe, and than a CPU's own cache holds */
 #define EXO_SOCK_COUNT                                                                             \
     8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
 #define EXO_SOCK_SIZE 262144  /* bytes on their way to a socket */
@@ -145,7 +148,8 @@ struct exo_task {
     uint32_t trace_waits;  /* A, trace_lock: sleeps until something that it traces has news */
     uint32_t asleep_on;    /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
     uint32_t held_objects; /* T: number of what it makes, or an end of which comes or goes; two */
-    uint32_t reserved2[10];
+    uint32_t waking;       /* T: index of the pipe to whose twin it is about to do something */
+    uint32_t reserved2[9];
 };
 #define EXO_ASLEEP_WRITES 0x10000
 #define EXO_ASLEEP_POLLS 0x20000 /* instead: it polls several, and takes nothing from twins */
@@ -201,9 +205,20 @@ enum exo_pipe_mode {
     EXO_PIPE_LEAVES = 3, /* is going there: wait */
 };
 
-struct exo_pipe_page {
-    uint16_t offset, size; /* of what is to be read */
+enum exo_pipe_page_flags {
+    EXO_PAGE_GROWS = 1,  /* what is written next may come behind it */
+    EXO_PAGE_PACKET = 2, /* O_DIRECT: one read takes all of it, or loses the rest */
+    EXO_PAGE_IN_LANE = 4,
 };
+
+/* What is in one of a pipe's slots. */
+struct exo_pipe_page {
+    uint16_t start; /* readers: so much has been read */
+    uint16_t end;   /* writers: so much has been written; readers: EXO_PAGE_CLOSED */
+    uint16_t place; /* writers: which of the pipe's pages, or of its lane's */
+    uint16_t flags; /* writers: enum exo_pipe_page_flags */
+};
+#define EXO_PAGE_CLOSED 0xffff /* all has been read of the last page: nothing may be added to it */
 
 /* What all things that fds lead to begin with: core/objects.c. The kinds and their numbers, which an
  * entry's stamp names, stand in exo_kinds there. */
@@ -242,17 +257,27 @@ struct exo_pipe {
     uint64_t ends;
     uint32_t next_free;
     uint32_t mode;        /* enum exo_pipe_mode */
-    uint32_t head, tail;  /* the next page to be filled, the next to be read */
     uint32_t sleeping[2]; /* readers, writers that sleep or are about to; or were killed asleep */
     uint32_t watch[2];    /* A, its watch lock: first of who watches the read end, the write end */
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
-    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's */
+    uint32_t filled;   /* a writer that slept may have filled the twin */
+    uint32_t leaver;   /* slot of who brings it to the host */
+    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's; bit 2 O_DIRECT */
+    uint32_t slots;    /* input: how many may be full, 0: EXO_PIPE_PAGE_COUNT */
+    uint32_t lane;     /* A, object_lock: which lane is its own, 0: none */
+    uint32_t used[2];  /* slot of who last read, last wrote */
+    uint32_t reserved[11];
+    struct exo_lock input; /* writers: head, and what they write of pages */
+    uint32_t turn;         /* input: pages that have gone through the lane, or might have */
+    uint32_t reserved2[11];
+    uint32_t head; /* input: the next slot to be filled. A line to itself, others look at it */
+    uint32_t reserved3[15];
+    struct exo_lock output; /* readers: tail, and what they write of pages */
+    uint32_t taker;         /* output: slot of who splices what is in it, 0: nobody */
     struct exo_patience patience[2];
-    uint32_t used[2]; /* slot of who last read, last wrote */
-    uint32_t filled;  /* a writer that slept may have filled the twin */
-    uint32_t leaver;  /* slot of who brings it to the host */
-    struct exo_pipe_page pages[EXO_PIPE_SLOT_COUNT];
-    uint32_t reserved[4];
+    uint32_t reserved4[5];
+    uint32_t tail; /* output: the next slot to be read. A line to itself, too */
+    uint32_t reserved5[15];
 };
 
 /* An epoll set's watching of one object. Its number: group * 64 + which of it. */
@@ -584,14 +609,35 @@ enum exo_sock_mode {
 enum exo_sock_shut {
     EXO_SHUT_READS = 1, /* shutdown(2) here */
     EXO_SHUT_WRITES = 2,
-    EXO_SHUT_END = 4,     /* nothing comes any more from the other side */
-    EXO_SHUT_DEAF = 8,    /* nothing is read there any more */
-    EXO_SHUT_GONE = 16,   /* closed there, or killed */
-    EXO_SHUT_QUEUED = 32, /* an embryo that the host's queue has */
-    EXO_SHUT_TOLD = 64,   /* of a connect(2) that did not wait: its end has been told */
-    EXO_SHUT_FIN = 256,   /* the end came before any reset */
-    EXO_SHUT_WROTE = 128, /* to TCP whose other side is gone: that answers with a reset, then */
+    EXO_SHUT_END = 4,      /* nothing comes any more from the other side */
+    EXO_SHUT_DEAF = 8,     /* nothing is read there any more */
+    EXO_SHUT_GONE = 16,    /* closed there, or killed */
+    EXO_SHUT_QUEUED = 32,  /* an embryo that the host's queue has */
+    EXO_SHUT_TOLD = 64,    /* of a connect(2) that did not wait: its end has been told */
+    EXO_SHUT_FIN = 256,    /* the end came before any reset */
+    EXO_SHUT_WROTE = 128,  /* to TCP whose other side is gone: that answers with a reset, then */
+    EXO_SHUT_SYN = 512,    /* connecting: the listener's backlog may be full, see ticket */
+    EXO_SHUT_FIRST = 1024, /* ended here before it was ended there: TIME_WAIT is here, then */
+    EXO_SHUT_NEVER = 2048, /* an embryo whose other side gave up before there was room for it */
 };
+
+/* Urgent data, of which there is one byte at most: see core/sockurgent.c. */
+enum exo_urgent { EXO_URGENT_NONE, EXO_URGENT_THERE, EXO_URGENT_READ };
+
+/* Whoever closes a TCP connection first leaves its port so: in TIME_WAIT, one for all of a port. */
+struct exo_time_wait {
+    uint32_t until_s; /* CLOCK_MONOTONIC, 0 nothing */
+    uint32_t shares;  /* bit 0: all of them had SO_REUSEADDR, 1: SO_REUSEPORT */
+    uint8_t family;   /* of local; 0: several addresses */
+    uint8_t address[16];
+    uint8_t reserved[7];
+};
+
+/* A socket that is on its way in a message: its number, and that of the socket it has been sent to. */
+struct exo_flight {
+    uint32_t sock, carrier;
+};
+#define EXO_FLIGHT_COUNT 4096
 
 /* As in struct sockaddr_in and sockaddr_in6, in network order; AF_UNIX sockets have none. */
 struct exo_sock_name {
@@ -640,21 +686,30 @@ struct exo_sock {
     uint32_t bells;   /* A, about: bytes in the twin that rang for who watches */
     uint32_t type;    /* 0: a stream, EXO_SOCK_DGRAM, EXO_SOCK_SEQPACKET: whole messages */
     uint32_t limit;   /* of those, bytes on their way: the sender's SO_SNDBUF, UDP: our SO_RCVBUF */
-    uint32_t reserved[5];
+    uint32_t window; /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
+    uint32_t low_water; /* SO_RCVLOWAT - 1 */
+    uint32_t reserved[3];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
     uint64_t generation;    /* no two sockets have the same */
     uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
     uint16_t family, protocol;
-    uint32_t listener; /* an embryo's; AF_UNIX: host pid of who listens */
+    uint32_t urgent; /* A, output: enum exo_urgent; set under input */
     struct exo_patience patience[2];
     struct exo_sock_name local, remote;
     uint32_t next_bound; /* A, net_lock: of the same port */
     uint32_t bound;      /* A, net_lock: the port whose chain it is in, 0 none */
     uint32_t backlog;
-    uint32_t pending;     /* A, atomic: embryos of a listener */
-    uint32_t options[24]; /* runtime/sockopt.c: what setsockopt(2) has set, by row */
+    uint32_t announced; /* A, atomic: of a listener, connections that ever came to it, or tried */
+    uint32_t accepted;  /* A, atomic: ... and those that wait no more; who connects sleeps on it */
+    uint32_t ticket;    /* which of the listener's: beyond its backlog it is not connected yet */
+    uint32_t listener_of; /* ... whose number this is */
+    uint32_t linger;      /* SO_LINGER: seconds + 1, 0 off */
+    uint32_t owner;       /* F_SETOWN has been called: urgent data is to ring as such */
+    uint32_t listener;    /* an embryo's; AF_UNIX: host pid of who listens */
+    uint32_t urgent_at;   /* which of the bytes that come it is */
+    uint32_t options[43]; /* runtime/sockopt.c: what setsockopt(2) has set, by row */
     uint64_t cookie;      /* the twin's SO_COOKIE, once it has been sent somewhere */
     uint32_t sending; /* input: slot of who puts control data into our twin just now, 0 nobody */
     uint32_t passes_cred; /* SO_PASSCRED */
@@ -662,9 +717,9 @@ struct exo_sock {
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t deaf; /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t udp;  /* A, atomic: enum exo_udp_flags */
-    uint32_t reserved2[27];
+    uint32_t deaf;   /* A: who slept on the twin was woken by ending it: it hears nothing more */
+    uint32_t udp;    /* A, atomic: enum exo_udp_flags */
+    uint32_t litter; /* who slept was woken by a byte in the twin, which may be there still */
 };
 
 enum exo_udp_flags {
@@ -672,6 +727,7 @@ enum exo_udp_flags {
     EXO_UDP_ADDRESS = 2,  /* ... an address */
     EXO_UDP_PKTINFO = 4,  /* IP_PKTINFO */
     EXO_UDP_PKTINFO6 = 8, /* IPV6_RECVPKTINFO */
+    EXO_PAIR_POURED = 16, /* not UDP: the twin has messages, since the pair has parted */
 };
 
 /* Before each message in a ring; at a multiple of 64. */
@@ -727,9 +783,9 @@ struct exo_kr {
     uint32_t next_port;          /* A, net_lock: to try for who names none */
     uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
     uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t reserved_net;
-    struct exo_lock group_lock; /* taking and freeing groups of watches */
-    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
+    uint32_t flight_high;        /* A, net_lock: of flights */
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -755,12 +811,17 @@ struct exo_kr {
     struct exo_event events[EXO_EVENT_COUNT];
     struct exo_epoll epolls[EXO_EPOLL_COUNT];
     struct exo_watch_group watch_groups[EXO_WATCH_GROUP_COUNT];
+    struct exo_pipe_page pipe_slots[EXO_PIPE_COUNT][EXO_PIPE_SLOT_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
+    uint8_t lane_pages[EXO_LANE_COUNT * EXO_LANE_PAGE_COUNT * 4096 + 4096]; /* the same */
+    uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
     uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
     uint16_t udp_bound[65536]; /* A, net_lock: the same of UDP */
     uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
+    struct exo_flight flights[EXO_FLIGHT_COUNT]; /* A, net_lock */
+    struct exo_time_wait time_waits[65536];      /* A, net_lock: by TCP port, in host order */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
 

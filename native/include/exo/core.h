@@ -95,6 +95,11 @@ int exo_fd_reserve(struct exo_kr *kr, uint64_t table, uint32_t lowest, uint64_t 
 void exo_fd_install(struct exo_kr *kr, uint64_t table, int fd, int host, uint16_t flags);
 void exo_fd_put(struct exo_kr *kr, uint64_t table, int fd, struct exo_fd entry);
 void exo_fd_unreserve(struct exo_kr *kr, uint64_t table, int fd);
+/* The number is free again if its entry still leads where *gone does; *gone is then what it was at last. */
+bool exo_fd_take_away(struct exo_kr *kr, uint64_t table, int fd, struct exo_fd *gone);
+/* The entry that was read at this place, perhaps of an array that was outgrown; false: it is another. */
+bool exo_fd_change(struct exo_kr *kr, uint64_t table, struct exo_fd *at, struct exo_fd was,
+                   struct exo_fd becomes);
 /* Makes room for number fd itself (dup2); 0 or -errno. */
 int exo_fd_ensure(struct exo_kr *kr, uint64_t table, int fd, uint64_t limit);
 /* The entry, or NULL if fd is out of range; racing with close is the caller's affair, as in Linux. */
