@@ -48,12 +48,12 @@ class LiveRegion:
     def __init__(self, kernel_pid: int) -> None:
         self.kernel_pid = kernel_pid
         fd = os.open(region_file(kernel_pid), os.O_RDONLY)
-        size = ffi.sizeof("struct exo_kr") + lib.EXO_KR_HEAP_SIZE
+        size = ffi.sizeof("struct exo_kr")
         self._map = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
         os.close(fd)
         self._bytes = ffi.from_buffer(self._map)
         self.kr: Any = ffi.cast("struct exo_kr *", self._bytes)
-        self.far_heap = (ffi.sizeof("struct exo_kr") + PAGE - 1) // PAGE * PAGE
+        self.far_heap = (ffi.offsetof("struct exo_kr", "far_heap") + PAGE - 1) // PAGE * PAGE
 
     @property
     def slot_count(self) -> int:

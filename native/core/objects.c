@@ -101,6 +101,13 @@ void exo_object_hold(struct exo_kr *kr, uint32_t number)
     store_release(&kr->tasks[exo_self()->slot].held_objects, number);
 }
 
+/* How many there may be: rings of sockets are not all mapped where memory is limited. */
+static uint32_t count_of(const struct exo_kr *kr, enum exo_kind kind)
+{
+    bool all = kind != EXO_KIND_SOCK || kr->size != EXO_KR_LIMITED_SIZE;
+    return all ? exo_kinds[kind].count : EXO_SOCK_LIMITED_COUNT;
+}
+
 /* The next free one of a kind, or one that was never used; held before it is gone. 0: none. */
 static uint32_t take_locked(struct exo_kr *kr, enum exo_kind kind)
 {
@@ -112,7 +119,7 @@ static uint32_t take_locked(struct exo_kr *kr, enum exo_kind kind)
         kr->free_objects[kind] = exo_object_at(kr, number)->next_free;
         return number;
     }
-    if (used + 1 >= row->count)
+    if (used + 1 >= count_of(kr, kind))
         return 0;
     exo_object_hold(kr, (row->first + used + 1) | other);
     kr->object_high[kind] = used + 1;

@@ -11,7 +11,7 @@
 #include "mem.h"
 #include "objects.h"
 
-_Static_assert(EXO_KR_MAPPED_SIZE < UINT32_MAX, "held_table and held_array");
+_Static_assert(EXO_FAR_HEAP_END < UINT32_MAX, "held_table and held_array");
 
 static struct exo_task *me(struct exo_kr *kr)
 {
@@ -38,7 +38,7 @@ static uint64_t take_locked(struct exo_kr *kr, const struct kind *kind)
     offset = kr->heap_next;
     if (offset <= EXO_NEAR_HEAP_SIZE && offset + kind->size > EXO_NEAR_HEAP_SIZE)
         offset = EXO_FAR_HEAP;
-    if (offset + kind->size > kr->size)
+    if (offset + kind->size > (kr->size < EXO_FAR_HEAP_END ? kr->size : EXO_FAR_HEAP_END))
         return 0;
     store_release(kind->held, (uint32_t)offset | kind->tag);
     store_release(&kr->heap_next, offset + ((kind->size + 63) & ~63UL));

@@ -207,7 +207,7 @@ static uint64_t count_units(const struct exo_kr *kr)
 {
     uint64_t next = __atomic_load_n(&kr->heap_next, __ATOMIC_ACQUIRE);
     bool near = next >= UNIT && next <= EXO_NEAR_HEAP_SIZE;
-    return near || (next >= EXO_FAR_HEAP && next <= EXO_KR_MAPPED_SIZE) ? unit_of(next) : 0;
+    return near || (next >= EXO_FAR_HEAP && next <= EXO_FAR_HEAP_END) ? unit_of(next) : 0;
 }
 
 /* Its memory is touched here, before the locks are taken. */

@@ -10,7 +10,9 @@
 
 #include <exo/abi.h>
 
-/* region.c: creates the memfd and maps it; returns its fd. */
+/* region.c: bytes that are mapped of a region created now. */
+uint64_t exo_host_region_size(void);
+/* Creates the memfd and maps it; returns its fd. */
 int exo_host_region_create(struct exo_kr **kr);
 /* Maps the region of another process's instance, to be read only. */
 int exo_host_region_view(int fd, const struct exo_kr **kr);

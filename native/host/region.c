@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -15,17 +16,24 @@
 
 #include "host.h"
 
+uint64_t exo_host_region_size(void)
+{
+    struct rlimit limit;
+    bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return limited ? EXO_KR_LIMITED_SIZE : EXO_KR_MAPPED_SIZE;
+}
+
 static int region_map(int fd, struct exo_kr **kr)
 {
     uint64_t size = EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE;
     if (ftruncate(fd, (off_t)size) < 0)
         return -errno;
-    void *map =
-        mmap(NULL, EXO_KR_MAPPED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    uint64_t mapped = exo_host_region_size();
+    void *map = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (map == MAP_FAILED)
         return -errno;
     *kr = map;
-    exo_kr_init(*kr, EXO_KR_MAPPED_SIZE);
+    exo_kr_init(*kr, mapped);
     return getrandom(&(*kr)->instance, sizeof((*kr)->instance), 0) < 0 ? -errno : 0;
 }
 

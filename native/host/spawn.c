@@ -55,7 +55,7 @@ static void signals_restore(const struct exo_signals *signals)
 
 static rlim_t with_own(rlim_t size)
 {
-    return size == RLIM_INFINITY ? size : size + EXO_OWN_SPACE;
+    return size == RLIM_INFINITY ? size : size + EXO_OWN_SPACE(exo_host_region_size());
 }
 
 /* Fd numbers are bounded by exo itself; what the runtime takes comes on top of the guest's memory. */

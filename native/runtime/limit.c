@@ -62,12 +62,13 @@ static long limit_files(uint32_t leader, long host_pid, const struct limit *new,
 
 static uint64_t with_own(uint64_t size)
 {
-    return size > INFINITE - EXO_OWN_SPACE ? INFINITE : size + EXO_OWN_SPACE;
+    return size > INFINITE - EXO_OWN_SPACE(KR->size) ? INFINITE : size + EXO_OWN_SPACE(KR->size);
 }
 
 static uint64_t without_own(uint64_t size)
 {
-    return size == INFINITE || size < EXO_OWN_SPACE ? size : size - EXO_OWN_SPACE;
+    return size == INFINITE || size < EXO_OWN_SPACE(KR->size) ? size
+                                                              : size - EXO_OWN_SPACE(KR->size);
 }
 
 static long limit_host(int resource, long host_pid, struct limit *new, struct limit *old)

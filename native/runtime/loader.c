@@ -76,16 +76,26 @@ static void parse(struct boot *boot, uint64_t *stack)
     boot->stack[0] = stack[0] - 2;
 }
 
+static bool map_of_region(uint64_t size)
+{
+    return host_call_early(__NR_mmap, EXO_KR_BASE, (long)size, PROT_READ_ | PROT_WRITE_,
+                           MAP_SHARED_ | MAP_FIXED_, EXO_FD_KR, 0) == EXO_KR_BASE;
+}
+
 static void map_region(void)
 {
-    long got = host_call_early(__NR_mmap, EXO_KR_BASE, EXO_KR_MAPPED_SIZE, PROT_READ_ | PROT_WRITE_,
-                               MAP_SHARED_ | MAP_FIXED_, EXO_FD_KR, 0);
-    if (got != EXO_KR_BASE)
+    bool whole = map_of_region(EXO_KR_MAPPED_SIZE);
+    if (!whole && !map_of_region(EXO_KR_LIMITED_SIZE))
         fail("cannot map the kernel region");
-    /* Not in a guest's core dump, which would show what others do. */
-    host_call_early(__NR_madvise, EXO_KR_BASE, EXO_KR_MAPPED_SIZE, MADV_DONTDUMP_, 0, 0, 0);
     if (KR->magic != EXO_ABI_MAGIC || KR->version != EXO_ABI_VERSION)
         fail("the kernel region has another version");
+    if (KR->size == EXO_KR_LIMITED_SIZE)
+        host_call_early(__NR_munmap, EXO_KR_BASE + EXO_KR_LIMITED_SIZE,
+                        EXO_KR_MAPPED_SIZE - EXO_KR_LIMITED_SIZE, 0, 0, 0, 0);
+    else if (!whole)
+        fail("cannot map the kernel region");
+    /* Not in a guest's core dump, which would show what others do. */
+    host_call_early(__NR_madvise, EXO_KR_BASE, (long)KR->size, MADV_DONTDUMP_, 0, 0, 0);
     exo_mm.flags = KR->flags;
     exo_mm.intercept = KR->intercept;
 }

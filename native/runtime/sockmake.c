@@ -52,7 +52,7 @@ static long make_socket(uint16_t family, uint16_t type, long flags)
     exo_fd_untake(fd);
     if (host >= 0)
         HOST_1(__NR_close, host);
-    return host < 0 ? host : -ENOBUFS;
+    return host < 0 ? host : -ENFILE;
 }
 
 /* Whether exo has such sockets itself. */

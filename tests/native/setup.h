@@ -48,7 +48,7 @@ static void *map_shared(size_t size)
     return memory;
 }
 
-#define REGION_SIZE (sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE)
+#define REGION_SIZE sizeof(struct exo_kr)
 
 static UNUSED struct exo_kr *region_create(void)
 {

@@ -2,7 +2,8 @@
  *
  * A line on stdin is a kind and how many: pair, unix, tcp (socketpair, an abstract name, the loopback),
  * seqpacket, dgram (socketpairs), udp, flights: sockets in messages that nobody receives, or killed: what a
- * child is in the middle of writing to, of all of them and a pipe. "done" is the answer.
+ * child is in the middle of writing to, of all of them and a pipe; or held: TCP's, all at once, by several
+ * children. "done" is the answer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -39,18 +41,19 @@ static void check(int good, const char *what)
     }
 }
 
-static void start_listening(void)
+static void start_listener(int i, socklen_t given)
 {
-    names[0].un.sun_family = AF_UNIX;
+    listeners[i] = socket(names[i].any.sa_family, SOCK_STREAM, 0);
+    check(bind(listeners[i], &names[i].any, given) == 0, "bind");
+    check(listen(listeners[i], 8) == 0, "listen");
+    check(getsockname(listeners[i], &names[i].any, &sizes[i]) == 0, "getsockname");
+}
+
+static void start_listening_tcp(void)
+{
     names[1].in = (struct sockaddr_in){.sin_family = AF_INET};
     names[1].in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t given[2] = {sizeof(sa_family_t), sizeof(names[1].in)};
-    for (int i = 0; i < 2; i++) {
-        listeners[i] = socket(names[i].any.sa_family, SOCK_STREAM, 0);
-        check(bind(listeners[i], &names[i].any, given[i]) == 0, "bind");
-        check(listen(listeners[i], 8) == 0, "listen");
-        check(getsockname(listeners[i], &names[i].any, &sizes[i]) == 0, "getsockname");
-    }
+    start_listener(1, sizeof(names[1].in));
 }
 
 /* Each connected with the other. */
@@ -160,15 +163,65 @@ static void killed(int kind)
     close(ends[0]);
 }
 
+/* All of them are used, and stay until nobody has `until` open. */
+static void hold(long count, int ready, int until)
+{
+    int(*ends)[2] = calloc((size_t)count, sizeof(*ends));
+    char byte;
+    check(ends != NULL, "calloc");
+    for (long i = 0; i < count; i++) {
+        connect_ends(TCP, ends[i]);
+        check(write(ends[i][1], &i, sizeof(i)) == sizeof(i), "write");
+    }
+    check(write(ready, "r", 1) == 1 && read(until, &byte, 1) == 0, "all at once");
+    for (long i = 0, came; i < count; i++) {
+        check(read(ends[i][0], &came, sizeof(came)) == sizeof(came) && came == i, "read");
+        close(ends[i][1]);
+        close(ends[i][0]);
+    }
+    free(ends);
+}
+
+/* As many children as it takes, each with as many as its fds suffice for, but for a few. */
+static void held(long count)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    long each = (long)limit.rlim_cur / 2 - 16;
+    int ready[2], until[2], children = 0, status;
+    check(pipe(ready) == 0 && pipe(until) == 0, "pipe");
+    for (long left = count; left > 0; left -= each, children++) {
+        pid_t child = fork();
+        if (child != 0)
+            continue;
+        close(until[1]);
+        close(listeners[1]);
+        start_listening_tcp();
+        hold(left < each ? left : each, ready[1], until[0]);
+        _exit(0);
+    }
+    char byte;
+    for (int i = 0; i < children; i++)
+        check(read(ready[0], &byte, 1) == 1, "ready");
+    for (int i = 0; i < 2; i++, close(ready[i - 1]))
+        close(until[i]);
+    while (wait(&status) > 0)
+        check(status == 0, "a child");
+}
+
 int main(void)
 {
     char kind[16];
     long count;
-    start_listening();
+    names[0].un.sun_family = AF_UNIX;
+    start_listener(0, sizeof(sa_family_t));
+    start_listening_tcp();
     while (scanf("%15s %ld", kind, &count) == 2) {
         if (strcmp(kind, "killed") == 0)
             for (long i = 0; i < count; i++)
                 killed((int)(i % KINDS));
+        if (strcmp(kind, "held") == 0)
+            held(count);
         if (strcmp(kind, "flights") == 0)
             flights(count);
         for (int i = 0; i < KINDS; i++)

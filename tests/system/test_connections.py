@@ -5,10 +5,11 @@ EXO_CONNECTIONS=100000 EXO_KILLED=10000 in the environment runs it in full size.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pytest
 from liveregion import LiveRegion, region_file
 from sidebyside import Launcher
 
+from exo_um.bindings import lib
+
 CONNECTIONS = int(os.environ.get("EXO_CONNECTIONS", "2000"))
 KILLED = int(os.environ.get("EXO_KILLED", "200"))
+HELD = 10000
 KINDS = ("pair", "unix", "tcp", "seqpacket", "dgram", "udp", "flights", "killed")
 SETTLED_S = 10.0
 # What a page or two of the first touch of something seldom used may come to, in bytes.
@@ -60,14 +64,12 @@ class Use:
         return Path(self.file).stat().st_blocks * 512, high_marks(self.region.kr)
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", KINDS)
-def test_use_stays_flat(kind: str, launcher: Launcher, connections: Path) -> None:
-    """As much is in use after all of them as after the first tenth, and no object more."""
-    count = KILLED if kind in ("killed", "flights") else CONNECTIONS
+@contextlib.contextmanager
+def running(launcher: Launcher, program: Path) -> Iterator[tuple[int, Callable[[str, int], None]]]:
+    """The kernel process of an instance that runs it, and what has it make some of a kind."""
     launcher.fresh()
     process = launcher.start(
-        launcher.exo_command([str(connections)]),
+        launcher.exo_command([str(program)]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -76,21 +78,46 @@ def test_use_stays_flat(kind: str, launcher: Launcher, connections: Path) -> Non
     assert process.stdin
     assert process.stdout
 
-    def make(some: int) -> None:
+    def make(kind: str, some: int) -> None:
         process.stdin.write(f"{kind} {some}\n")
         assert process.stdout.readline() == "done\n"
 
     try:
-        make(count // 10)
-        use = Use(process.pid)
-        size, marks = use.settle()
-        make(count - count // 10)
-        size_after, marks_after = use.settle()
+        yield process.pid, make
     finally:
         process.stdin.close()
         status = process.wait(60)
         process.stdout.close()
     assert status == 0
+
+
+def check_flat(marks: dict[str, int], after: dict[str, int]) -> None:
+    """No object more has come into use."""
+    grown = {name: (marks[name], after[name]) for name in marks}
+    assert all(now <= then + 8 for then, now in grown.values()), grown
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_use_stays_flat(kind: str, launcher: Launcher, connections: Path) -> None:
+    """As much is in use after all of them as after the first tenth, and no object more."""
+    count = KILLED if kind in ("killed", "flights") else CONNECTIONS
+    with running(launcher, connections) as (pid, make):
+        make(kind, count // 10)
+        use = Use(pid)
+        size, marks = use.settle()
+        make(kind, count - count // 10)
+        size_after, marks_after = use.settle()
     assert size_after <= size + SLACK
-    grown = {name: (marks[name], marks_after[name]) for name in marks}
-    assert all(after <= before + 8 for before, after in grown.values()), grown
+    check_flat(marks, marks_after)
+
+
+def test_many_at_once(launcher: Launcher, connections: Path) -> None:
+    """So many stand at the same time, and are used; the second time by the same objects."""
+    with running(launcher, connections) as (pid, make):
+        make("held", HELD)
+        use = Use(pid)
+        marks = use.settle()[1]
+        assert int(use.region.kr.object_high[lib.EXO_KIND_SOCK]) >= 2 * HELD
+        make("held", HELD)
+        check_flat(marks, use.settle()[1])

@@ -20,7 +20,7 @@
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
 #define EXO_KR_BASE 0x7e9000180000   /* the kernel region */
-#define EXO_AREA_BASE 0x7e9100000000 /* thread areas, EXO_AREA_SIZE each */
+#define EXO_AREA_BASE 0x7e9400000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
 
@@ -32,7 +32,8 @@
 #define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
 #define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
 
-#define EXO_NEAR_HEAP_SIZE 0x40800 /* the ids of the first slots then share pages with the rest */
+#define EXO_KR_HEAP_SIZE 0x10000000 /* where it goes on */
+#define EXO_NEAR_HEAP_SIZE 0x40800  /* the ids of the first slots then share pages with the rest */
 #define EXO_TASK_COUNT 16384   /* slots, threads included; slot 0 is pid 1, the kernel process */
 #define EXO_DEPARTED_COUNT 128 /* numbers of tasks that are gone, for signals they have sent */
 #define EXO_CALL_COUNT 512     /* rows that the per-call counters have room for */
@@ -55,11 +56,12 @@
 #define EXO_LANE_COUNT 32       /* of pipes through which much flows, or that are large */
 #define EXO_LANE_PAGE_COUNT 384 /* more than are in a pipe, and than a CPU's own cache holds */
 #define EXO_SOCK_COUNT                                                                             \
-    8192 /* sides of connections, listeners; further ones are the host's, or ENOBUFS */
-#define EXO_SOCK_SIZE 262144  /* bytes on their way to a socket */
-#define EXO_EVENT_COUNT 4096  /* eventfds; further ones are the host's */
-#define EXO_EVENT_FIRST 57344 /* their numbers: this one is none */
-#define EXO_EPOLL_COUNT 4096  /* sets */
+    53248 /* sides of connections, listeners; further ones are the host's, or ENFILE */
+#define EXO_SOCK_LIMITED_COUNT 8192 /* ... of an instance that is started with RLIMIT_AS */
+#define EXO_SOCK_SIZE 262144        /* bytes on their way to a socket */
+#define EXO_EVENT_COUNT 4096        /* eventfds; further ones are the host's */
+#define EXO_EVENT_FIRST 57344       /* their numbers: this one is none */
+#define EXO_EPOLL_COUNT 4096        /* sets */
 #define EXO_EPOLL_FIRST 61440
 #define EXO_WATCH_GROUP_SIZE 64    /* files of a set that share a word of bits */
 #define EXO_WATCH_GROUP_COUNT 2048 /* of all sets; 0 is none */
@@ -822,9 +824,8 @@ struct exo_kr {
     uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
     struct exo_flight flights[EXO_FLIGHT_COUNT]; /* A, net_lock */
     struct exo_time_wait time_waits[65536];      /* A, net_lock: by TCP port, in host order */
+    uint8_t far_heap[EXO_KR_HEAP_SIZE + 4096];   /* fd tables, from a multiple of 4096 on */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
-
-#define EXO_KR_HEAP_SIZE 0x10000000 /* bytes after struct exo_kr for fd tables */
 
 #endif

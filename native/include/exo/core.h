@@ -44,10 +44,15 @@ void exo_alive_mark(struct exo_task *task, struct exo_self *self, struct exo_loc
 bool exo_alive_test(const struct exo_task *task);
 
 /* What everybody maps of the region's memfd; copies of code follow there. */
-#define EXO_FAR_HEAP ((sizeof(struct exo_kr) + 4095) & ~4095UL) /* where the heap goes on */
-#define EXO_KR_MAPPED_SIZE ((sizeof(struct exo_kr) + EXO_KR_HEAP_SIZE + 4095) & ~4095UL)
+#define EXO_KR_MAPPED_SIZE ((sizeof(struct exo_kr) + 4095) & ~4095UL)
+/* Where the heap of fd tables goes on, and ends. */
+#define EXO_FAR_HEAP ((__builtin_offsetof(struct exo_kr, far_heap) + 4095) & ~4095UL)
+#define EXO_FAR_HEAP_END (EXO_FAR_HEAP + EXO_KR_HEAP_SIZE)
 /* What RLIMIT_AS gets on top for the runtime, threads included. */
-#define EXO_OWN_SPACE (EXO_KR_MAPPED_SIZE + 0x2000000)
+#define EXO_OWN_SPACE(mapped) ((mapped) + 0x2000000)
+/* What everybody maps instead, and kr->size then is, where memory is limited: fewer rings. */
+#define EXO_KR_LIMITED_SIZE                                                                        \
+    ((__builtin_offsetof(struct exo_kr, sock_rings[EXO_SOCK_LIMITED_COUNT + 1]) + 4095) & ~4095UL)
 
 /* region.c */
 void exo_kr_init(struct exo_kr *kr, uint64_t size);
