@@ -25,7 +25,7 @@ instance, with the program's exit status.
   --stats FILE       count system calls; write the counts to FILE as JSON at the end
   --platform WHERE   inproc: calls are intercepted by the guest's process itself (default);
                      ptrace: by another process, with PTRACE_SYSEMU; slow, patches nothing
-  --net WHOSE        exo: the instance has a TCP loopback of its own, other addresses are the
+  --net WHOSE        exo: the instance has a loopback of its own (TCP, UDP); other addresses are the
                      host's (default); host: so is the loopback
   --placement HOW    none (default); advice: threads that keep waking each other are tried on one
                      CPU, and stay there if they get on faster

@@ -185,7 +185,7 @@ void exo_object_free_locked(struct exo_kr *kr, uint32_t number)
 
 void exo_object_unref(struct exo_kr *kr, struct exo_fd gone)
 {
-    if (!is_last(take_away(kr, gone), gone))
+    if (take_away(kr, gone) % EXO_ENDS_CHANGE != 0) /* or a message has it */
         return;
     if (exo_object_kind(gone.stamp) == EXO_KIND_SOCK)
         exo_sock_part(kr, gone.stamp);

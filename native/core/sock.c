@@ -45,7 +45,8 @@ uint32_t exo_sock_room_at(struct exo_sock *to, uint32_t *position)
         store_release(&to->head, head);
     }
     *position = head;
-    return EXO_SOCK_SIZE - size;
+    uint32_t limit = exo_sock_limit(to);
+    return size < limit ? limit - size : 0;
 }
 
 uint8_t *exo_sock_room_locked(struct exo_kr *kr, struct exo_sock *to, uint32_t *size)
@@ -119,10 +120,11 @@ bool exo_sock_is_ready(struct exo_kr *kr, const struct exo_sock *sock, int what)
     uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
     if (load_relaxed(&sock->error) != 0 || peer == 0)
         return true;
+    if (__builtin_expect(shut & EXO_SHUT_SYN, 0) && exo_sock_is_connecting(kr, sock))
+        return false;
     if (what == EXO_SOCK_IN)
-        return (shut & (EXO_SHUT_READS | EXO_SHUT_END)) || exo_sock_size(sock) != 0;
-    return (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF)) ||
-           exo_sock_size(exo_sock_at(kr, peer)) <= EXO_SOCK_SIZE / 3 * 2;
+        return (shut & (EXO_SHUT_READS | EXO_SHUT_END)) || exo_sock_has_enough(sock);
+    return (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF)) || exo_sock_has_space(exo_sock_at(kr, peer));
 }
 
 uint32_t exo_sock_to_mark(const struct exo_sock *from, uint32_t *size)

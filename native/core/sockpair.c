@@ -5,9 +5,12 @@
  * who goes takes that lock once after it has been parted, and is then alone.
  */
 #include "sock.h"
+#include "sockrecord.h"
 #include "watch.h"
 
 #include <asm-generic/errno.h>
+#include <asm/unistd.h>
+#include <linux/futex.h>
 
 uint32_t exo_sock_create(struct exo_kr *kr, enum exo_sock_mode mode, uint16_t family,
                          uint16_t protocol)
@@ -24,6 +27,30 @@ uint32_t exo_sock_create(struct exo_kr *kr, enum exo_sock_mode mode, uint16_t fa
     return number;
 }
 
+/* Linux counts buffers with what they are made of, and lets those of both sides fill; where one is not
+ * bounded, that is none. Of AF_UNIX the sender's counts. */
+void exo_sock_set_limit_locked(struct exo_sock *to, const struct exo_sock *from)
+{
+    bool is_unix = to->family == AF_UNIX_;
+    uint32_t out = from->options[EXO_SOCK_SNDBUF], in = to->options[EXO_SOCK_RCVBUF];
+    uint32_t low = to->options[EXO_SOCK_RCVLOWAT], both = out / 2 + in / 2;
+    uint32_t limit = is_unix ? out : out != 0 && in != 0 ? both : 0;
+    store_release(&to->window, limit);
+    uint32_t half = exo_sock_limit(to) / 2;
+    store_release(&to->low_water, is_unix ? 0 : low < half ? low : half);
+}
+
+void exo_sock_set_limits(struct exo_kr *kr, struct exo_sock *sock)
+{
+    exo_lock_acquire(&kr->net_lock);
+    struct exo_sock none = {.family = sock->family}, *peer = &none;
+    if (load_relaxed(&sock->peer) != 0)
+        peer = exo_sock_at(kr, sock->peer);
+    exo_sock_set_limit_locked(sock, peer);
+    exo_sock_set_limit_locked(peer, sock);
+    exo_lock_release(&kr->net_lock);
+}
+
 bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other)
 {
     struct exo_sock *a = exo_sock_at(kr, one), *b = exo_sock_at(kr, other);
@@ -37,27 +64,81 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other)
     return free;
 }
 
+/* SO_LINGER with 0, of a connection that has not come to its end on both sides. */
+static bool lingers_not(const struct exo_sock *goes)
+{
+    uint32_t shut = load_relaxed(&goes->shut);
+    return goes->family != AF_UNIX_ && load_relaxed(&goes->linger) == 1 &&
+           !((shut & EXO_SHUT_WRITES) && (shut & EXO_SHUT_END));
+}
+
 /* What the side that stays learns: as Linux, a reset if the other has left something unread. */
-static void tell_locked(struct exo_sock *stays, const struct exo_sock *goes)
+static void tell_locked(struct exo_kr *kr, struct exo_sock *stays, const struct exo_sock *goes)
 {
     if (stays->type == EXO_SOCK_DGRAM) { /* who sends there again learns it */
         fetch_or(&stays->shut, (uint32_t)EXO_SHUT_GONE);
         return;
     }
-    bool reset = exo_sock_size(goes) != 0 || load_relaxed(&goes->mode) == EXO_SOCK_EMBRYO;
+    bool embryo = goes->listener != 0 && !(load_relaxed(&goes->shut) & EXO_SHUT_TOLD);
+    uint32_t shut = load_relaxed(&stays->shut);
+    uint32_t unread = goes->type == 0 ? exo_sock_size(goes) : exo_record_sum(kr, goes);
+    bool reset = unread != 0 || embryo || lingers_not(goes);
     if (reset)
-        store_release(&stays->error, (uint32_t)ECONNRESET);
+        store_release(&stays->error, (uint32_t)(embryo && (shut & EXO_SHUT_SYN) ? ECONNREFUSED
+                                                : stays->family != AF_UNIX_ && (shut & EXO_SHUT_FIN)
+                                                    ? EPIPE
+                                                    : ECONNRESET));
+    if (embryo)
+        fetch_and(&stays->shut, ~(uint32_t)EXO_SHUT_SYN);
     fetch_or(&stays->shut, (uint32_t)(EXO_SHUT_END | EXO_SHUT_GONE | (reset ? 0 : EXO_SHUT_FIN) |
                                       (reset || stays->family == AF_UNIX_ ? EXO_SHUT_DEAF : 0)));
 }
 
-/* Before it is in the host's queue, which wakes who waits: so whoever wakes finds it counted. */
-void exo_sock_announce(struct exo_kr *kr, uint32_t listener)
+/* Who connects and waits for room looks again. */
+static void hail(struct exo_sock *listener)
+{
+    exo_host_call(__NR_futex, (long)&listener->accepted, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
+/* A third party's connection; it was dropped, or accepted. */
+bool exo_sock_is_connecting(struct exo_kr *kr, const struct exo_sock *sock)
+{
+    if (!(load_relaxed(&sock->shut) & EXO_SHUT_SYN))
+        return false;
+    const struct exo_sock *there = exo_sock_at(kr, sock->listener_of);
+    uint32_t ahead = load_acquire(&sock->ticket) - load_acquire(&there->accepted);
+    return (int32_t)ahead > 0 && ahead > load_relaxed(&there->backlog);
+}
+
+/* Who has come into the backlog by that can be told so. */
+static void tell_connecting(struct exo_kr *kr, uint32_t listener)
+{
+    for (uint32_t i = 1; i <= kr->object_high[EXO_KIND_SOCK] && i < EXO_SOCK_COUNT; i++) {
+        const struct exo_sock *sock = &kr->socks[i];
+        if (load_acquire(&sock->mode) == EXO_SOCK_CONNECTED && sock->listener_of == listener &&
+            (load_relaxed(&sock->shut) & EXO_SHUT_SYN) && exo_watched(&sock->watch))
+            exo_watch_note(kr, &sock->watch, EXO_POLL_OUTS);
+    }
+}
+
+void exo_sock_advance(struct exo_kr *kr, uint32_t listener)
 {
     struct exo_sock *sock = exo_sock_at(kr, listener);
-    fetch_add(&sock->pending, 1);
-    if (exo_watched(&sock->watch))
-        exo_watch_note(kr, &sock->watch, EXO_POLL_INS);
+    fetch_add(&sock->accepted, 1);
+    if ((uint32_t)exo_sock_pending(sock) <= load_relaxed(&sock->backlog))
+        return;
+    hail(sock);
+    tell_connecting(kr, listener);
+}
+
+/* Before it is in the host's queue, which wakes who waits: so whoever wakes finds it counted. */
+void exo_sock_announce(struct exo_kr *kr, struct exo_sock *sock, uint32_t listener)
+{
+    struct exo_sock *there = exo_sock_at(kr, listener);
+    sock->listener_of = listener;
+    store_release(&sock->ticket, fetch_add(&there->announced, 1));
+    if (exo_watched(&there->watch))
+        exo_watch_note(kr, &there->watch, EXO_POLL_INS);
 }
 
 void exo_sock_recount(struct exo_kr *kr, uint32_t listener, uint32_t pending)
@@ -68,8 +149,27 @@ void exo_sock_recount(struct exo_kr *kr, uint32_t listener, uint32_t pending)
         count += load_acquire(&sock->mode) == EXO_SOCK_EMBRYO && sock->listener == listener &&
                  sock->family != AF_UNIX_;
     }
-    if (count < pending)
-        compare_exchange(&exo_sock_at(kr, listener)->pending, &pending, count);
+    struct exo_sock *there = exo_sock_at(kr, listener);
+    uint32_t accepted = load_relaxed(&there->accepted);
+    if (count < pending && load_relaxed(&there->announced) - accepted == pending &&
+        compare_exchange(&there->accepted, &accepted, accepted + pending - count))
+        hail(there);
+}
+
+/* TIME_WAIT, for who ended it first; the other's end begins it anew. */
+static void leave_port_locked(struct exo_kr *kr, const struct exo_sock *goes,
+                              const struct exo_sock *stays)
+{
+    uint32_t shut = load_relaxed(&goes->shut);
+    bool ended_there = shut & (EXO_SHUT_END | EXO_SHUT_GONE);
+    if (load_relaxed(&goes->error) != 0 || (shut & EXO_SHUT_DEAF) ||
+        (ended_there && !(shut & EXO_SHUT_FIN)) ||
+        (stays != NULL && load_relaxed(&stays->error) != 0))
+        return; /* it was reset */
+    if ((shut & EXO_SHUT_FIRST) || !ended_there)
+        exo_sock_wait_locked(kr, goes);
+    else
+        exo_sock_wait_again_locked(kr, &goes->remote);
 }
 
 static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
@@ -79,11 +179,18 @@ static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
     uint32_t peer = goes->peer;
     if (peer >= EXO_SOCK_FIRST) {
         stays = exo_sock_at(kr, peer);
-        tell_locked(stays, goes);
+        if (exo_sock_is_connecting(kr, goes))
+            fetch_or(&stays->shut, (uint32_t)EXO_SHUT_NEVER);
+        tell_locked(kr, stays, goes);
         store_release(&stays->peer, 0);
         store_release(&goes->peer, 0);
     }
+    if (load_relaxed(&goes->mode) == EXO_SOCK_CONNECTED && goes->family != AF_UNIX_ &&
+        goes->type == 0)
+        leave_port_locked(kr, goes, stays);
     exo_sock_unbind_locked(kr, goes);
+    if (load_relaxed(&kr->flying) != 0)
+        exo_sock_drop_flights_locked(kr, exo_sock_number(kr, goes));
     exo_lock_release(&kr->net_lock);
     exo_lock_acquire(&goes->input); /* who writes to it has gone, or sees that */
     exo_lock_release(&goes->input);
@@ -115,19 +222,32 @@ void exo_sock_unlisten(struct exo_kr *kr, uint32_t number)
     if (!compare_exchange(&sock->mode, &listens, (uint32_t)EXO_SOCK_FRESH))
         return;
     drop_embryos(kr, number);
-    store_release(&sock->pending, 0);
+    store_release(&sock->accepted, load_relaxed(&sock->announced));
+    hail(sock);
     if (exo_watched(&sock->watch))
         exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);
 }
 
-void exo_sock_part(struct exo_kr *kr, uint32_t number)
+static void part_one(struct exo_kr *kr, uint32_t number)
 {
     struct exo_sock *sock = exo_sock_at(kr, number);
     uint32_t listens = EXO_SOCK_LISTENS;
     bool listened = compare_exchange(&sock->mode, &listens, (uint32_t)EXO_SOCK_FRESH);
     part_pair(kr, sock);
-    if (listened)
+    if (listened) {
         drop_embryos(kr, number);
+        hail(exo_sock_at(kr, number));
+    }
+}
+
+/* Sockets that were on their way to it go as well, one after the other. */
+void exo_sock_part(struct exo_kr *kr, uint32_t number)
+{
+    part_one(kr, number);
+    while ((number = exo_sock_take_lost(kr)) != 0) {
+        part_one(kr, number);
+        exo_object_free(kr, number);
+    }
 }
 
 void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock)
@@ -136,7 +256,7 @@ void exo_sock_lose_peer(struct exo_kr *kr, struct exo_sock *sock)
     uint32_t peer = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? sock->peer : 0;
     bool news = peer >= EXO_SOCK_FIRST && !(load_relaxed(&sock->shut) & EXO_SHUT_GONE);
     if (news)
-        tell_locked(sock, exo_sock_at(kr, peer));
+        tell_locked(kr, sock, exo_sock_at(kr, peer));
     exo_lock_release(&kr->net_lock);
     if (news && exo_watched(&sock->watch))
         exo_watch_note(kr, &sock->watch, EXO_SOCK_ALL_EVENTS);

@@ -22,36 +22,45 @@ static uint32_t of_tcp(const struct exo_sock *sock, uint32_t shut)
            (mute || over ? EXO_POLL_OUTS : 0) | (reset ? EXO_POLLERR : 0);
 }
 
+static bool fits(const struct exo_sock *sock, const struct exo_sock *to)
+{
+    return sock->type != 0 ? exo_sock_size(to) <= exo_record_room_level(sock)
+                           : exo_sock_has_space(to);
+}
+
 /* Who finds no room is told when there is some. */
 bool exo_sock_has_room(struct exo_kr *kr, struct exo_sock *sock)
 {
     uint32_t peer = load_acquire(&sock->peer);
     if (peer == 0)
         return true;
-    uint32_t most = sock->type != 0 ? exo_record_room_level(sock) : EXO_SOCK_SIZE / 3 * 2;
     const struct exo_sock *to = exo_sock_at(kr, peer);
-    if (exo_sock_size(to) <= most)
+    if (fits(sock, to))
         return true;
     store_relaxed(&sock->no_room, 1);
     full_fence();
-    return exo_sock_size(to) <= most;
+    return fits(sock, to);
 }
 
 uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
 {
     uint32_t shut = load_acquire(&sock->shut), mode = load_acquire(&sock->mode);
     bool is_unix = sock->family == AF_UNIX_;
-    if (sock->type == EXO_SOCK_DGRAM && mode != EXO_SOCK_HOST)
+    if (sock->type == EXO_SOCK_DGRAM && (mode != EXO_SOCK_HOST || exo_sock_is_upset(sock)))
         return exo_record_poll(kr, sock);
     if (mode == EXO_SOCK_LISTENS)
-        return (int32_t)load_acquire(&sock->pending) > 0 ? EXO_POLL_INS : 0;
+        return exo_sock_pending(sock) > 0 ? EXO_POLL_INS : 0;
     if (mode == EXO_SOCK_HOST)
         return EXO_STATE_HOST;
+    if (exo_sock_is_connecting(kr, sock))
+        return 0;
     uint32_t state = is_unix ? of_unix(sock, shut) : of_tcp(sock, shut);
     if (mode == EXO_SOCK_FRESH)
         state |= EXO_POLLHUP;
-    if (exo_sock_size(sock) != 0)
+    if (exo_sock_has_enough(sock))
         state |= EXO_POLL_INS;
+    if (load_relaxed(&sock->urgent) == EXO_URGENT_THERE)
+        state |= EXO_POLLPRI;
     if (exo_sock_has_room(kr, sock))
         state |= is_unix ? EXO_POLL_OUTS | WRITE_BAND : EXO_POLL_OUTS;
     return state;

@@ -99,12 +99,18 @@ void exo_sock_set_loopback(struct exo_sock_name *name)
     }
 }
 
-static bool conflicts(const struct exo_sock *sock, const struct exo_sock_name *name,
-                      const struct exo_sock *other)
+bool exo_sock_meets(const struct exo_sock *sock, const struct exo_sock_name *name,
+                    const struct exo_sock *other)
 {
     struct exo_sock wanted = {.local = *name};
     wanted.options[EXO_SOCK_V6ONLY] = sock->options[EXO_SOCK_V6ONLY];
-    if (!exo_sock_takes(other, name) && !exo_sock_takes(&wanted, &other->local))
+    return exo_sock_takes(other, name) || exo_sock_takes(&wanted, &other->local);
+}
+
+static bool conflicts(const struct exo_sock *sock, const struct exo_sock_name *name,
+                      const struct exo_sock *other)
+{
+    if (!exo_sock_meets(sock, name, other))
         return false;
     if (both_have(sock, other, EXO_SOCK_REUSEPORT))
         return false;
@@ -134,25 +140,40 @@ static void add(struct exo_kr *kr, struct exo_sock *sock, const struct exo_sock_
     *first = (uint16_t)exo_sock_number(kr, sock);
 }
 
+/* A port of the system's choice; waits: should there be none else, one in TIME_WAIT. */
+static bool take_port(struct exo_kr *kr, struct exo_sock *sock, struct exo_sock_name *to,
+                      bool waits)
+{
+    for (uint32_t i = 0; i <= LAST_PORT - FIRST_PORT; i++) {
+        uint32_t port = FIRST_PORT + kr->next_port++ % (LAST_PORT - FIRST_PORT + 1);
+        to->port = (uint16_t)(port >> 8 | (port & 0xff) << 8);
+        if (ports_of(kr, sock)[port] == 0 && (waits || !exo_sock_waits_locked(kr, sock, to))) {
+            add(kr, sock, to);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who connects does not mind: it goes elsewhere, or is told apart by its time, as Linux has it here. */
+long exo_sock_take_port_locked(struct exo_kr *kr, struct exo_sock *sock,
+                               const struct exo_sock_name *name)
+{
+    struct exo_sock_name to = *name;
+    return take_port(kr, sock, &to, true) ? 0 : -EADDRNOTAVAIL;
+}
+
 long exo_sock_bind_locked(struct exo_kr *kr, struct exo_sock *sock,
                           const struct exo_sock_name *name)
 {
     struct exo_sock_name to = *name;
     if (to.port != 0) {
-        if (!is_free(kr, sock, &to))
+        if (!is_free(kr, sock, &to) || exo_sock_waits_locked(kr, sock, &to))
             return -EADDRINUSE;
         add(kr, sock, &to);
         return 0;
     }
-    for (uint32_t i = 0; i <= LAST_PORT - FIRST_PORT; i++) {
-        uint32_t port = FIRST_PORT + kr->next_port++ % (LAST_PORT - FIRST_PORT + 1);
-        to.port = (uint16_t)(port >> 8 | (port & 0xff) << 8);
-        if (ports_of(kr, sock)[port] == 0) {
-            add(kr, sock, &to);
-            return 0;
-        }
-    }
-    return -EADDRINUSE;
+    return take_port(kr, sock, &to, false) || take_port(kr, sock, &to, true) ? 0 : -EADDRINUSE;
 }
 
 void exo_sock_unbind_locked(struct exo_kr *kr, struct exo_sock *sock)

@@ -8,13 +8,14 @@
 #define SCM_PIDFD_ 4
 
 /* Calls act on every control message in [at, end) of runtime memory. */
-static long each_message(uint8_t *at, uint8_t *end, long (*act)(struct k_cmsghdr *))
+static long each_message(uint8_t *at, uint8_t *end, long (*act)(struct k_cmsghdr *, uint32_t),
+                         uint32_t carrier)
 {
     while (at + sizeof(struct k_cmsghdr) <= end) {
         struct k_cmsghdr *header = (struct k_cmsghdr *)at;
         if (header->size < sizeof(*header) || header->size > (uint64_t)(end - at))
             break;
-        long error = header->level == SOL_SOCKET_ ? act(header) : 0;
+        long error = header->level == SOL_SOCKET_ ? act(header, carrier) : 0;
         if (error != 0)
             return error;
         at += (header->size + 7) & ~7UL;
@@ -22,7 +23,7 @@ static long each_message(uint8_t *at, uint8_t *end, long (*act)(struct k_cmsghdr
     return 0;
 }
 
-static long to_host(struct k_cmsghdr *header)
+static long to_host(struct k_cmsghdr *header, uint32_t carrier)
 {
     int32_t *numbers = (int32_t *)(header + 1);
     uint64_t count = (header->size - sizeof(*header)) / 4;
@@ -31,7 +32,7 @@ static long to_host(struct k_cmsghdr *header)
     for (uint64_t i = 0; header->type == SCM_RIGHTS_ && i < count; i++) {
         struct exo_fd *entry = exo_fd_entry(numbers[i]);
         if (entry != NULL && (entry->flags & EXO_FD_SOCKET))
-            exo_sock_fly(entry);
+            exo_sock_leave(entry, carrier);
         numbers[i] = exo_fd_host(numbers[i]);
         if (numbers[i] < 0)
             return -EBADF;
@@ -40,26 +41,26 @@ static long to_host(struct k_cmsghdr *header)
 }
 
 /* Sockets that were to leave, and have not. */
-static long stay(struct k_cmsghdr *header)
+static long stay(struct k_cmsghdr *header, uint32_t carrier)
 {
     const int32_t *numbers = (const int32_t *)(header + 1);
     uint64_t count = (header->size - sizeof(*header)) / 4;
     for (uint64_t i = 0; header->type == SCM_RIGHTS_ && i < count; i++) {
         struct exo_fd *entry = exo_fd_entry(numbers[i]);
         if (entry != NULL && (entry->flags & EXO_FD_SOCKET))
-            exo_sock_unfly(entry);
+            exo_sock_stay(entry, carrier);
     }
     return 0;
 }
 
-long exo_control_to_host(uint8_t *control, uint64_t size)
+long exo_control_to_host(uint8_t *control, uint64_t size, uint32_t carrier)
 {
-    return each_message(control, control + size, to_host);
+    return each_message(control, control + size, to_host, carrier);
 }
 
-void exo_control_stays(uint8_t *control, uint64_t size)
+void exo_control_stays(uint8_t *control, uint64_t size, uint32_t carrier)
 {
-    each_message(control, control + size, stay);
+    each_message(control, control + size, stay, carrier);
 }
 
 uint8_t *exo_control_create(uint8_t *own, uint64_t size)
@@ -78,15 +79,15 @@ void exo_control_free(const uint8_t *control, const uint8_t *own, uint64_t size)
 }
 
 /* Installs received fds. Those from the first on that finds no number are closed; how many stay. */
-static uint64_t install_fds(int32_t *numbers, uint64_t count, bool cloexec)
+static uint64_t install_fds(int32_t *numbers, uint64_t count, uint32_t carrier, bool cloexec)
 {
     uint64_t kept = 0;
     for (uint64_t i = 0; i < count; i++) {
         if (kept < i) {
-            HOST_1(__NR_close, numbers[i]);
+            exo_sock_crash(numbers[i], carrier);
             continue;
         }
-        long fd = exo_sock_land(numbers[i], cloexec);
+        long fd = exo_sock_land(numbers[i], carrier, cloexec);
         if (fd >= 0)
             numbers[kept++] = (int32_t)fd;
     }
@@ -94,7 +95,8 @@ static uint64_t install_fds(int32_t *numbers, uint64_t count, bool cloexec)
 }
 
 /* Makes one control message the guest's: how many of its bytes stay. */
-static uint64_t receive_message(struct k_cmsghdr *header, bool cloexec, uint32_t *flags)
+static uint64_t receive_message(struct k_cmsghdr *header, uint32_t carrier, bool cloexec,
+                                uint32_t *flags)
 {
     int32_t *numbers = (int32_t *)(header + 1);
     uint64_t count = (header->size - sizeof(*header)) / 4;
@@ -106,7 +108,7 @@ static uint64_t receive_message(struct k_cmsghdr *header, bool cloexec, uint32_t
         numbers[0] = (int32_t)exo_fd_made(numbers[0], true);
     if (header->type != SCM_RIGHTS_)
         return header->size;
-    uint64_t kept = install_fds(numbers, count, cloexec);
+    uint64_t kept = install_fds(numbers, count, carrier, cloexec);
     *flags |= kept < count ? MSG_CTRUNC_ : 0;
     header->size = sizeof(*header) + kept * 4;
     return kept == 0 ? 0 : header->size;
@@ -121,7 +123,7 @@ long exo_control_receive(uint64_t to, uint8_t *at, const uint8_t *end, bool cloe
         uint64_t size = header->size, left = (uint64_t)(end - at);
         if (size < sizeof(*header) || size > left)
             break;
-        uint64_t kept = receive_message(header, cloexec, flags);
+        uint64_t kept = receive_message(header, 0, cloexec, flags);
         if (kept > 0 && guest_write(to + used, at, kept) != 0)
             return -EFAULT;
         uint64_t step = (size + 7) & ~7UL, room = (kept + 7) & ~7UL;
@@ -133,7 +135,7 @@ long exo_control_receive(uint64_t to, uint8_t *at, const uint8_t *end, bool cloe
 }
 
 /* Cuts a message to the room there is: fds that find none are closed; size 0: it is left out. */
-static void fit_message(struct k_cmsghdr *header, uint64_t room, uint32_t *flags)
+static void fit_message(struct k_cmsghdr *header, uint64_t room, uint32_t carrier, uint32_t *flags)
 {
     const int32_t *numbers = (const int32_t *)(header + 1);
     if (header->size <= room)
@@ -142,7 +144,7 @@ static void fit_message(struct k_cmsghdr *header, uint64_t room, uint32_t *flags
     uint64_t count = (header->size - sizeof(*header)) / 4;
     uint64_t fits = room < sizeof(*header) ? 0 : (room - sizeof(*header)) / 4;
     for (uint64_t i = fits; fds && i < count; i++)
-        HOST_1(__NR_close, numbers[i]);
+        exo_sock_crash(numbers[i], carrier);
     header->size = fds && fits > 0 ? sizeof(*header) + fits * 4 : 0;
     *flags |= MSG_CTRUNC_;
 }
@@ -156,8 +158,9 @@ long exo_rights_give(struct exo_rights *rights, uint64_t to, uint64_t room, bool
         uint64_t size = header->size, step = (size + 7) & ~7UL;
         if (size < sizeof(*header) || size > rights->size - at)
             break;
-        fit_message(header, room - used, flags);
-        uint64_t kept = header->size == 0 ? 0 : receive_message(header, cloexec, flags);
+        fit_message(header, room - used, rights->carrier, flags);
+        uint64_t kept =
+            header->size == 0 ? 0 : receive_message(header, rights->carrier, cloexec, flags);
         if (kept > 0 && guest_write(to + used, header, kept) != 0)
             return -EFAULT;
         uint64_t taken = (kept + 7) & ~7UL;

@@ -20,9 +20,9 @@ uint8_t *exo_control_create(uint8_t *own, uint64_t size);
 void exo_control_free(const uint8_t *control, const uint8_t *own, uint64_t size);
 
 /* Makes a guest's messages the host's: 0 or -EBADF. And they were not sent, after all: size bytes as the
- * guest has them. */
-long exo_control_to_host(uint8_t *control, uint64_t size);
-void exo_control_stays(uint8_t *control, uint64_t size);
+ * guest has them. carrier: the number of the socket they go to, 0 of the host's. */
+long exo_control_to_host(uint8_t *control, uint64_t size, uint32_t carrier);
+void exo_control_stays(uint8_t *control, uint64_t size, uint32_t carrier);
 
 /* Hands the control messages in [at, end) to the guest, at `to` in its memory. Where fds found no
  * number a message is cut short, or left out, as Linux does: MSG_CTRUNC in *flags. The space they

@@ -37,6 +37,8 @@ void exo_watches_to_host(struct exo_fd of);
 /* The same of a socket, if this process has an fd of it; and of one that another file has taken the place of. */
 void exo_watches_of_sock_to_host(uint32_t number);
 void exo_watches_begin_anew(struct exo_fd of);
+/* A socket's twin has rung for who watches: what has rung does not pile up, though nobody reads. */
+void exo_sock_heard(uint32_t number);
 void exo_epoll_to_host(struct exo_fd *at);
 /* Of a set at this entry, a watch whose object is the host's by now. */
 void exo_watch_stray(struct exo_fd set, uint32_t number);

@@ -98,6 +98,14 @@ bool exo_set_find(uint32_t set, struct exo_fd *entry)
     return find_entry(EXO_FD_EPOLL, set, entry);
 }
 
+void exo_sock_heard(uint32_t number)
+{
+    struct exo_sock_end end = {.sock = exo_sock_at(KR, number)};
+    if (load_relaxed(&end.sock->bells) >= EXO_SOCK_BELLS_UDP &&
+        find_entry(EXO_FD_SOCKET, number, &end.fd))
+        exo_sock_hush(&end);
+}
+
 void exo_watches_begin_anew(struct exo_fd of)
 {
     uint32_t *list = exo_object_watch(KR, exo_object_of(of));

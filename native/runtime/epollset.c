@@ -45,6 +45,8 @@ static bool heard(struct exo_fd set, const struct exo_epoll_event *event, int de
     enum exo_kind kind = exo_object_kind(object & 0xffff);
     if (kind == EXO_KIND_EPOLL && depth < EXO_NEST_LIMIT && exo_set_find(object, &inner))
         state_of(inner, true, depth + 1);
+    if (object != 0 && kind == EXO_KIND_SOCK)
+        exo_sock_heard(object);
     if ((event->data & 0x1ffff) != 0 && /* not exo_epoll_ring()'s */
         exo_epoll_learn(KR, set.stamp, event->data, gone))
         exo_epoll_ring(set.host);

@@ -11,6 +11,8 @@
 
 #define SPIN_LIMIT 2048 /* pauses */
 #define YIELD_LIMIT 16
+#define YIELD_FIRST 128  /* pauses before others are let run */
+#define OTHER_RAN 3      /* units of 1024 cycles: a yield alone is faster */
 #define YIELD_EVERY 32   /* looks: how often to try again whether yields help */
 #define SHORT_SLEEP 2048 /* units of 1024 cycles */
 #define TRY_AGAIN 256    /* the same: about what SPIN_LIMIT takes */
@@ -34,11 +36,27 @@ static uint32_t learnt(uint32_t i, uint32_t spent, uint32_t limit)
     return i < spent ? (i * 4 < limit ? i * 4 + limit / 8 : limit) : spent / 2;
 }
 
+/* Whether somebody else has run on this CPU, when let. */
+static bool is_wanted(void)
+{
+    uint32_t since = exo_moment();
+    HOST_0(__NR_sched_yield);
+    return exo_moment() - since > OTHER_RAN;
+}
+
+/* How many pauses until there was news, count for none. To spin where others could run would delay the very
+ * news that we wait for, so they are let run now and then. */
 static uint32_t spin(const struct looking *by, uint32_t count)
 {
-    uint32_t i = 0;
-    for (; i < count && !has_news(by) && !area()->stashed; i++)
+    uint32_t i = 0, until_yield = YIELD_FIRST;
+    for (; i < count && !has_news(by) && !area()->stashed; i++) {
         spin_pause();
+        if (i != until_yield)
+            continue;
+        until_yield *= 2;
+        if (is_wanted())
+            return has_news(by) ? i : count;
+    }
     return i;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "epoll.h"
 #include "event.h"
+#include "patience.h"
 #include "pipe.h"
 #include "poll.h"
 #include "sock.h"
@@ -17,6 +18,7 @@
 #define OUT (POLLOUT_ | POLLWRNORM_)
 #define ASLEEP_ON_SOCKET 9
 #define ASLEEP_ON_SET 10
+#define LOOKS_MOST 2 /* fds: who waits for more has others to serve it, and they need the CPU */
 #define GONE (POLLERR_ | POLLHUP_) /* told whether asked for or not */
 
 /* The entry if it leads to an object whose state the region knows. */
@@ -65,7 +67,7 @@ static int16_t state_with(struct exo_fd *at, int16_t told)
 static int16_t twin_tells(const struct exo_fd *at)
 {
     bool listens = load_acquire(&exo_sock_at(KR, at->stamp)->mode) == EXO_SOCK_LISTENS;
-    return listens ? IN : IN | OUT | POLLRDHUP_;
+    return listens ? IN : IN | OUT | POLLRDHUP_ | POLLPRI_;
 }
 
 /* Fills in what pipes have, and in hosts what the host is to look at; how many have something. */
@@ -108,13 +110,14 @@ static long merge(struct k_pollfd *polls, const struct k_pollfd *hosts, uint64_t
     return ready;
 }
 
-/* Undoes what settle() did for the first count. */
-static void rise(const struct k_pollfd *polls, const uint8_t *asleep, uint64_t count)
+/* Undoes what settle() did for the first count; hosts: what woke us, if that is known. */
+static void rise(const struct k_pollfd *polls, const struct k_pollfd *hosts, const uint8_t *asleep,
+                 uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
         struct exo_fd *at = asleep[i] ? exo_fd_entry(polls[i].fd) : NULL;
         if (at != NULL && asleep[i] == ASLEEP_ON_SOCKET)
-            exo_sock_rise(at->stamp, polls[i].events);
+            exo_sock_rise(at->stamp, polls[i].events, hosts != NULL && (hosts[i].revents & IN));
         else if (at != NULL && asleep[i] == ASLEEP_ON_SET)
             exo_epoll_rise(KR, at->stamp);
         else if (at != NULL && (load_relaxed(&at->flags) & EXO_FD_PIPE))
@@ -162,11 +165,30 @@ static bool settle(const struct k_pollfd *polls, uint8_t *asleep, uint64_t count
         struct exo_fd *at = own_end(polls[i].fd);
         asleep[i] = 0;
         if (at != NULL && !settle_one(at, polls[i].events, &asleep[i])) {
-            rise(polls, asleep, i);
+            rise(polls, NULL, asleep, i);
             return false;
         }
     }
     return true;
+}
+
+struct looked {
+    struct k_pollfd *polls, *hosts;
+    uint64_t count;
+};
+
+static bool has_news(const void *object, UNUSED int what)
+{
+    const struct looked *at = object;
+    bool has_others;
+    return look(at->polls, at->hosts, at->count, &has_others) > 0;
+}
+
+/* By thread: what one waits for is mostly the same. */
+static struct exo_patience *patience_of(void)
+{
+    static struct exo_patience patiences[16];
+    return &patiences[area()->index % 16];
 }
 
 static bool is_over(long timeout)
@@ -189,10 +211,16 @@ static long wait_mixed(struct k_pollfd *polls, struct k_pollfd *hosts, uint8_t *
             long error = exo_poll_host(hosts, count, (long)now, mask);
             return error < 0 ? error : merge(polls, hosts, count);
         }
+        const struct looked at = {polls, hosts, count};
+        if (!has_others && count <= LOOKS_MOST && exo_look(patience_of(), has_news, &at, 0))
+            continue;
+        uint32_t since = exo_moment();
         if (!settle(polls, asleep, count))
             continue;
         long result = exo_poll_host(hosts, count, timeout, mask);
-        rise(polls, asleep, count);
+        if (result > 0)
+            exo_slept(patience_of(), since);
+        rise(polls, result > 0 ? hosts : NULL, asleep, count);
         if (result < 0)
             return result;
         ready = merge(polls, hosts, count);

@@ -121,6 +121,8 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
         add_cred(fd, &rights);
     message.flags =
         (uint32_t)(flags & MSG_CMSG_CLOEXEC_) | (rights.cut ? MSG_CTRUNC_ : 0) | rights.flags;
+    if (sock->type == 0)
+        message.flags |= (uint32_t)(flags & MSG_OOB_);
     if (message.name == 0 || !came)
         message.name_size = 0;
     else
@@ -163,13 +165,33 @@ SYSCALL(recvmsg)
     return receive_one((int)a, (uint64_t)b, c);
 }
 
+static int64_t now_ns(void)
+{
+    int64_t now[2] = {0};
+    HOST_2(__NR_clock_gettime, 1, now);
+    return now[0] * 1000000000 + now[1];
+}
+
+static int64_t limit_ns(const int64_t *limit)
+{
+    return (limit[0] < 1000000000 ? limit[0] : 1000000000) * 1000000000 + limit[1];
+}
+
+static long tell_left(uint64_t timeout, int64_t end)
+{
+    int64_t left = timeout == 0 ? 0 : end - now_ns();
+    left = left > 0 ? left : 0;
+    int64_t limit[2] = {left / 1000000000, left % 1000000000};
+    return timeout == 0 ? 0 : guest_put(timeout, &limit);
+}
+
 static bool is_stream(int fd)
 {
     return exo_sock_is(fd) && exo_sock_at(KR, exo_fd_entry(fd)->stamp)->type == 0;
 }
 
 /* recvmmsg of exo's own socket: waits for the first, as for all if MSG_WAITFORONE is not given.
- * DIFFERS: a timeout is looked at by nobody, as a stream has its own. */
+ * As on Linux, the timeout is looked at after each message only. */
 static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t timeout)
 {
     int64_t limit[2];
@@ -178,6 +200,7 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
     if (timeout != 0 && (limit[0] < 0 || (uint64_t)limit[1] >= 1000000000))
         return -EINVAL;
     long all = (uint32_t)count > MESSAGE_LIMIT ? MESSAGE_LIMIT : (uint32_t)count;
+    int64_t end = timeout != 0 ? now_ns() + limit_ns(limit) : 0;
     for (long i = 0; i < all; i++) {
         uint64_t header = at + (uint64_t)i * sizeof(struct k_mmsghdr);
         long got = receive_one(fd, header,
@@ -187,10 +210,10 @@ static long receive_many(int fd, uint64_t at, long count, long flags, uint64_t t
         uint32_t size = (uint32_t)got;
         if (guest_put(header + offsetof(struct k_mmsghdr, size), &size) != 0)
             return -EFAULT;
-        if (got == 0 && is_stream(fd))
-            return i + 1;
+        if ((got == 0 && is_stream(fd)) || (timeout != 0 && now_ns() >= end))
+            return tell_left(timeout, end) != 0 ? -EFAULT : i + 1;
     }
-    return timeout != 0 && guest_put(timeout, &limit) != 0 ? -EFAULT : all; /* what is left */
+    return tell_left(timeout, end) != 0 ? -EFAULT : all;
 }
 
 SYSCALL(recvmmsg)

@@ -13,19 +13,28 @@ static bool send_own(int fd, const struct k_msghdr *message, uint8_t *control, l
            exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, result);
 }
 
+/* Who gets what is sent there; 0: who does is the host's affair. */
+static uint32_t carrier_of(int fd)
+{
+    struct exo_sock_end end;
+    struct exo_fd *entry = exo_fd_entry(fd);
+    return entry != NULL && exo_sock_enter(&end, entry) ? load_acquire(&end.sock->peer) : 0;
+}
+
 static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t *control,
                             long flags)
 {
     if (guest_read(control, message->control, message->control_size) != 0)
         return -EFAULT;
     uint64_t from = message->control, size = message->control_size;
-    long error = exo_control_to_host(control, size);
+    uint32_t carrier = carrier_of(fd);
+    long error = exo_control_to_host(control, size, carrier);
     if (error == 0 && !send_own(fd, message, control, flags, &error)) {
         message->control = (uint64_t)control;
         error = host_wait(__NR_sendmsg, host, (long)message, flags, 0, 0, 0);
     }
     if (error < 0 && guest_read(control, from, size) == 0)
-        exo_control_stays(control, size);
+        exo_control_stays(control, size, carrier);
     return error;
 }
 

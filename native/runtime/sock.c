@@ -15,7 +15,8 @@ bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
     if (end->fd.host < 0 || !(end->fd.flags & EXO_FD_SOCKET))
         return false;
     end->sock = exo_sock_at(KR, end->fd.stamp);
-    if (unlikely(load_acquire(&end->sock->mode) == EXO_SOCK_HOST)) {
+    if (unlikely(load_acquire(&end->sock->mode) == EXO_SOCK_HOST) &&
+        !exo_sock_is_upset(end->sock)) {
         exo_sock_make_plain(end);
         return false;
     }
@@ -35,6 +36,7 @@ static long pull_to_mark(const struct exo_sock_end *end, struct exo_span *span,
 {
     uint32_t size, distance = exo_sock_to_mark(end->sock, &size);
     uint64_t left = span->left;
+    *last = false;
     if (distance == UINT32_MAX)
         return exo_sock_pull_locked(KR, end->sock, span);
     *last = distance == 0;
@@ -73,12 +75,17 @@ static long take(const struct exo_sock_end *end, struct exo_span *span, long fla
     exo_lock_acquire(&sock->output);
     if (likely(exo_sock_same(end))) {
         bool drops = (flags & MSG_TRUNC_) && sock->family != AF_UNIX_;
-        if (likely(!(flags & MSG_PEEK_) && !drops)) {
+        if (unlikely(load_relaxed(&sock->urgent) != EXO_URGENT_NONE) && !drops &&
+            exo_sock_to_urgent(sock) != UINT32_MAX) {
+            got = exo_sock_pull_urgent(sock, span, flags, past, last);
+        } else if (likely(!(flags & MSG_PEEK_) && !drops)) {
             got = pull_to_mark(end, span, rights, last);
         } else if (!drops) {
+            *last = false;
             got = exo_sock_peek_locked(KR, sock, *past, span);
             *past += got > 0 ? (uint32_t)got : 0;
         } else {
+            *last = false;
             got = drop(sock, span, flags, past);
         }
     }
@@ -136,7 +143,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
             return refuse_reading(end.sock);
         exo_sock_note_use(end.sock);
         bool over = is_over(end.sock); /* before what is there, which is the last then */
-        bool last = false;
+        bool last = sum > 0;
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
             sum += got;
@@ -149,7 +156,7 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
                 return sum;
             continue;
         }
-        if (got < 0)
+        if (got < 0 || last)
             return sum > 0 ? sum : got;
         if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0)
             return sum; /* of no bytes: it has waited for some */

@@ -73,7 +73,8 @@ struct exo_sockaddr;
 struct exo_rights {
     uint8_t *control;
     uint64_t size, room;
-    bool cut; /* MSG_CTRUNC */
+    uint32_t carrier; /* number of the socket they have come to */
+    bool cut;         /* MSG_CTRUNC */
     /* Of one to be sent by UDP: where to, if not NULL. */
     const struct exo_sockaddr *to;
     long to_size;
@@ -93,10 +94,12 @@ long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
 long exo_sock_put_rights_locked(const struct exo_sock_end *end, struct exo_sock *to,
                                 struct exo_span *span, const struct exo_rights *rights,
                                 const struct exo_record *record);
-/* A socket of exo's leaves in a message: counted until it has arrived. And one arrives, or has not left. */
-void exo_sock_fly(struct exo_fd *at);
-void exo_sock_unfly(struct exo_fd *at);
-long exo_sock_land(long host, bool cloexec);
+/* A socket of exo's leaves in a message for carrier, a socket's number or 0, and is counted until it has
+ * arrived; or it stays. And one arrives; or its message has, but it finds no place. */
+void exo_sock_leave(struct exo_fd *at, uint32_t carrier);
+void exo_sock_stay(struct exo_fd *at, uint32_t carrier);
+long exo_sock_land(long host, uint32_t carrier, bool cloexec);
+void exo_sock_crash(long host, uint32_t carrier);
 uint64_t exo_sock_cookie(long host); /* SO_COOKIE; 0: it is no socket */
 
 /* sockfile.c: splice(2) of which one end is a socket. */
@@ -117,10 +120,18 @@ long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count,
                      struct exo_rights *rights);
 long exo_sock_broken(long error, long flags); /* EPIPE, with its signal */
 
+/* sockurgent.c: MSG_OOB; see there. */
+long exo_sock_pull_urgent(struct exo_sock *sock, struct exo_span *span, long flags, uint32_t *past,
+                          bool *stop);
+long exo_sock_receive_urgent(struct exo_fd *at, struct exo_span *span, long flags);
+long exo_sock_push_urgent_locked(struct exo_sock *to, struct exo_span *span);
+
 /* sockwait.c. 0: worth another try; what: EXO_SOCK_IN, EXO_SOCK_OUT. */
 long exo_sock_wait(const struct exo_sock_end *end, int what);
 /* Wakes who waits for what at the other side, `other`. */
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what);
+/* Urgent data has come there. */
+void exo_sock_alarm(const struct exo_sock_end *end, struct exo_sock *other);
 /* All who wait at either side look again: shutdown(2), and the like. peer: its number. */
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer);
 /* The same of who sleeps at this side, for something to read or for room, after a shutdown(2) here. */
@@ -141,7 +152,7 @@ static inline void exo_sock_hush(const struct exo_sock_end *end)
 bool exo_sock_check_peer(const struct exo_sock_end *end);
 /* poll(2): going to sleep on the twin for events, true if there is nothing to do yet; and getting up. */
 bool exo_sock_settle(struct exo_fd *at, int16_t events);
-void exo_sock_rise(uint32_t number, int16_t events);
+void exo_sock_rise(uint32_t number, int16_t events, bool rang);
 
 /* Wakes who waits for what at `other`, whether somebody sleeps or not; 0, or -errno of the host. */
 long exo_sock_ring_bell(const struct exo_sock_end *end, const struct exo_sock *other);

@@ -1,4 +1,6 @@
 /* connect(2) of sockets whose contents are in the kernel region; see socklisten.c. */
+#include <linux/futex.h>
+
 #include "../core/watch.h"
 #include "epoll.h"
 #include "process.h"
@@ -7,6 +9,16 @@
 #include "sockpacket.h"
 #include "sockunix.h"
 #include "translate.h"
+
+#define TRIES_S 127 /* as net.ipv4.tcp_syn_retries 6 */
+
+static void inherit(struct exo_sock *sock, const struct exo_sock *listener)
+{
+    memcpy(sock->options, listener->options, sizeof(sock->options));
+    memcpy(sock->timeout_ns, listener->timeout_ns, sizeof(sock->timeout_ns));
+    sock->linger = listener->linger;
+    sock->options[EXO_SOCK_FASTOPEN] = 0;
+}
 
 /* Both sides' names, and the port of ours; net_lock is held. */
 static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
@@ -18,9 +30,9 @@ static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
         own.port = 0;
         if (exo_sock_is_loopback(to))
             exo_sock_set_loopback(&own);
-        long error = exo_sock_bind_locked(KR, sock, &own);
+        long error = exo_sock_take_port_locked(KR, sock, &own);
         if (error != 0)
-            return -EADDRNOTAVAIL;
+            return error;
     } else if (exo_sock_is_any(&own)) {
         uint16_t port = own.port;
         own = *to;
@@ -33,6 +45,9 @@ static long name_both_locked(struct exo_sock *sock, struct exo_sock *other,
     other->local = exo_sock_seen_by(to, listener->family);
     other->remote = exo_sock_seen_by(&sock->local, listener->family);
     other->family = listener->family;
+    inherit(other, listener);
+    exo_sock_set_limit_locked(sock, other);
+    exo_sock_set_limit_locked(other, sock);
     return 0;
 }
 
@@ -102,10 +117,14 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
     if (error == 0) {
         struct exo_sock *there = exo_sock_at(KR, (uint32_t)listener);
         struct exo_twin_name name = exo_twin_name('l', (uint32_t)listener, there->generation);
-        exo_sock_announce(KR, (uint32_t)listener);
+        exo_sock_announce(KR, sock, (uint32_t)listener);
+        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_SYN);
+        if (!exo_sock_is_connecting(KR, sock))
+            fetch_and(&sock->shut, ~(uint32_t)EXO_SHUT_SYN);
         error = exo_sock_join_twins(end, embryo, &name, sizeof(name));
         if (error != 0) {
-            fetch_add(&there->pending, (uint32_t)-1);
+            exo_sock_advance(KR, (uint32_t)listener);
+            fetch_and(&sock->shut, ~(uint32_t)EXO_SHUT_SYN);
             exo_sock_renew_twin(end);
         }
     }
@@ -126,15 +145,57 @@ static long connect_to(struct exo_sock_end *end, const struct exo_sock_name *to)
     return 0;
 }
 
-/* Of a socket that has tried before: 1 if it is to try (again). */
-static long earlier_try(struct exo_sock *sock)
+/* The listener's backlog is full: until it is not, the time is over or a signal comes. 0 or -errno. */
+long exo_sock_await(const struct exo_sock_end *end)
 {
+    struct exo_sock *sock = end->sock;
+    const struct exo_sock *there = exo_sock_at(KR, sock->listener_of);
+    uint64_t limit_ns = load_relaxed(&sock->timeout_ns[EXO_SOCK_OUT]);
+    uint64_t ns = limit_ns != 0 ? limit_ns : TRIES_S * 1000000000UL;
+    int64_t until[2];
+    HOST_2(__NR_clock_gettime, 1, until);
+    until[0] += (int64_t)(ns / 1000000000);
+    until[1] += (int64_t)(ns % 1000000000);
+    until[0] += until[1] / 1000000000;
+    until[1] %= 1000000000;
+    for (;;) {
+        uint32_t seen = load_acquire(&there->accepted);
+        if (!exo_sock_is_connecting(KR, sock) || !exo_sock_same(end))
+            break;
+        long slept = host_wait(__NR_futex, (long)&there->accepted, FUTEX_WAIT_BITSET, seen,
+                               (long)until, 0, FUTEX_BITSET_MATCH_ANY);
+        if (slept == -ETIMEDOUT)
+            return limit_ns != 0 ? -EINPROGRESS : -ETIMEDOUT;
+        if (slept != 0 && slept != -EAGAIN)
+            return slept;
+    }
+    fetch_and(&sock->shut, ~(uint32_t)EXO_SHUT_SYN);
+    uint32_t error = exchange(&sock->error, 0);
+    return -(long)error;
+}
+
+static long finish(const struct exo_sock_end *end)
+{
+    long error = exo_sock_await(end);
+    if (error == 0)
+        fetch_or(&end->sock->shut, (uint32_t)EXO_SHUT_TOLD);
+    return error;
+}
+
+/* Of a socket that has tried before: 1 if it is to try (again). */
+static long earlier_try(const struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock;
     uint32_t error;
     switch (load_acquire(&sock->mode)) {
     case EXO_SOCK_FRESH:
         error = exchange(&sock->error, 0);
         return error != 0 ? -(long)error : 1;
     case EXO_SOCK_CONNECTED:
+        if (exo_sock_is_connecting(KR, sock)) {
+            error = load_relaxed(&sock->nonblock) ? EALREADY : 0;
+            return error != 0 ? -(long)error : finish(end);
+        }
         return fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD) & EXO_SHUT_TOLD ? -EISCONN : 0;
     default:
         return -EISCONN;
@@ -142,11 +203,12 @@ static long earlier_try(struct exo_sock *sock)
 }
 
 /* On Linux a connect(2) that does not wait is still under way when it returns, even here. */
-static long outcome(struct exo_sock *sock, long error)
+static long outcome(const struct exo_sock_end *end, long error)
 {
+    struct exo_sock *sock = end->sock;
     bool waits = !load_relaxed(&sock->nonblock);
     if (waits && error == 0)
-        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD);
+        return finish(end);
     if (waits || (error != 0 && error != -ECONNREFUSED))
         return error;
     if (error != 0)
@@ -184,7 +246,7 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
         return exo_udp_connect(end, &from, size, foreign);
     if (from.family == AF_UNSPEC_)
         return exo_sock_disconnect(end);
-    error = earlier_try(end->sock);
+    error = earlier_try(end);
     if (error <= 0)
         return error;
     error = exo_sock_name_from(&to, &from, size, end->sock->family);
@@ -193,7 +255,7 @@ static long connect_own(struct exo_sock_end *end, uint64_t at, long size, bool *
     if (exo_sock_is_any(&to))
         exo_sock_set_loopback(&to);
     *foreign = !exo_sock_is_loopback(&to) && !is_ours(&to, &from, size);
-    return *foreign ? 0 : outcome(end->sock, connect_to(end, &to));
+    return *foreign ? 0 : outcome(end, connect_to(end, &to));
 }
 
 SYSCALL(connect)

@@ -126,9 +126,9 @@ long exo_sock_splice(long a, long b, long c, long d, long e, long f)
     struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)c);
     bool from_socket = exo_sock_is((int)a), to_socket = exo_sock_is((int)c);
     uint64_t size = (uint64_t)e < CHUNK ? (uint64_t)e : CHUNK;
-    if (size == 0)
+    if (size == 0 || from == NULL || to == NULL)
         return exo_pass(a, b, c, d, e, f);
-    if (from == NULL || to == NULL || from_socket == to_socket)
+    if (from_socket == to_socket)
         return from_socket ? -EINVAL : exo_pass(a, b, c, d, e, f);
     struct exo_fd *pipe = from_socket ? to : from;
     struct k_stat stat;

@@ -5,6 +5,7 @@
 #include "../core/watch.h"
 #include "epoll.h"
 #include "sockpacket.h"
+#include "sockrows.h"
 #include "translate.h"
 
 void exo_sock_make_plain(struct exo_sock_end *end)

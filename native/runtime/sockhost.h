@@ -8,8 +8,6 @@
 long exo_sock_to_host(struct exo_sock_end *end);
 /* Forgets the socket: the entry is a plain one from now on, unless it has changed meanwhile. */
 void exo_sock_make_plain(struct exo_sock_end *end);
-/* sockopt.c: gives a socket of the host's the options of ours. */
-void exo_sock_replay(const struct exo_sock *sock, int host);
 
 /* sockmake.c: a reserved fd leads to the socket from now on. flags: SOCK_FLAGS */
 void exo_sock_install(int fd, int host, uint32_t number, long flags);
@@ -21,6 +19,8 @@ void exo_sock_renew_twin(const struct exo_sock_end *end);
 long exo_sock_disconnect(struct exo_sock_end *end);
 long exo_sock_join_twins(const struct exo_sock_end *end, uint32_t embryo, const void *to,
                          long size);
+/* connect(2) of TCP has not come to its end: waits for that. */
+long exo_sock_await(const struct exo_sock_end *end);
 void exo_sock_undo(struct exo_sock *sock, uint32_t embryo);
 
 #endif

@@ -51,7 +51,7 @@ SYSCALL(listen)
     struct exo_sock *sock = end.sock;
     if (sock->type != 0)
         return -EOPNOTSUPP;
-    sock->backlog = (uint32_t)b;
+    store_release(&sock->backlog, (uint32_t)b < LISTEN_MAX ? (uint32_t)b : LISTEN_MAX);
     if (load_acquire(&sock->mode) == EXO_SOCK_LISTENS)
         return 0;
     if (load_acquire(&sock->mode) != EXO_SOCK_FRESH)
@@ -71,8 +71,11 @@ static uint32_t claim(const struct exo_twin_name *name, long size)
     uint32_t number = name->number, embryo = EXO_SOCK_EMBRYO;
     struct exo_sock *sock = exo_sock_at(KR, number);
     exo_object_hold(KR, number);
-    if (sock->generation == name->generation &&
-        compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED)) {
+    if (sock->generation == name->generation && (load_acquire(&sock->shut) & EXO_SHUT_NEVER)) {
+        if (compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED))
+            exo_object_free(KR, number);
+    } else if (sock->generation == name->generation &&
+               compare_exchange(&sock->mode, &embryo, (uint32_t)EXO_SOCK_CONNECTED)) {
         fetch_add(&sock->ends, EXO_ENDS_CHANGE + 1);
         fetch_or(&sock->shut, (uint32_t)EXO_SHUT_TOLD);
         return number;
@@ -81,13 +84,16 @@ static uint32_t claim(const struct exo_twin_name *name, long size)
     return 0;
 }
 
-static void inherit(struct exo_sock *sock)
+/* Who was beyond the backlog until now, and may sleep. */
+static void tell_connected(int fd, uint32_t number)
 {
-    const struct exo_sock *listener = exo_sock_at(KR, sock->listener);
-    if (sock->family != AF_UNIX_) {
-        memcpy(sock->options, listener->options, sizeof(sock->options));
-        memcpy(sock->timeout_ns, listener->timeout_ns, sizeof(sock->timeout_ns));
-    }
+    struct exo_sock_end end;
+    uint32_t peer = load_acquire(&exo_sock_at(KR, number)->peer);
+    if (peer == 0 ||
+        !(fetch_and(&exo_sock_at(KR, peer)->shut, ~(uint32_t)EXO_SHUT_SYN) & EXO_SHUT_SYN))
+        return;
+    if (exo_sock_enter(&end, exo_fd_at(KR, area()->task->fd_table, fd)))
+        exo_sock_stir(&end, peer);
 }
 
 /* A connection of the host's queue; another one if the first is none of exo's. */
@@ -100,14 +106,14 @@ static long accept_at(struct exo_fd *entry, int fd, uint64_t to, uint64_t size_a
         bool own = exo_sock_enter(&end, entry);
         if (own && end.sock->mode != EXO_SOCK_LISTENS)
             return -EINVAL;
-        uint32_t pending = own ? load_acquire(&end.sock->pending) : 0;
+        int32_t pending = own ? exo_sock_pending(end.sock) : 0;
         long host = host_wait(__NR_accept4, end.fd.host, (long)&name, (long)&size, flags, 0, 0);
-        if (host == -EAGAIN && pending != 0)
-            exo_sock_recount(KR, end.fd.stamp, pending);
+        if (host == -EAGAIN && pending > 0)
+            exo_sock_recount(KR, end.fd.stamp, (uint32_t)pending);
         if (host < 0)
             return host;
         if (own)
-            fetch_add(&end.sock->pending, (uint32_t)-1);
+            exo_sock_advance(KR, end.fd.stamp);
         uint32_t number = claim((const struct exo_twin_name *)&name, size);
         if (number == 0 && own) {
             HOST_1(__NR_close, host);
@@ -118,9 +124,9 @@ static long accept_at(struct exo_fd *entry, int fd, uint64_t to, uint64_t size_a
         if (number == 0 && error == 0)
             exo_fd_give(fd, (int)host, flags & O_CLOEXEC_);
         if (number != 0) {
-            inherit(exo_sock_at(KR, number));
             exo_sock_install(fd, (int)host, number, flags);
             exo_object_hold(KR, 0);
+            tell_connected(fd, number);
         }
         return error;
     }

@@ -14,8 +14,13 @@
 static long transfer(struct exo_fd *at, int side, struct exo_span *span, long flags,
                      struct exo_rights *rights)
 {
+    const struct exo_sock *sock = exo_sock_at(KR, at->stamp);
+    bool urges = (flags & MSG_OOB_) && sock->type == 0;
     if (side == EXO_PIPE_READS)
-        return exo_sock_receive(at, span, flags, rights);
+        return urges ? exo_sock_receive_urgent(at, span, flags)
+                     : exo_sock_receive(at, span, flags, rights);
+    if (unlikely(urges) && sock->family == AF_UNIX_ && span->left == 0)
+        return -EOPNOTSUPP;
     return rights == NULL ? exo_sock_send(at, span, flags)
                           : exo_sock_send_rights(at, span, flags, rights);
 }
@@ -66,14 +71,6 @@ long exo_sock_vector(struct exo_fd *at, int side, uint64_t from, uint64_t count,
     return result;
 }
 
-/* DIFFERS: there is no urgent data: of AF_UNIX it is as any other, of TCP it cannot be sent. */
-static long urgent(struct exo_fd *at, int side, struct exo_span *span, long flags, bool tcp)
-{
-    if (side == EXO_PIPE_READS)
-        return -EINVAL;
-    return tcp ? -EOPNOTSUPP : transfer(at, side, span, flags & ~(long)MSG_OOB_, NULL);
-}
-
 /* One piece; false if the entry is not a socket of exo's. */
 static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags,
                       struct exo_rights *rights, long *result)
@@ -81,13 +78,9 @@ static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags,
     uint64_t vector[1][2] = {{at, size < MAX_RW_COUNT ? size : MAX_RW_COUNT}};
     struct exo_fd *entry = exo_fd_entry(fd);
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
-        const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
-        bool tcp = sock->family != AF_UNIX_, urges = (flags & MSG_OOB_) && sock->type == 0;
         long sum = check_pieces(vector, 1);
         struct exo_span span = {.vector = (const uint64_t(*)[2])vector, .left = (uint64_t)sum};
-        *result = sum < 0 ? sum
-                  : urges ? urgent(entry, side, &span, flags, tcp)
-                          : transfer(entry, side, &span, flags, rights);
+        *result = sum < 0 ? sum : transfer(entry, side, &span, flags, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }
@@ -152,7 +145,10 @@ SYSCALL(recvfrom)
         return -EFAULT;
     if ((int32_t)size < 0)
         return -EINVAL;
-    exo_sock_sender(entry, packets ? &rights.record.from : NULL, (uint64_t)e, &size);
+    if (packets && !rights.whole) /* the end */
+        size = 0;
+    else
+        exo_sock_sender(entry, packets ? &rights.record.from : NULL, (uint64_t)e, &size);
     return guest_put((uint64_t)f, &size) != 0 ? -EFAULT : result;
 }
 
@@ -171,22 +167,18 @@ bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long fla
                       struct exo_rights *rights, long *result)
 {
     struct exo_fd *entry = exo_fd_entry(fd);
-    bool reads = side == EXO_PIPE_READS;
     while (entry != NULL && (load_relaxed(&entry->flags) & EXO_FD_SOCKET)) {
         const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
-        bool tcp = sock->family != AF_UNIX_, packets = sock->type != 0;
-        bool named = !reads && message->name != 0 && message->name_size != 0;
+        bool sends = side == EXO_PIPE_WRITES;
+        bool named = sends && message->name != 0 && message->name_size != 0;
         if ((int32_t)message->name_size < 0)
             *result = -EINVAL;
         else if (message->iov_count > PIECES_MAX)
             *result = -EMSGSIZE;
         else if (named && exo_sock_is_udp(sock))
             *result = send_named(entry, message, flags);
-        else if ((flags & MSG_OOB_) && (reads || tcp) && !packets)
-            *result = reads ? -EINVAL : -EOPNOTSUPP;
         else
-            *result = exo_sock_vector(entry, side, message->iov, message->iov_count,
-                                      packets ? flags : flags & ~(long)MSG_OOB_, rights);
+            *result = exo_sock_vector(entry, side, message->iov, message->iov_count, flags, rights);
         if (*result != EXO_SOCK_AGAIN)
             return true;
     }

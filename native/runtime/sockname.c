@@ -210,7 +210,8 @@ SYSCALL(getpeername)
         return exo_pass(a, b, c, d, e, f);
     if (end.sock->family == AF_UNIX_)
         return tell_unix(__NR_getpeername, &end, (uint64_t)b, (uint64_t)c);
-    if (load_acquire(&end.sock->mode) != EXO_SOCK_CONNECTED)
+    if (load_acquire(&end.sock->mode) != EXO_SOCK_CONNECTED || exo_sock_is_closed(end.sock) ||
+        exo_sock_is_connecting(KR, end.sock))
         return -ENOTCONN;
     return exo_sock_tell(&end.sock->remote, (uint64_t)b, (uint64_t)c);
 }

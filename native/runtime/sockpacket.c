@@ -12,8 +12,6 @@
 #define SO_SNDBUF_ 7
 #define SO_RCVBUF_ 8
 #define MSG_ERRQUEUE_ 0x2000
-#define FIONREAD_ 0x541b
-#define SIOCOUTQ_ 0x5411
 #define CHUNK 4096
 
 void exo_packet_note_limit(struct exo_sock *sock, int host)
@@ -164,7 +162,8 @@ static long unsendable(struct exo_sock *sock, uint64_t size)
 {
     bool dgram = sock->type == EXO_SOCK_DGRAM;
     uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
-    long error = dgram ? 0 : take_error(sock);
+    bool left = load_acquire(&sock->mode) == EXO_SOCK_HOST; /* and is to be told so */
+    long error = dgram && !left ? 0 : take_error(sock);
     if (error != 0)
         return error;
     if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ||
@@ -293,174 +292,4 @@ long exo_packet_shutdown(const struct exo_sock_end *end, uint32_t how)
     exo_sock_rouse(end, reads, writes);
     bool udp = sock->family != AF_UNIX_;
     return udp && load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ? -ENOTCONN : 0;
-}
-
-/* What is on its way to the other side comes out of its twin; that to this side is gone, as on Linux. */
-static void pour(struct exo_sock_end *end, struct exo_sock *other)
-{
-    struct exo_record record;
-    uint8_t *bytes = (uint8_t *)HOST_6(__NR_mmap, 0, EXO_RECORD_MAX, PROT_READ_ | PROT_WRITE_,
-                                       MAP_PRIVATE_ | MAP_ANONYMOUS_, -1, 0);
-    if ((long)bytes < 0)
-        return;
-    const uint64_t vector[1][2] = {{(uint64_t)bytes, EXO_RECORD_MAX}};
-    exo_lock_acquire(&other->output);
-    while (exo_record_look(KR, other, &record)) {
-        struct exo_span span = {.vector = vector, .left = EXO_RECORD_MAX};
-        exo_record_peek_locked(KR, other, &record, &span);
-        HOST_6(__NR_sendto, end->fd.host, bytes, record.size, MSG_DONTWAIT_ | MSG_NOSIGNAL_, 0, 0);
-        exo_record_drop_locked(other, &record);
-    }
-    exo_lock_release(&other->output);
-    HOST_2(__NR_munmap, bytes, EXO_RECORD_MAX);
-}
-
-/* An error that the host keeps for who reads next is not ours to take. */
-void exo_packet_hand_over(const struct exo_sock *sock, int host)
-{
-    uint32_t shut = load_acquire(&sock->shut);
-    uint64_t bell[2];
-    int32_t size = 0;
-    while (HOST_3(__NR_ioctl, host, FIONREAD_, &size) == 0 && size == sizeof(bell[0]) &&
-           HOST_6(__NR_recvfrom, host, bell, sizeof(bell), MSG_PEEK_ | MSG_DONTWAIT_, 0, 0) ==
-               sizeof(bell[0]) &&
-           bell[0] == KR->instance)
-        HOST_6(__NR_recvfrom, host, bell, sizeof(bell), MSG_DONTWAIT_, 0, 0);
-    if (shut & EXO_SHUT_READS)
-        HOST_2(__NR_shutdown, host, 0);
-    if (shut & EXO_SHUT_WRITES)
-        HOST_2(__NR_shutdown, host, 1);
-}
-
-static void settle_writers(struct exo_sock *sock)
-{
-    exo_lock_acquire(&sock->input);
-    exo_lock_release(&sock->input);
-}
-
-static void leave(struct exo_sock_end *end)
-{
-    struct exo_sock *sock = end->sock, *other = NULL;
-    exo_lock_acquire(&KR->net_lock);
-    uint32_t peer = sock->peer, connected = EXO_SOCK_CONNECTED;
-    bool first = compare_exchange(&sock->mode, &connected, (uint32_t)EXO_SOCK_HOST);
-    if (first && peer != 0) {
-        other = exo_sock_at(KR, peer);
-        store_release(&other->mode, (uint32_t)EXO_SOCK_HOST);
-    }
-    exo_lock_release(&KR->net_lock);
-    settle_writers(sock);
-    if (other != NULL) {
-        settle_writers(other);
-        pour(end, other);
-        exo_watches_of_sock_to_host(peer);
-        if (exo_watched(&other->watch))
-            exo_watch_note(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
-    }
-    exo_watches_of_sock_to_host(end->fd.stamp);
-    exo_sock_make_plain(end);
-}
-
-/* DIFFERS: the other side is not told ECONNRESET if something was unread here. */
-long exo_packet_connect(struct exo_sock_end *end, long name, long size)
-{
-    uint16_t family = AF_UNSPEC_;
-    long probe = HOST_3(__NR_socket, AF_UNIX_, SOCK_DGRAM_, 0);
-    if (probe < 0)
-        return probe;
-    long error = HOST_3(__NR_connect, probe, name, size); /* what fails changes nothing */
-    HOST_1(__NR_close, probe);
-    bool ends = size >= 2 && guest_get(&family, (uint64_t)name) == 0 && family == AF_UNSPEC_;
-    if (error != 0 && !ends)
-        return error;
-    leave(end);
-    return host_wait(__NR_connect, end->fd.host, name, size, 0, 0, 0);
-}
-
-bool exo_packet_goes_past(const struct exo_fd *entry, uint64_t at, long size)
-{
-    struct exo_sockaddr to, peer;
-    int32_t whole = sizeof(peer);
-    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
-    if (sock->type != EXO_SOCK_DGRAM || sock->family != AF_UNIX_ || at == 0 || size == 0)
-        return false;
-    if (exo_sockaddr_get(&to, at, size) != 0 ||
-        HOST_3(__NR_getpeername, entry->host, &peer, &whole) != 0)
-        return true;
-    for (long i = 0; i < size - 2 && i < whole - 2; i++) {
-        if (to.data[i] != peer.data[i])
-            return true;
-        if (i > 0 && to.data[0] != 0 && to.data[i] == 0)
-            return false;
-    }
-    return whole <= 2 || (to.data[0] == 0 ? size != whole : false);
-}
-
-bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t argument,
-                      long *result)
-{
-    const struct exo_sock *sock = end->sock;
-    uint32_t value = 0, peer = load_acquire(&sock->peer);
-    struct exo_record record;
-    switch (command) {
-    case FIONREAD_: /* of datagrams the next one */
-        if (sock->type == EXO_SOCK_SEQPACKET)
-            value = exo_record_sum(KR, sock);
-        else if (exo_record_look(KR, sock, &record))
-            value = record.size;
-        break;
-    case SIOCOUTQ_:
-        value = peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
-        break;
-    default:
-        return false;
-    }
-    *result = guest_put(argument, &value);
-    return true;
-}
-
-struct control {
-    uint64_t size;
-    int32_t level, type;
-    uint32_t words[6];
-};
-
-static void add_control(struct exo_rights *rights, const struct control *message)
-{
-    if (rights->room - rights->size < sizeof(*message))
-        return;
-    memcpy(rights->control + rights->size, message, sizeof(*message));
-    rights->size += (message->size + 7) & ~7UL;
-}
-
-static void add_pktinfo(const struct exo_sock *sock, struct exo_rights *rights)
-{
-    struct control message = {.size = 28, .level = 0, .type = 8};
-    const uint8_t *to = rights->record.to;
-    message.words[0] = 1; /* lo */
-    if ((sock->udp & EXO_UDP_PKTINFO) && sock->family == AF_INET_) {
-        memcpy(&message.words[1], to, 4);
-        memcpy(&message.words[2], to, 4);
-        add_control(rights, &message);
-    }
-    if (!(sock->udp & EXO_UDP_PKTINFO6))
-        return;
-    message = (struct control){.size = 36, .level = 41, .type = 50, .words = {[4] = 1}};
-    memcpy(message.words, to, 16);
-    add_control(rights, &message);
-}
-
-void exo_packet_control(const struct exo_sock *sock, struct exo_rights *rights)
-{
-    struct control message = {.size = 28, .level = SOL_SOCKET_, .type = 2};
-    if (sock->family != AF_UNIX_) {
-        add_pktinfo(sock, rights);
-        return;
-    }
-    if (!load_relaxed(&sock->passes_cred) || rights->size != 0) /* which the host has added */
-        return;
-    message.words[1] = message.words[2] = 65534; /* nobody: it was sent before that was asked */
-    if (rights->record.has_cred)
-        memcpy(message.words, rights->record.cred, sizeof(rights->record.cred));
-    add_control(rights, &message);
 }

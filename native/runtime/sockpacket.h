@@ -1,5 +1,5 @@
 /* Sockets whose messages are whole: sockpacket.c has those of AF_UNIX, pairs and SOCK_SEQPACKET, and receives
- * all; sockudp.c has UDP.
+ * all; sockbeside.c has what is told of them beside, sockleave.c pairs that part, sockudp.c UDP.
  */
 #ifndef EXO_RUNTIME_SOCKPACKET_H
 #define EXO_RUNTIME_SOCKPACKET_H

@@ -24,7 +24,7 @@ static long host_message(long nr, int host, struct exo_rights *rights, uint32_t 
     return result;
 }
 
-static void close_fds(const struct exo_rights *rights)
+static void close_fds(const struct exo_rights *rights, uint32_t carrier)
 {
     uint64_t at = 0;
     while (at + sizeof(struct k_cmsghdr) <= rights->size) {
@@ -35,7 +35,7 @@ static void close_fds(const struct exo_rights *rights)
         for (uint64_t i = 0; header->level == SOL_SOCKET_ && header->type == 1 &&
                              i < (header->size - sizeof(*header)) / 4;
              i++)
-            HOST_1(__NR_close, fds[i]);
+            exo_sock_crash(fds[i], carrier);
         at += (header->size + 7) & ~7UL;
     }
 }
@@ -52,10 +52,11 @@ void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rig
     while (host_message(__NR_recvmsg, end->fd.host, &here, &flags, MSG_CMSG_CLOEXEC_) > 0 &&
            here.size == 0 && !(flags & MSG_CTRUNC_));
     if (rights == NULL) {
-        close_fds(&here);
+        close_fds(&here, end->fd.stamp);
         return;
     }
     rights->size = here.size;
+    rights->carrier = end->fd.stamp;
     rights->cut = flags & MSG_CTRUNC_;
 }
 
@@ -126,41 +127,26 @@ uint64_t exo_sock_cookie(long host)
     return HOST_5(__NR_getsockopt, host, SOL_SOCKET_, SO_COOKIE_, &cookie, &size) == 0 ? cookie : 0;
 }
 
-/* One more that has the object, without an entry. */
-#define FLIGHT (1ULL << EXO_ENDS_BITS)
-
-void exo_sock_fly(struct exo_fd *at)
+void exo_sock_leave(struct exo_fd *at, uint32_t carrier)
 {
     struct exo_sock_end end;
     if (!exo_sock_enter(&end, at))
         return;
     exo_object_hold(KR, end.fd.stamp);
     store_release(&end.sock->cookie, exo_sock_cookie(end.fd.host));
-    fetch_add(&end.sock->ends, EXO_ENDS_CHANGE + FLIGHT);
-    fetch_add(&KR->flying, 1);
+    exo_sock_fly(KR, end.fd.stamp, carrier);
     exo_object_hold(KR, 0);
 }
 
-static bool end_flight(struct exo_sock *sock, uint64_t as)
-{
-    uint64_t ends = load_relaxed(&sock->ends);
-    do {
-        if ((ends & FLIGHT * EXO_ENDS_MASK) == 0)
-            return false;
-    } while (!compare_exchange(&sock->ends, &ends, ends + EXO_ENDS_CHANGE - FLIGHT + as));
-    fetch_add(&KR->flying, (uint32_t)-1);
-    return true;
-}
-
-void exo_sock_unfly(struct exo_fd *at)
+void exo_sock_stay(struct exo_fd *at, uint32_t carrier)
 {
     struct exo_sock_end end;
     if (exo_sock_enter(&end, at))
-        end_flight(end.sock, 0);
+        exo_sock_end_flight(KR, end.fd.stamp, carrier, 0);
 }
 
 /* The number of a socket that has arrived, held and counted for an entry; 0: it is not exo's. */
-static uint32_t landed(long host)
+static uint32_t landed(long host, uint32_t carrier)
 {
     uint64_t cookie = load_relaxed(&KR->flying) == 0 ? 0 : exo_sock_cookie(host);
     uint32_t high = cookie == 0 ? 0 : load_acquire(&KR->object_high[EXO_KIND_SOCK]);
@@ -169,16 +155,16 @@ static uint32_t landed(long host)
         if (load_relaxed(&sock->cookie) != cookie || load_relaxed(&sock->mode) == EXO_SOCK_FREE)
             continue;
         exo_object_hold(KR, i + EXO_SOCK_FIRST);
-        if (end_flight(sock, 1))
+        if (exo_sock_end_flight(KR, i + EXO_SOCK_FIRST, carrier, 1))
             return i + EXO_SOCK_FIRST;
         exo_object_hold(KR, 0);
     }
     return 0;
 }
 
-long exo_sock_land(long host, bool cloexec)
+long exo_sock_land(long host, uint32_t carrier, bool cloexec)
 {
-    uint32_t number = landed(host);
+    uint32_t number = landed(host, carrier);
     if (number == 0)
         return exo_fd_made(host, cloexec);
     struct exo_fd entry = {
@@ -194,4 +180,15 @@ long exo_sock_land(long host, bool cloexec)
     }
     exo_object_hold(KR, 0);
     return fd;
+}
+
+void exo_sock_crash(long host, uint32_t carrier)
+{
+    uint32_t number = landed(host, carrier);
+    if (number != 0) {
+        struct exo_fd entry = {.flags = EXO_FD_OPEN | EXO_FD_SOCKET, .stamp = (uint16_t)number};
+        exo_object_unref(KR, entry);
+        exo_object_hold(KR, 0);
+    }
+    HOST_1(__NR_close, host);
 }

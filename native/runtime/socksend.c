@@ -57,7 +57,7 @@ static void answer_with_reset(struct exo_sock *sock)
 }
 
 /* Into the peer's ring: bytes, 0 for no room. */
-static long put(const struct exo_sock_end *end, exo_sock_source *source, void *from)
+static long put(const struct exo_sock_end *end, exo_sock_source *source, void *from, bool urgent)
 {
     uint32_t peer = load_acquire(&end->sock->peer), room;
     struct exo_sock *to = exo_sock_at(KR, peer);
@@ -67,7 +67,8 @@ static long put(const struct exo_sock_end *end, exo_sock_source *source, void *f
     exo_lock_acquire(&to->input);
     if (likely(load_acquire(&end->sock->peer) == peer && exo_sock_same(end))) {
         if (source == NULL) {
-            done = exo_sock_push_locked(KR, to, from);
+            done = unlikely(urgent) ? exo_sock_push_urgent_locked(to, from)
+                                    : exo_sock_push_locked(KR, to, from);
         } else {
             uint8_t *at = exo_sock_room_locked(KR, to, &room);
             done = at == NULL ? 0 : source(from, at, room);
@@ -80,7 +81,16 @@ static long put(const struct exo_sock_end *end, exo_sock_source *source, void *f
     exo_lock_release(&to->input);
     if (done > 0)
         exo_sock_ring(end, to, EXO_SOCK_IN);
+    if (unlikely(urgent) && done > 0 && load_relaxed(&to->urgent) == EXO_URGENT_THERE)
+        exo_sock_alarm(end, to);
     return done;
+}
+
+/* What is sent to nobody is taken all the same. */
+static long waste(exo_sock_source *source, void *from)
+{
+    uint8_t bytes[4096];
+    return source(from, bytes, sizeof(bytes));
 }
 
 /* span, or with a source what that delivers. */
@@ -96,17 +106,24 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
         if (unlikely(end.sock->type != 0))
             return source == NULL ? exo_packet_send(at, span, flags, NULL)
                                   : exo_packet_send_from(at, source, from, flags);
+        if (unlikely(load_relaxed(&end.sock->shut) & EXO_SHUT_SYN) &&
+            exo_sock_is_connecting(KR, end.sock)) {
+            long early = exo_sock_may_wait(end.sock, flags) ? exo_sock_await(&end) : -EAGAIN;
+            if (early != 0)
+                return early;
+        }
         long error = unsendable(end.sock, &lost);
         if (error != 0)
             return sum > 0 ? sum : exo_sock_broken(error, flags);
         uint64_t left = span != NULL ? span->left : 0;
         if (lost) {
+            long gone = source == NULL ? (long)left : waste(source, from);
             if (source != NULL || left != 0)
                 answer_with_reset(end.sock);
-            return sum + (long)left;
+            return gone < 0 && sum == 0 ? gone : sum + (gone > 0 ? gone : 0);
         }
         exo_sock_note_use(end.sock);
-        long done = put(&end, source, span != NULL ? span : from);
+        long done = put(&end, source, span != NULL ? span : from, flags & MSG_OOB_);
         sum += done > 0 ? done : 0;
         if (span != NULL ? span->left == 0 : done > 0 || done == EXO_SOCK_AGAIN - 1)
             return sum;

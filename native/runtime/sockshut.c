@@ -56,7 +56,9 @@ SYSCALL(shutdown)
         return how == 1 ? 0 : end_listening(&end);
     bool reads = how != 1, writes = how != 0, is_unix = sock->family == AF_UNIX_;
     bool connected = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED;
-    bool over = !is_unix && (!connected || (load_relaxed(&sock->shut) & EXO_SHUT_DEAF));
+    bool over = !is_unix && (!connected || exo_sock_is_closed(sock));
+    if (writes && !(load_relaxed(&sock->shut) & EXO_SHUT_END))
+        fetch_or(&sock->shut, (uint32_t)EXO_SHUT_FIRST);
     fetch_or(&sock->shut,
              (uint32_t)((reads ? EXO_SHUT_READS : 0) | (writes ? EXO_SHUT_WRITES : 0)));
     if (over || !connected) /* or it has been reset */

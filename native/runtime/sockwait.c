@@ -92,6 +92,19 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
         exo_sock_ring_bell(end, other);
 }
 
+/* Who has called F_SETOWN hears it from the host, as SIGURG. */
+void exo_sock_alarm(const struct exo_sock_end *end, struct exo_sock *other)
+{
+    bool owned = load_acquire(&other->owner), asleep = load_relaxed(&other->sleeping[EXO_SOCK_IN]);
+    bool wakes =
+        exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_POLL_INS | EXO_POLLPRI);
+    if (!owned && !asleep && !wakes)
+        return;
+    count_bell(other);
+    HOST_6(__NR_sendto, end->fd.host, garbage, 1,
+           MSG_DONTWAIT_ | MSG_NOSIGNAL_ | (owned ? MSG_OOB_ : 0), 0, 0);
+}
+
 void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
 {
     if (peer == 0)
@@ -129,9 +142,19 @@ static bool has_lost_peer(const struct exo_sock_end *end)
            (HOST_5(__NR_ppoll, &poll, 1, now, 0, 0) > 0 && (poll.revents & POLLHUP_));
 }
 
+/* Nothing has rung since it was emptied. If something is on its way yet, it wakes who sleeps once for nothing,
+ * and is taken the next time. */
+static bool is_twin_empty(const struct exo_sock *sock)
+{
+    return !(load_relaxed(&sock->rung) | load_relaxed(&sock->bells) | load_relaxed(&sock->litter) |
+             load_relaxed(&sock->signals));
+}
+
 static void empty_twin_locked(const struct exo_sock_end *end)
 {
     struct exo_sock *sock = end->sock;
+    if (is_twin_empty(sock))
+        return;
     uint32_t sender = load_relaxed(&sock->sending);
     if (sender != 0 && sender < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[sender]))
         return;
@@ -142,6 +165,7 @@ static void empty_twin_locked(const struct exo_sock_end *end)
             return;
     store_release(&sock->rung, 0);
     store_relaxed(&sock->bells, 0);
+    store_relaxed(&sock->litter, 0);
     long got;
     do
         got = HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0);
@@ -165,7 +189,7 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */
-static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
+static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urgent)
 {
     struct exo_sock *sock = end->sock;
     exo_lock_acquire(&sock->lock);
@@ -173,7 +197,8 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     sock->sleeping[EXO_SOCK_OUT] += out;
     full_fence();
     bool ready = (in && exo_sock_is_ready(KR, sock, EXO_SOCK_IN)) ||
-                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) || !exo_sock_same(end);
+                 (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) ||
+                 (urgent && load_acquire(&sock->urgent) == EXO_URGENT_THERE) || !exo_sock_same(end);
     if (!ready)
         empty_twin_locked(end);
     exo_lock_release(&sock->lock);
@@ -182,9 +207,11 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out)
     return !ready;
 }
 
-static void get_up(struct exo_sock *sock, bool in, bool out)
+static void get_up(struct exo_sock *sock, bool in, bool out, bool rang)
 {
     exo_lock_acquire(&sock->lock);
+    if (rang)
+        store_relaxed(&sock->litter, 1);
     if (in && sock->sleeping[EXO_SOCK_IN] != 0)
         sock->sleeping[EXO_SOCK_IN]--;
     if (out && sock->sleeping[EXO_SOCK_OUT] != 0)
@@ -248,7 +275,8 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
         return 0;
     long result = 1;
     uint32_t since = exo_moment();
-    if (lie_down(end, in, !in)) {
+    bool slept = lie_down(end, in, !in, false);
+    if (slept) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
         result = sleep_on(end, what, load_relaxed(&sock->timeout_ns[what]));
@@ -256,7 +284,7 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
         if (result > 0)
             exo_slept(&sock->patience[what], since);
     }
-    get_up(sock, in, !in);
+    get_up(sock, in, !in, slept && result > 0);
     if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))
         exo_sock_lose_peer(KR, sock);
     return result > 0 || result == -ECONNRESET ? 0 : result;
@@ -282,14 +310,14 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
     struct exo_sock_end end;
     if (!exo_sock_enter(&end, at))
         return false;
-    bool in = events & (IN | POLLRDHUP_), out = events & OUT;
-    if (lie_down(&end, in, out))
+    bool in = events & (IN | POLLRDHUP_ | POLLPRI_), out = events & OUT;
+    if (lie_down(&end, in, out, events & POLLPRI_))
         return true;
-    get_up(end.sock, in, out);
+    get_up(end.sock, in, out, false);
     return false;
 }
 
-void exo_sock_rise(uint32_t number, int16_t events)
+void exo_sock_rise(uint32_t number, int16_t events, bool rang)
 {
-    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_), events & OUT);
+    get_up(exo_sock_at(KR, number), events & (IN | POLLRDHUP_ | POLLPRI_), events & OUT, rang);
 }

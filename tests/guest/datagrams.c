@@ -325,6 +325,7 @@ static void apart(void)
     CHECK(bind(third, (struct sockaddr *)&name, sizeof name) == 0);
     CHECK(sendto(pair[0], "past", 4, 0, (struct sockaddr *)&name, sizeof name) == 4);
     CHECK(recv(third, text, 10, 0) == 4 && send(pair[0], "peer", 4, 0) == 4);
+    CHECK(send(pair[1], "gone", 4, 0) == 4);
     CHECK(connect(pair[0], (struct sockaddr *)&name, sizeof name) == 0);
     CHECK(send(pair[0], "third", 5, 0) == 5 && recv(third, text, 10, 0) == 5);
     FAILS(recv(pair[0], text, 10, MSG_DONTWAIT));

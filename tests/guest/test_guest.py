@@ -36,7 +36,7 @@ EACH = pytest.mark.parametrize(
 def compiled(name: str, kind: str) -> Path:
     """The program's binary, from a cache that its source and flags are the key of."""
     flags = ["-O2", "-pthread", "-w", *KINDS[kind]]
-    sources = [HERE / f"{name}.c", HERE / "check.h"]
+    sources = [HERE / f"{name}.c", *sorted(HERE.glob("*.h"))]
     key = hashlib.sha256(repr(flags).encode() + b"".join(path.read_bytes() for path in sources))
     folder = Path(tempfile.gettempdir()) / f"exo-guests-{os.getuid()}"
     folder.mkdir(mode=0o755, exist_ok=True)

@@ -339,8 +339,38 @@ static void ping(int how)
     close(server);
 }
 
+/* Each arrival is told, though none is read. */
+static void edges(void)
+{
+    int server = bound(AF_INET, "127.0.0.1"), set = epoll_create1(0), told[2];
+    uint16_t port = port_of(server);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    CHECK(epoll_ctl(set, EPOLL_CTL_ADD, server, &event) == 0 && pipe(told) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int client = socket(AF_INET, SOCK_DGRAM, 0);
+        for (int i = 0; i < 40; i++) {
+            until_asleep(getppid(), getppid());
+            CHECK(send_there(client, AF_INET, "127.0.0.1", port, "edge") == 4);
+            CHECK(read(told[0], text, 1) == 1);
+        }
+        _exit(failures != 0);
+    }
+    int count = 0;
+    for (int i = 0; i < 40; i++) {
+        count += epoll_wait(set, &event, 1, 5000);
+        CHECK(write(told[1], "x", 1) == 1);
+    }
+    printf("edges %d: %d\n", count, reap(pid));
+    close(set);
+    close(server);
+    close(told[0]);
+    close(told[1]);
+}
+
 int main(void)
 {
+    edges();
     plain(AF_INET, "127.0.0.1", "0.0.0.0");
     plain(AF_INET6, "::1", "::");
     connected(AF_INET, "127.0.0.1");

@@ -1,8 +1,8 @@
 /* Makes connections and ends them, or has who holds the other end killed, for test_connections.py.
  *
  * A line on stdin is a kind and how many: pair, unix, tcp (socketpair, an abstract name, the loopback),
- * seqpacket, dgram (socketpairs), udp, or killed: what a child is in the middle of writing to, of all of them
- * and a pipe. "done" is the answer.
+ * seqpacket, dgram (socketpairs), udp, flights: sockets in messages that nobody receives, or killed: what a
+ * child is in the middle of writing to, of all of them and a pipe. "done" is the answer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -102,6 +102,39 @@ static void connections(int kind, long count)
     }
 }
 
+/* Sockets that are sent and never received: the carrying connection is closed, or its sender is killed. */
+static void flights(long count)
+{
+    for (long i = 0; i < count; i++) {
+        int carrier[2], sent[2], status;
+        char room[CMSG_SPACE(sizeof(int))] = {0};
+        struct iovec piece = {"x", 1};
+        struct msghdr message = {.msg_iov = &piece,
+                                 .msg_iovlen = 1,
+                                 .msg_control = room,
+                                 .msg_controllen = sizeof(room)};
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        *header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        connect_ends(0, carrier);
+        connect_ends(2, sent);
+        memcpy(CMSG_DATA(header), &sent[0], sizeof(int));
+        pid_t child = i % 8 == 0 ? fork() : -1;
+        if (child <= 0)
+            check(sendmsg(carrier[1], &message, 0) == 1, "sendmsg");
+        if (child == 0)
+            raise(SIGKILL);
+        if (child > 0)
+            check(waitpid(child, &status, 0) == child && status == SIGKILL, "waitpid");
+        close(sent[0]);
+        if (i % 2 == 0) /* without its control data */
+            check(read(carrier[0], room, 1) == 1, "read");
+        close(carrier[0]);
+        close(carrier[1]);
+        check(read(sent[1], room, 1) <= 0, "end of file");
+        close(sent[1]);
+    }
+}
+
 static void killed(int kind)
 {
     static char data[20000];
@@ -136,6 +169,8 @@ int main(void)
         if (strcmp(kind, "killed") == 0)
             for (long i = 0; i < count; i++)
                 killed((int)(i % KINDS));
+        if (strcmp(kind, "flights") == 0)
+            flights(count);
         for (int i = 0; i < KINDS; i++)
             if (strcmp(kind, kinds[i]) == 0)
                 connections(i, count);

@@ -18,7 +18,7 @@ from sidebyside import Launcher
 
 CONNECTIONS = int(os.environ.get("EXO_CONNECTIONS", "2000"))
 KILLED = int(os.environ.get("EXO_KILLED", "200"))
-KINDS = ("pair", "unix", "tcp", "seqpacket", "dgram", "udp", "killed")
+KINDS = ("pair", "unix", "tcp", "seqpacket", "dgram", "udp", "flights", "killed")
 SETTLED_S = 10.0
 # What a page or two of the first touch of something seldom used may come to, in bytes.
 SLACK = 256 * 1024
@@ -64,7 +64,7 @@ class Use:
 @pytest.mark.parametrize("kind", KINDS)
 def test_use_stays_flat(kind: str, launcher: Launcher, connections: Path) -> None:
     """As much is in use after all of them as after the first tenth, and no object more."""
-    count = KILLED if kind == "killed" else CONNECTIONS
+    count = KILLED if kind in ("killed", "flights") else CONNECTIONS
     launcher.fresh()
     process = launcher.start(
         launcher.exo_command([str(connections)]),

@@ -609,14 +609,35 @@ enum exo_sock_mode {
 enum exo_sock_shut {
     EXO_SHUT_READS = 1, /* shutdown(2) here */
     EXO_SHUT_WRITES = 2,
-    EXO_SHUT_END = 4,     /* nothing comes any more from the other side */
-    EXO_SHUT_DEAF = 8,    /* nothing is read there any more */
-    EXO_SHUT_GONE = 16,   /* closed there, or killed */
-    EXO_SHUT_QUEUED = 32, /* an embryo that the host's queue has */
-    EXO_SHUT_TOLD = 64,   /* of a connect(2) that did not wait: its end has been told */
-    EXO_SHUT_FIN = 256,   /* the end came before any reset */
-    EXO_SHUT_WROTE = 128, /* to TCP whose other side is gone: that answers with a reset, then */
+    EXO_SHUT_END = 4,      /* nothing comes any more from the other side */
+    EXO_SHUT_DEAF = 8,     /* nothing is read there any more */
+    EXO_SHUT_GONE = 16,    /* closed there, or killed */
+    EXO_SHUT_QUEUED = 32,  /* an embryo that the host's queue has */
+    EXO_SHUT_TOLD = 64,    /* of a connect(2) that did not wait: its end has been told */
+    EXO_SHUT_FIN = 256,    /* the end came before any reset */
+    EXO_SHUT_WROTE = 128,  /* to TCP whose other side is gone: that answers with a reset, then */
+    EXO_SHUT_SYN = 512,    /* connecting: the listener's backlog may be full, see ticket */
+    EXO_SHUT_FIRST = 1024, /* ended here before it was ended there: TIME_WAIT is here, then */
+    EXO_SHUT_NEVER = 2048, /* an embryo whose other side gave up before there was room for it */
 };
+
+/* Urgent data, of which there is one byte at most: see core/sockurgent.c. */
+enum exo_urgent { EXO_URGENT_NONE, EXO_URGENT_THERE, EXO_URGENT_READ };
+
+/* Whoever closes a TCP connection first leaves its port so: in TIME_WAIT, one for all of a port. */
+struct exo_time_wait {
+    uint32_t until_s; /* CLOCK_MONOTONIC, 0 nothing */
+    uint32_t shares;  /* bit 0: all of them had SO_REUSEADDR, 1: SO_REUSEPORT */
+    uint8_t family;   /* of local; 0: several addresses */
+    uint8_t address[16];
+    uint8_t reserved[7];
+};
+
+/* A socket that is on its way in a message: its number, and that of the socket it has been sent to. */
+struct exo_flight {
+    uint32_t sock, carrier;
+};
+#define EXO_FLIGHT_COUNT 4096
 
 /* As in struct sockaddr_in and sockaddr_in6, in network order; AF_UNIX sockets have none. */
 struct exo_sock_name {
@@ -665,21 +686,30 @@ struct exo_sock {
     uint32_t bells;   /* A, about: bytes in the twin that rang for who watches */
     uint32_t type;    /* 0: a stream, EXO_SOCK_DGRAM, EXO_SOCK_SEQPACKET: whole messages */
     uint32_t limit;   /* of those, bytes on their way: the sender's SO_SNDBUF, UDP: our SO_RCVBUF */
-    uint32_t reserved[5];
+    uint32_t window; /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
+    uint32_t low_water; /* SO_RCVLOWAT - 1 */
+    uint32_t reserved[3];
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
     uint64_t generation;    /* no two sockets have the same */
     uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
     uint16_t family, protocol;
-    uint32_t listener; /* an embryo's; AF_UNIX: host pid of who listens */
+    uint32_t urgent; /* A, output: enum exo_urgent; set under input */
     struct exo_patience patience[2];
     struct exo_sock_name local, remote;
     uint32_t next_bound; /* A, net_lock: of the same port */
     uint32_t bound;      /* A, net_lock: the port whose chain it is in, 0 none */
     uint32_t backlog;
-    uint32_t pending;     /* A, atomic: embryos of a listener */
-    uint32_t options[24]; /* runtime/sockopt.c: what setsockopt(2) has set, by row */
+    uint32_t announced; /* A, atomic: of a listener, connections that ever came to it, or tried */
+    uint32_t accepted;  /* A, atomic: ... and those that wait no more; who connects sleeps on it */
+    uint32_t ticket;    /* which of the listener's: beyond its backlog it is not connected yet */
+    uint32_t listener_of; /* ... whose number this is */
+    uint32_t linger;      /* SO_LINGER: seconds + 1, 0 off */
+    uint32_t owner;       /* F_SETOWN has been called: urgent data is to ring as such */
+    uint32_t listener;    /* an embryo's; AF_UNIX: host pid of who listens */
+    uint32_t urgent_at;   /* which of the bytes that come it is */
+    uint32_t options[43]; /* runtime/sockopt.c: what setsockopt(2) has set, by row */
     uint64_t cookie;      /* the twin's SO_COOKIE, once it has been sent somewhere */
     uint32_t sending; /* input: slot of who puts control data into our twin just now, 0 nobody */
     uint32_t passes_cred; /* SO_PASSCRED */
@@ -687,9 +717,9 @@ struct exo_sock {
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t deaf; /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t udp;  /* A, atomic: enum exo_udp_flags */
-    uint32_t reserved2[27];
+    uint32_t deaf;   /* A: who slept on the twin was woken by ending it: it hears nothing more */
+    uint32_t udp;    /* A, atomic: enum exo_udp_flags */
+    uint32_t litter; /* who slept was woken by a byte in the twin, which may be there still */
 };
 
 enum exo_udp_flags {
@@ -697,6 +727,7 @@ enum exo_udp_flags {
     EXO_UDP_ADDRESS = 2,  /* ... an address */
     EXO_UDP_PKTINFO = 4,  /* IP_PKTINFO */
     EXO_UDP_PKTINFO6 = 8, /* IPV6_RECVPKTINFO */
+    EXO_PAIR_POURED = 16, /* not UDP: the twin has messages, since the pair has parted */
 };
 
 /* Before each message in a ring; at a multiple of 64. */
@@ -752,9 +783,9 @@ struct exo_kr {
     uint32_t next_port;          /* A, net_lock: to try for who names none */
     uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
     uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t reserved_net;
-    struct exo_lock group_lock; /* taking and freeing groups of watches */
-    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
+    uint32_t flight_high;        /* A, net_lock: of flights */
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -789,6 +820,8 @@ struct exo_kr {
     uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
     uint16_t udp_bound[65536]; /* A, net_lock: the same of UDP */
     uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
+    struct exo_flight flights[EXO_FLIGHT_COUNT]; /* A, net_lock */
+    struct exo_time_wait time_waits[65536];      /* A, net_lock: by TCP port, in host order */
     uint8_t sock_rings[EXO_SOCK_COUNT + 1][EXO_SOCK_SIZE]; /* from a multiple of 4096 on */
 };
 
