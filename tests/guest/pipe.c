@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 static char bytes[1 << 18], got[1 << 18];
+
 /* Fills it by writes of one size; how many bytes. */
 static long fill(int fd, size_t size)
 {
