@@ -10,6 +10,11 @@ struct __attribute__((packed)) exo_epoll_event {
     uint64_t data;
 };
 
+static inline struct exo_watch_group *exo_epoll_group_at(struct exo_kr *kr, uint32_t index)
+{
+    return &kr->watch_groups[index % EXO_WATCH_GROUP_COUNT];
+}
+
 #define EXO_LOOK_COUNT 128 /* at least two groups */
 
 /* A look at what is ready: zero at first but for max, then as exo_epoll_look() has left it. */
@@ -25,7 +30,7 @@ struct exo_look {
     struct exo_epoll_event found[EXO_LOOK_COUNT];
 };
 
-/* Fills found; true: there may be more, look again when that has been dealt with. -EBADF: the set has
+/* epolllook.c. Fills found; true: there may be more, look again when that has been dealt with. -EBADF: the set has
  * gone, or is the host's. */
 int exo_epoll_look(struct exo_kr *kr, uint32_t set, struct exo_look *look);
 bool exo_epoll_is_ready(struct exo_kr *kr, uint32_t set);

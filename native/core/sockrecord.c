@@ -120,6 +120,7 @@ uint32_t exo_record_poll(struct exo_kr *kr, struct exo_sock *sock)
     return (load_relaxed(&sock->error) != 0 ? EXO_POLLERR : 0) |
            (deaf ? EXO_POLL_INS | EXO_POLLRDHUP : 0) |
            (deaf && (shut & EXO_SHUT_WRITES) ? EXO_POLLHUP : 0) |
-           (exo_sock_size(sock) != 0 || (load_relaxed(&sock->udp) & EXO_PAIR_POURED) ? EXO_POLL_INS : 0) |
+           (exo_sock_size(sock) != 0 || (load_relaxed(&sock->udp) & EXO_PAIR_POURED) ? EXO_POLL_INS
+                                                                                     : 0) |
            (exo_sock_has_room(kr, sock) ? EXO_POLL_OUTS | WRITE_BAND : 0);
 }

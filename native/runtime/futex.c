@@ -1,5 +1,4 @@
-/* futex(2): the host's, but for the priority-inheritance operations. Who is to wait looks for a while
- * first, where that has paid lately: another CPU changes most words soon.
+/* futex(2): the priority-inheritance operations; the others are in futexwait.c.
  *
  * For PI operations the host wants its own tids in the words; guests' words hold exo's. So a waiter marks
  * the word FUTEX_WAITERS and sleeps on it and at the same time on its owner's `alive` word in the
@@ -14,7 +13,6 @@
 #include <linux/time.h>
 
 #include "futex.h"
-#include "patience.h"
 
 #define FUTEX_32_ 2
 #define FUTEX_LOCK_PI2_ 13
@@ -208,45 +206,6 @@ static long read_end(struct wish *wish, long from)
     return wish->end[0] < 0 || (uint64_t)wish->end[1] >= 1000000000 ? -EINVAL : 0;
 }
 
-#define PATIENCES 64
-static struct exo_patience
-    patiences[PATIENCES]; /* by address: some words change soon, some seldom */
-
-struct word {
-    uint64_t address;
-    uint32_t value;
-};
-
-static bool has_changed(const void *object, int unused)
-{
-    const struct word *word = object;
-    uint32_t now;
-    (void)unused;
-    return guest_get(&now, word->address) == 0 && now != word->value;
-}
-
-/* Whether the call waits for a word to change, and the host would find nothing else wrong with it. */
-static bool is_wait(int command, long address, long end, uint32_t bits)
-{
-    struct wish wish = {0};
-    return (command == FUTEX_WAIT || (command == FUTEX_WAIT_BITSET && bits != 0)) &&
-           !(address & 3) && read_end(&wish, end) == 0;
-}
-
-/* -EAGAIN, if the word changes while we look, is what the host would say had the call come a little later. */
-static long look_and_wait(long a, long b, long c, long d, long e, long f)
-{
-    struct word word = {(uint64_t)a, (uint32_t)c};
-    struct exo_patience *patience = &patiences[(uint64_t)a / 4 % PATIENCES];
-    if (exo_look_awake(patience, has_changed, &word, 0))
-        return -EAGAIN;
-    uint32_t since = exo_moment();
-    long result = host_wait(__NR_futex, a, b, c, d, e, f);
-    if (result == 0)
-        exo_slept(patience, since);
-    return result;
-}
-
 SYSCALL(futex)
 {
     int operation = (int)b, command = operation & FUTEX_CMD_MASK;
@@ -255,8 +214,7 @@ SYSCALL(futex)
         command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2_ || command == FUTEX_WAIT_REQUEUE_PI;
     if (!takes_end && command != FUTEX_UNLOCK_PI && command != FUTEX_TRYLOCK_PI &&
         command != FUTEX_CMP_REQUEUE_PI)
-        return is_wait(command, a, d, (uint32_t)f) ? look_and_wait(a, b, c, d, e, f)
-                                                   : host_wait(__NR_futex, a, b, c, d, e, f);
+        return exo_futex_plain(a, b, c, d, e, f);
     struct wish wish = {.address = (uint64_t)a,
                         .is_private = (uint32_t)operation & FUTEX_PRIVATE_FLAG,
                         .clock = realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC,

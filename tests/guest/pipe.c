@@ -1,38 +1,12 @@
 /* pipe(2), pipe(7): capacity and pages, atomicity, non-blocking, ends that go, dup, fork, other calls. */
-#include "check.h"
+#include "pipes.h"
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 static char bytes[1 << 18], got[1 << 18];
-static volatile sig_atomic_t signals;
-
-static void count_signal(int sig)
-{
-    signals += sig == SIGPIPE || sig == SIGALRM;
-}
-
-static void make(int *fds, int flags)
-{
-    if (pipe2(fds, flags) != 0)
-        exit(2);
-}
-
-static void shut(const int *fds)
-{
-    close(fds[0]);
-    close(fds[1]);
-}
-
-static int waiting(int fd)
-{
-    int count = -1;
-    CHECK(ioctl(fd, FIONREAD, &count) == 0);
-    return count;
-}
 
 /* Fills it by writes of one size; how many bytes. */
 static long fill(int fd, size_t size)

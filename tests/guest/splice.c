@@ -1,39 +1,13 @@
 /* splice(2), tee(2), vmsplice(2) and what fcntl(2) says of a pipe's size and packets: how much is moved, what
  * is full then, what is refused, and who waits.
  */
-#include "check.h"
+#include "pipes.h"
 
-#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #define NOW SPLICE_F_NONBLOCK
 
 static char bytes[1 << 17], got[1 << 17];
-static volatile sig_atomic_t signals;
-
-static void count_signal(int sig)
-{
-    signals += sig == SIGPIPE || sig == SIGALRM;
-}
-
-static void make(int *fds, int flags)
-{
-    if (pipe2(fds, flags) != 0)
-        exit(2);
-}
-
-static void shut(const int *fds)
-{
-    close(fds[0]);
-    close(fds[1]);
-}
-
-static int waiting(int fd)
-{
-    int count = -1;
-    CHECK(ioctl(fd, FIONREAD, &count) == 0);
-    return count;
-}
 
 /* A call's result, how much is in both, and how much more fits into the second. */
 static void say(const char *what, long result, const int *from, const int *to)
