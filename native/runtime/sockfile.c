@@ -27,6 +27,16 @@ static long read_part(void *from, uint8_t *to, uint32_t size)
     return got;
 }
 
+/* A socket of messages that leads nowhere: nothing is to be read for it. 0 or -errno. */
+static long check_peer(struct exo_fd *to)
+{
+    struct exo_sock_end end;
+    if (!exo_sock_enter(&end, to) || end.sock->type != EXO_SOCK_DGRAM ||
+        end.sock->family == AF_UNIX_ || load_acquire(&end.sock->mode) == EXO_SOCK_CONNECTED)
+        return 0;
+    return -EDESTADDRREQ;
+}
+
 static long send_file(struct exo_fd *to, struct file_part *part)
 {
     long sum = 0;
@@ -68,7 +78,8 @@ SYSCALL(sendfile)
         !is_file(&stat))
         return -EINVAL;
     part.left = part.left < MAX_RW_COUNT ? part.left : MAX_RW_COUNT;
-    long sum = send_file(to, &part);
+    long sum = check_peer(to);
+    sum = sum == 0 ? send_file(to, &part) : sum;
     if (sum == EXO_SOCK_AGAIN)
         return -EBADF;
     if (c != 0 && sum > 0 && guest_put(c, &part.offset) != 0)
@@ -108,12 +119,15 @@ static long splice_to(struct exo_fd *socket, struct exo_fd *pipe, uint64_t size,
 {
     uint8_t bytes[CHUNK];
     struct exo_sock_end end;
+    long error = check_peer(socket);
+    if (error != 0)
+        return error;
     if (exo_sock_enter(&end, socket) && load_acquire(&end.sock->mode) != EXO_SOCK_CONNECTED)
         return exo_sock_broken(end.sock->family == AF_UNIX_ ? -ENOTCONN : -EPIPE, 0);
     while (exo_sock_enter(&end, socket) && !exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT)) {
         if (flags & MSG_DONTWAIT_ || load_relaxed(&end.sock->nonblock))
             return -EAGAIN;
-        long error = exo_sock_wait(&end, EXO_SOCK_OUT);
+        error = exo_sock_wait(&end, EXO_SOCK_OUT);
         if (error != 0)
             return error;
     }

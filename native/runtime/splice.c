@@ -7,9 +7,14 @@
 #include "sock.h"
 #include "translate.h"
 
-#define KNOWN_FLAGS 0xf
+#define KNOWN_FLAGS 0xfU
 #define PIECES 64
 #define MAX_RW_COUNT 0x7ffff000UL
+
+static uint64_t at_most(uint64_t size)
+{
+    return size < MAX_RW_COUNT ? size : MAX_RW_COUNT;
+}
 
 /* An end of exo's pipe that this call may use so. */
 static bool is_end(const struct exo_fd *at, int side)
@@ -64,8 +69,9 @@ static long with_file(struct exo_fd *from, struct exo_fd *to, uint64_t offset_at
     file.offset = offset_at != 0 ? &offset : NULL;
     if ((mode & O_ACCMODE_) == (reads ? O_WRONLY_ : O_RDONLY_))
         return -EBADF;
-    if ((!reads && (mode & O_APPEND_)) || (offset_at != 0 && offset < 0))
+    if ((!reads && ((mode & O_APPEND_) || (int64_t)size < 0)) || (offset_at != 0 && offset < 0))
         return -EINVAL;
+    size = at_most(size);
     long done = reads ? exo_pipe_from_file(to, &file, size, flags)
                       : exo_pipe_to_file(from, &file, size, flags);
     if (offset_at != 0 && done > 0 && guest_put(offset_at, &offset) != 0)
@@ -83,23 +89,24 @@ static long splice(struct exo_fd *from, struct exo_fd *to, const uint64_t offset
         return with_file(from, to, offset_at[is_pipe(from) ? 1 : 0], size, flags);
     if (load_relaxed(&from->stamp) == load_relaxed(&to->stamp))
         return -EINVAL;
-    return exo_pipe_splice(from, to, size, flags, false);
+    return exo_pipe_splice(from, to, at_most(size), flags, false);
 }
 
 SYSCALL(splice)
 {
     struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)c);
     const uint64_t offset_at[2] = {(uint64_t)b, (uint64_t)d};
-    uint64_t size = (uint64_t)e < MAX_RW_COUNT ? (uint64_t)e : MAX_RW_COUNT;
+    uint64_t size = (uint64_t)e;
+    uint32_t flags = (uint32_t)f;
     if (exo_sock_is((int)a) || exo_sock_is((int)c))
         return exo_sock_splice(a, b, c, d, e, f);
-    long error = f & ~KNOWN_FLAGS ? -EINVAL : from == NULL || to == NULL ? -EBADF : 0;
+    long error = flags & ~KNOWN_FLAGS ? -EINVAL : from == NULL || to == NULL ? -EBADF : 0;
     if (size == 0 || error != 0)
         return size == 0 ? 0 : error;
     while (is_pipe(from) || is_pipe(to)) {
         if (is_wrong(from, to))
             return is_offset_wrong(from, to, offset_at) ? -ESPIPE : -EBADF;
-        long result = splice(from, to, offset_at, size, f);
+        long result = splice(from, to, offset_at, size, flags);
         if (likely(result != EXO_PIPE_AGAIN))
             return result;
         if (!is_pipe(from) || !is_pipe(to))
@@ -111,8 +118,9 @@ SYSCALL(splice)
 SYSCALL(tee)
 {
     struct exo_fd *from = exo_fd_entry((int)a), *to = exo_fd_entry((int)b);
-    uint64_t size = (uint64_t)c < MAX_RW_COUNT ? (uint64_t)c : MAX_RW_COUNT;
-    long error = d & ~KNOWN_FLAGS ? -EINVAL : 0;
+    uint64_t size = at_most((uint64_t)c);
+    uint32_t flags = (uint32_t)d;
+    long error = flags & ~KNOWN_FLAGS ? -EINVAL : 0;
     if (size == 0 || error != 0)
         return error;
     if (from == NULL || to == NULL || is_wrong(from, to))
@@ -120,7 +128,7 @@ SYSCALL(tee)
     while (is_pipe(from) && is_pipe(to)) {
         if (load_relaxed(&from->stamp) == load_relaxed(&to->stamp))
             return -EINVAL;
-        long result = exo_pipe_splice(from, to, size, d, true);
+        long result = exo_pipe_splice(from, to, size, flags, true);
         if (likely(result != EXO_PIPE_AGAIN))
             return result;
     }
@@ -145,13 +153,15 @@ SYSCALL(vmsplice)
 {
     struct exo_fd *at = exo_fd_entry((int)a);
     uint64_t vector[PIECES][2];
+    uint32_t flags = (uint32_t)d;
     long size =
-        is_pipe(at) && !(d & ~KNOWN_FLAGS) ? get_vector(vector, (uint64_t)b, (uint64_t)c) : -1;
+        is_pipe(at) && !(flags & ~KNOWN_FLAGS) ? get_vector(vector, (uint64_t)b, (uint64_t)c) : -1;
     while (size > 0 && is_pipe(at)) {
         const uint64_t(*pieces)[2] = (const uint64_t(*)[2])vector;
         struct exo_span span = {.vector = pieces, .left = (uint64_t)size};
-        long result = is_end(at, EXO_PIPE_WRITES) ? exo_pipe_from_memory(at, pieces, (uint64_t)c, d)
-                                                  : exo_pipe_to_memory(at, &span, d);
+        long result = is_end(at, EXO_PIPE_WRITES)
+                          ? exo_pipe_from_memory(at, pieces, (uint64_t)c, flags)
+                          : exo_pipe_to_memory(at, &span, flags);
         if (likely(result != EXO_PIPE_AGAIN))
             return result;
     }
