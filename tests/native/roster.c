@@ -247,7 +247,7 @@ static void test_region(void)
 {
     begin_phase("region");
     struct exo_kr *kr = region_create();
-    char *heap = (char *)(((uintptr_t)(kr + 1) + 4095) & ~4095UL);
+    char *heap = (char *)kr + EXO_FAR_HEAP;
     struct exo_ring *ring = (struct exo_ring *)heap;
     struct exo_pool *pool = (struct exo_pool *)(heap + 65536);
     uint64_t position;
