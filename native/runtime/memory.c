@@ -234,3 +234,15 @@ SYSCALL(shmat)
     HOST_1(__NR_shmdt, got);
     return -ENOMEM;
 }
+
+#define MCL_CURRENT_ 1
+#define MCL_FUTURE_ 2
+#define MCL_ONFAULT_ 4
+
+/* DIFFERS: pages are locked as they come; to bring in all that is mapped would fill the whole region. */
+SYSCALL(mlockall)
+{
+    bool is_right =
+        (a & (MCL_CURRENT_ | MCL_FUTURE_)) && !(a & ~(MCL_CURRENT_ | MCL_FUTURE_ | MCL_ONFAULT_));
+    return HOST_1(__NR_mlockall, is_right ? a | MCL_ONFAULT_ : a);
+}
