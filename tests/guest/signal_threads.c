@@ -8,7 +8,7 @@
 
 static const int all[] = {SIGUSR1, SIGTRAP, SIGBUS, SIGSEGV, SIGSYS, SIGALRM};
 #define COUNT (int)(sizeof all / sizeof all[0])
-static volatile int handled[COUNT], by_worker[COUNT], codes[COUNT], from[COUNT], ready, stop;
+static volatile int handled[COUNT], by_worker[COUNT], codes[COUNT], from[COUNT], ready, stop, left;
 static pthread_t first;
 static sigset_t none, full, ours;
 static int go[2], quiet[2];
@@ -66,6 +66,7 @@ static void *worker(void *argument)
         if (how >= TAKES)
             take(how == TAKES_TIMED);
     }
+    left = 1;
     return NULL;
 }
 
@@ -91,7 +92,7 @@ static void send_each(bool by_child)
 static void run(enum how how)
 {
     pthread_t thread;
-    stop = ready = 0;
+    stop = ready = left = 0;
     CHECK(pthread_create(&thread, NULL, worker, (void *)(long)how) == 0);
     wait_ready();
     printf("%s:", names[how]);
@@ -100,8 +101,12 @@ static void run(enum how how)
     send_each(true);
     printf("\n");
     stop = 1;
-    kill(getpid(), SIGUSR1); /* out of its last wait */
+    do { /* out of its last wait, which may begin after a signal */
+        kill(getpid(), SIGUSR1);
+        sched_yield();
+    } while (!left);
     pthread_join(thread, NULL);
+    sigtimedwait(&ours, NULL, &(struct timespec){0});
 }
 
 static void *late(void *unused)
