@@ -179,7 +179,7 @@ static uint32_t borrow(struct exo_heap_user *user, uint32_t class_, uint32_t cpu
  * all the time is to have a slab of its own. */
 static bool may_borrow(struct exo_heap_user *user, uint32_t class_)
 {
-    return user->own == NULL || user->own->borrows[class_ % 56]++ < BORROWS_MOST;
+    return user->own == NULL || user->own->borrows[class_ % EXO_BORROW_COUNT]++ < BORROWS_MOST;
 }
 
 /* A claimed slab, with free objects, of the class: a new one, or anybody's; its chunk, 0: no memory. */
@@ -207,7 +207,7 @@ static uint32_t choose(struct exo_heap_user *user, uint32_t class_, bool borrows
         (chunk = borrow(user, class_, cpu)) != 0)
         return chunk;
     if (user->own != NULL)
-        user->own->borrows[class_ % 56] = 0;
+        user->own->borrows[class_ % EXO_BORROW_COUNT] = 0;
     if (chunk == 0)
         chunk = create_or_share(user, class_, cpu);
     if (chunk != 0)

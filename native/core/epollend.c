@@ -1,4 +1,5 @@
 /* An epoll set that nobody has any more, and one whose counts a dead task has left wrong. */
+#include "asleep.h"
 #include "epoll.h"
 
 #include "atomic.h"
@@ -16,20 +17,11 @@ static void end_group(struct exo_kr *kr, uint32_t index)
     }
 }
 
-/* Or may be: what pollers look at nobody knows. */
-static bool is_asleep_on(const struct exo_task *task, uint32_t number)
-{
-    uint32_t on = load_acquire(&task->asleep_on);
-    return (on == number || (on & EXO_ASLEEP_POLLS)) && exo_alive_test(task);
-}
-
 void exo_epoll_recount(struct exo_kr *kr, uint32_t number)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
-    uint32_t count = 0;
     exo_lock_acquire(&set->lock);
-    for (uint32_t i = 1; i < load_acquire(&kr->task_high) && i < EXO_TASK_COUNT; i++)
-        count += is_asleep_on(&kr->tasks[i], number);
+    uint32_t count = exo_sleepers(kr, number, false, true);
     if (count < set->inside) {
         store_relaxed(&set->inside, count);
         store_release(&set->sleepers, count);

@@ -10,7 +10,6 @@
 #define MODE_DIRECTORY (S_IFDIR_ | 0555)
 #define STATX_MODE_OFFSET 28
 #define STATX_NLINK_OFFSET 16
-#define SEEK_CUR_ 1
 #define DIRENT_HEADER 19 /* offset of d_name in linux_dirent64 */
 
 static bool has_flag(int fd, uint16_t flag)

@@ -8,6 +8,7 @@
  * then the twin is emptied of what woke them and gets the counter; whoever finds that begun does it.
  */
 #include "event.h"
+#include "../core/asleep.h"
 #include "epoll.h"
 #include "patience.h"
 #include "pipe.h"
@@ -259,9 +260,7 @@ bool exo_event_settle(struct exo_fd *at)
 /* Whether anybody sleeps in reading the twin; they are woken. */
 static bool wake_sleepers(struct exo_fd of)
 {
-    bool any = false;
-    for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++)
-        any |= load_acquire(&KR->tasks[i].asleep_on) == of.stamp && exo_alive_test(&KR->tasks[i]);
+    bool any = exo_sleepers(KR, of.stamp, false, false) != 0;
     if (any)
         put(of.host, 1);
     return any;

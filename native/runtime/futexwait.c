@@ -5,6 +5,7 @@
 
 #include "futex.h"
 #include "patience.h"
+#include "poll.h"
 
 #define PATIENCES 64
 
@@ -27,18 +28,11 @@ static bool has_changed(const void *object, UNUSED int what)
     return guest_get(&now, word->address) == 0 && now != word->value;
 }
 
-static bool is_timeout(long from)
-{
-    int64_t timeout[2];
-    return from == 0 ||
-           (guest_get(&timeout, from) == 0 && timeout[0] >= 0 && (uint64_t)timeout[1] < 1000000000);
-}
-
 /* Whether the call waits for a word to change, and the host would find nothing else wrong with it. */
 static bool is_wait(int command, long address, long timeout, uint32_t bits)
 {
     return (command == FUTEX_WAIT || (command == FUTEX_WAIT_BITSET && bits != 0)) &&
-           !(address & 3) && is_timeout(timeout);
+           !(address & 3) && exo_poll_check_timeout((uint64_t)timeout) == 0;
 }
 
 /* -EAGAIN, if the word changes while we look, is what the host would say had the call come a little later. */

@@ -11,10 +11,7 @@
 #define TIOCGPTPEER_ 0x5441
 #define FIONCLEX_ 0x5450
 #define TCGETS_ 0x5401
-#define FIONREAD_ 0x541b
 #define FIOCLEX_ 0x5451
-#define FIOSETOWN_ 0x8901
-#define SIOCSPGRP_ 0x8902
 #define FIOGETOWN_ 0x8903
 #define SIOCGPGRP_ 0x8904
 #define FICLONE_ 0x40049409

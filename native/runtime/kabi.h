@@ -139,6 +139,8 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define S_IFDIR_ 0040000
 #define S_IFREG_ 0100000
 #define S_IFLNK_ 0120000
+#define S_IFCHR_ 0020000
+#define S_IFIFO_ 0010000
 
 #define AT_FDCWD_ (-100)
 #define AT_EMPTY_PATH_ 0x1000
@@ -147,6 +149,7 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 #define O_CLOEXEC_ 02000000
 #define O_NOFOLLOW_ 0400000
 #define F_DUPFD_CLOEXEC 1030
+#define SEEK_CUR_ 1
 #define MADV_DONTDUMP_ 16
 #define O_PATH_ 010000000
 #define F_GETFL_ 3
@@ -205,14 +208,21 @@ _Static_assert(sizeof(struct k_stat) == 144, "struct stat");
 
 /* Sockets: socket(7), recv(2), cmsg(3). */
 #define SOL_SOCKET_ 1
+#define SO_SNDBUF_ 7
 #define SO_PASSCRED_ 16
 #define SO_PEERCRED_ 17
 #define SO_COOKIE_ 57
+#define IPPROTO_IPV6_ 41
 #define SCM_RIGHTS_ 1
 #define MSG_CTRUNC_ 0x8
 #define MSG_DONTWAIT_ 0x40
 #define MSG_CMSG_CLOEXEC_ 0x40000000
 #define MAX_RW_COUNT 0x7ffff000UL /* bytes of one read(2) or write(2) */
+
+#define FIONREAD_ 0x541b
+#define SIOCOUTQ_ 0x5411
+#define FIOSETOWN_ 0x8901
+#define SIOCSPGRP_ 0x8902
 
 struct k_msghdr {
     uint64_t name;

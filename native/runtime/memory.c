@@ -242,7 +242,8 @@ SYSCALL(shmat)
 /* DIFFERS: pages are locked as they come; to bring in all that is mapped would fill the whole region. */
 SYSCALL(mlockall)
 {
-    bool is_right =
-        (a & (MCL_CURRENT_ | MCL_FUTURE_)) && !(a & ~(MCL_CURRENT_ | MCL_FUTURE_ | MCL_ONFAULT_));
-    return HOST_1(__NR_mlockall, is_right ? a | MCL_ONFAULT_ : a);
+    int flags = (int)a;
+    bool is_right = (flags & (MCL_CURRENT_ | MCL_FUTURE_)) &&
+                    !(flags & ~(MCL_CURRENT_ | MCL_FUTURE_ | MCL_ONFAULT_));
+    return HOST_1(__NR_mlockall, is_right ? flags | MCL_ONFAULT_ : flags);
 }

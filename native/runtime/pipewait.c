@@ -5,10 +5,11 @@
  * it. When the last one at the other end goes or is killed, the host ends both.
  *
  * Rules: pipe.sleeping is raised by who then, a fence later, finds nothing to do, and looked at by who
- * has done something, a fence later, so one sees the other. All else here is under the pipe's own lock. One is woken at a time; should whoever was woken, or was about to wake, be killed, the next
- * one after a moment wakes again, and counts the living.
+ * has done something, a fence later, so one sees the other. All else here is under the pipe's own lock.
+ * One is woken at a time; should whoever was woken, or was about to wake, be killed, the next one after
+ * a moment wakes again, and counts the living.
  */
-#include "asleep.h"
+#include "../core/asleep.h"
 #include "patience.h"
 #include "pipe.h"
 
@@ -33,7 +34,7 @@ static bool wakes_sleeper_locked(struct exo_pipe *pipe, int side)
         if (now - before < EXO_WAKE_AGAIN)
             return false;
         store_relaxed(&pipe->sleeping[side],
-                      exo_sleepers(exo_pipe_index(KR, pipe), side == EXO_PIPE_WRITES, true));
+                      exo_sleepers(KR, exo_pipe_index(KR, pipe), side == EXO_PIPE_WRITES, true));
     }
     pipe->woken[side] = pipe->sleeping[side] != 0 ? now : 0;
     return pipe->sleeping[side] != 0;
@@ -176,7 +177,7 @@ static bool is_mixed_locked(struct exo_pipe *pipe, int side, bool polls)
         return true;
     if (side != EXO_PIPE_WRITES || all == 0)
         return false;
-    uint32_t writers = exo_sleepers(exo_pipe_index(KR, pipe), true, false);
+    uint32_t writers = exo_sleepers(KR, exo_pipe_index(KR, pipe), true, false);
     return polls ? writers != 0 : all > writers;
 }
 

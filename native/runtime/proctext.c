@@ -11,7 +11,6 @@
 #include "text.h"
 #include "translate.h"
 
-#define SEEK_CUR_ 1
 #define O_WRONLY_ 1
 #define O_TRUNC_ 01000
 #define TEXT_MAX_SIZE (1 << 30)

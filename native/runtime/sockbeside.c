@@ -2,10 +2,6 @@
 #include "sockpacket.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
-#define FIONREAD_ 0x541b
-#define SIOCOUTQ_ 0x5411
-
 bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t argument,
                       long *result)
 {

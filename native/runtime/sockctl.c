@@ -4,13 +4,9 @@
 #include "sockpacket.h"
 #include "translate.h"
 
-#define FIONREAD_ 0x541b
 #define FIONBIO_ 0x5421
 #define FIOASYNC_ 0x5452
-#define SIOCOUTQ_ 0x5411
 #define SIOCATMARK_ 0x8905
-#define FIOSETOWN_ 0x8901
-#define SIOCSPGRP_ 0x8902
 #define F_SETOWN_ 8
 #define F_SETOWN_EX_ 15
 #define SO_OOBINLINE_ 10

@@ -60,7 +60,7 @@ static bool is_file(const struct k_stat *stat)
 {
     uint64_t minor = stat->rdev - 0x100;
     return (stat->mode & S_IFMT_) == S_IFREG_ ||
-           ((stat->mode & S_IFMT_) == 0020000 && (minor == 5 || (minor >= 7 && minor <= 9)));
+           ((stat->mode & S_IFMT_) == S_IFCHR_ && (minor == 5 || (minor >= 7 && minor <= 9)));
 }
 
 SYSCALL(sendfile)
@@ -152,7 +152,7 @@ long exo_sock_splice(long a, long b, long c, long d, long e, long f)
     if (b != 0 || d != 0)
         return -ESPIPE;
     if (HOST_2(__NR_fstat, load_relaxed(&pipe->host), &stat) != 0 ||
-        (stat.mode & S_IFMT_) != 0010000)
+        (stat.mode & S_IFMT_) != S_IFIFO_)
         return -EINVAL;
     long flags = f & SPLICE_NONBLOCK ? MSG_DONTWAIT_ : 0;
     return from_socket ? splice_from(from, to, size, flags) : splice_to(to, from, size, flags);

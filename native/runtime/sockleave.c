@@ -8,8 +8,6 @@
 #include "sockpacket.h"
 #include "translate.h"
 
-#define FIONREAD_ 0x541b
-
 /* What is on its way to the other side comes out of its twin; that to this side is gone, as on Linux. */
 static void pour(struct exo_sock_end *end, struct exo_sock *other)
 {

@@ -11,7 +11,6 @@
 #include "translate.h"
 
 #define SO_ERROR_ 4
-#define SO_SNDBUF_ 7
 #define SO_RCVTIMEO_ 20
 #define SO_SNDTIMEO_ 21
 #define SO_RCVTIMEO_NEW_ 66

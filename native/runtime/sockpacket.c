@@ -8,8 +8,6 @@
 #include "sockhost.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
-#define SO_SNDBUF_ 7
 #define SO_RCVBUF_ 8
 #define MSG_ERRQUEUE_ 0x2000
 #define CHUNK 4096

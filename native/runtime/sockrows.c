@@ -5,7 +5,6 @@
 #include "sockrows.h"
 #include "translate.h"
 
-#define IPPROTO_IPV6_ 41
 #define ANY_MAX 0x7fffffff
 #define TCP_FASTOPEN_ 23
 #define RTO_MAX_S 120

@@ -11,8 +11,6 @@
 #include "sockpacket.h"
 #include "translate.h"
 
-#define SOL_SOCKET_ 1
-#define IPPROTO_IPV6_ 41
 #define SO_TYPE_ 3
 #define MAX_V4 65507 /* bytes of a message */
 #define MAX_V6 65487

@@ -5,10 +5,11 @@
  * Bytes are taken out only by who goes to sleep and finds, under the lock, that nobody who sleeps has
  * reason to wake. When the last one at the other side goes or is killed, the host ends all sleeps.
  */
+#include "../core/asleep.h"
 #include "../core/watch.h"
-#include "asleep.h"
 #include "epoll.h"
 #include "patience.h"
+#include "poll.h"
 #include "sock.h"
 #include "sockname.h"
 #include "translate.h"
@@ -16,14 +17,8 @@
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 
-#define DEAF_LOOK_NS 1000000 /* how often who waits at a deaf twin looks */
-
+#define DEAF_LOOK_NS 1000000  /* how often who waits at a deaf twin looks */
 #define PEER_LOOK_NS 50000000 /* ... and who waits for room at a datagram socket asks */
-
-struct poll_host {
-    int32_t fd;
-    int16_t events, revents;
-};
 
 static uint8_t garbage[4096]; /* comes out of twins */
 
@@ -41,7 +36,7 @@ static bool wakes_locked(struct exo_sock *other, int what)
         if (now - before < EXO_WAKE_AGAIN)
             return false;
         other->sleeping[what] =
-            exo_sleepers(exo_sock_number(KR, other), what == EXO_SOCK_OUT, true);
+            exo_sleepers(KR, exo_sock_number(KR, other), what == EXO_SOCK_OUT, true);
     }
     other->rung = other->sleeping[what] != 0 ? now : 0;
     return other->sleeping[what] != 0;
@@ -136,7 +131,7 @@ void exo_sock_rouse(const struct exo_sock_end *end, bool in, bool out)
 /* The twin has come to its end: with its peer, or is it only deaf? */
 static bool has_lost_peer(const struct exo_sock_end *end)
 {
-    struct poll_host poll = {.fd = end->fd.host};
+    struct k_pollfd poll = {.fd = end->fd.host};
     int64_t now[2] = {0};
     return !load_acquire(&end->sock->deaf) ||
            (HOST_5(__NR_ppoll, &poll, 1, now, 0, 0) > 0 && (poll.revents & POLLHUP_));
@@ -222,7 +217,7 @@ static void get_up(struct exo_sock *sock, bool in, bool out, bool rang)
 /* 1 for any of the events, 0 when the other side has gone, -EAGAIN when the time is over, or -errno. */
 static long poll_twin(const struct exo_sock_end *end, int16_t events, uint64_t timeout_ns)
 {
-    struct poll_host poll = {.fd = end->fd.host, .events = events};
+    struct k_pollfd poll = {.fd = end->fd.host, .events = events};
     int64_t left[2] = {(int64_t)(timeout_ns / 1000000000), (int64_t)(timeout_ns % 1000000000)};
     long ready = host_wait(__NR_ppoll, (long)&poll, 1, (long)left, 0, 0, 0);
     if (ready <= 0)

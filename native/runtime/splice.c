@@ -9,7 +9,6 @@
 
 #define KNOWN_FLAGS 0xfU
 #define PIECES 64
-#define MAX_RW_COUNT 0x7ffff000UL
 
 static uint64_t at_most(uint64_t size)
 {

@@ -31,6 +31,7 @@
 /* Classes: steps of 16 bytes up to 128, then eight to each doubling. Larger ones are runs of pages. */
 #define EXO_CLASS_COUNT 57
 #define EXO_CLASS_ROOM 64
+#define EXO_BORROW_COUNT 56 /* the first class shares its with the last */
 #define EXO_SMALL_LIMIT 8192
 #define EXO_HEAP_ORDERS 28
 #define EXO_HEAP_CPUS 64 /* more share */
@@ -61,8 +62,8 @@ struct exo_cache {
     uint64_t last;       /* offset */
     uint32_t last_class; /* of it */
     uint32_t back_class; /* the same when it is free, else 0 */
-    uint8_t borrows
-        [56]; /* by class (the first shares its with the last): refills since its own slabs last had something */
+    uint8_t
+        borrows[EXO_BORROW_COUNT];  /* by class: refills since its own slabs last had something */
     uint16_t limit[EXO_CLASS_ROOM]; /* the longest list; 0: nothing is cached */
     uint64_t list[EXO_CLASS_ROOM];  /* offset of the first object */
 };
