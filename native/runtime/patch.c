@@ -192,7 +192,8 @@ void exo_patch_repair(void)
 uint64_t exo_return_address(uint64_t rip)
 {
     struct exo_site site;
-    bool inside = !exo_patch_undone && exo_site_get(rip - 2, &site) &&
+    bool inside = load_acquire(&exo_patch_undone) != EXO_UNDO_DONE &&
+                  exo_site_get(rip - 2, &site) &&
                   (site.kind == EXO_PATCH_AFTER || site.kind == EXO_PATCH_AROUND);
     return inside ? site.stub + site.tail : rip;
 }

@@ -324,9 +324,10 @@ uint64_t exo_stub_fault(uint64_t rip)
            rip - (load_relaxed(&exo_patch_in_progress) - 8) < 16)
         spin_pause();
     struct exo_site site;
-    if (exo_patch_undone)
-        return met_undone(rip);
-    if (exo_site_get(rip - 2, &site) && site.kind == EXO_PATCH_AFTER)
+    uint8_t undone = load_acquire(&exo_patch_undone);
+    if (undone != EXO_UNDO_DONE && exo_site_get(rip - 2, &site) && site.kind == EXO_PATCH_AFTER)
         return site.stub + site.tail;
+    if (undone != EXO_UNDO_NOT)
+        return met_undone(rip);
     return met_first_byte(rip) && *(volatile uint8_t *)rip == 0xe9 ? rip : 0;
 }

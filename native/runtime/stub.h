@@ -69,8 +69,9 @@ bool exo_stub_get_on(struct k_sigcontext *regs);
 /* The thread has faulted there: at the hlt, or in the instruction, which is to be done once more. */
 void exo_stub_got_on(struct k_sigcontext *regs);
 
-/* unpatch.c: what a traced process runs is unpatched; set for good. */
-extern bool exo_patch_undone;
+/* unpatch.c: what a traced process runs is unpatched, for good. */
+enum { EXO_UNDO_NOT, EXO_UNDO_BEGUN, EXO_UNDO_DONE };
+extern uint8_t exo_patch_undone;
 void exo_patch_undo(void);
 void exo_patch_put_back(uint64_t at, const uint8_t original[5]);
 void exo_site_undo(void);     /* stub.c */

@@ -1,10 +1,12 @@
 /* Taking patches back: a debugger must find the code of the file, and may step through it.
  *
- * Stubs stay, for threads that are inside one or will return there; the sites trap from now on.
+ * Stubs stay, for threads that are inside one or will return there; the sites trap from now on. Until
+ * all are taken back, whoever returns from the runtime still goes by way of the stub: a debugger's
+ * vfork child undoes what the debugger's own threads are running.
  */
 #include "stub.h"
 
-bool exo_patch_undone;
+uint8_t exo_patch_undone;
 
 /* The byte that a branch may lead to, the third of five, changes when all others are right. */
 static void write_back(uint64_t at, const uint8_t original[5], bool alone)
@@ -36,11 +38,12 @@ void exo_patch_put_back(uint64_t at, const uint8_t original[5])
 void exo_patch_undo(void)
 {
     exo_mm_lock();
-    if (!exo_patch_undone) {
-        exo_patch_undone = true;
+    if (exo_patch_undone != EXO_UNDO_DONE) {
+        store_release(&exo_patch_undone, EXO_UNDO_BEGUN);
         exo_mm.flags |= EXO_KR_NO_PATCH;
         exo_copy_undo();
         exo_site_undo();
+        store_release(&exo_patch_undone, EXO_UNDO_DONE);
     }
     exo_mm_unlock();
 }
