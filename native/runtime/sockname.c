@@ -1,6 +1,7 @@
 /* bind(2), getsockname(2), getpeername(2), and addresses; see sockname.h. */
 #include "process.h"
 #include "sock.h"
+#include "sockdgram.h"
 #include "sockhost.h"
 #include "sockpacket.h"
 #include "sockunix.h"
@@ -126,13 +127,15 @@ static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
 {
     struct exo_sockaddr name;
     long error = exo_sockaddr_get(&name, at, size);
+    if (error == 0 && exo_sock_is_unix_dgram(end->sock))
+        return exo_dgram_bind(end, &name, size);
     if (error == 0)
         error = HOST_3(__NR_bind, end->fd.host, &name, size);
     int32_t whole = sizeof(name);
     if (error == 0 && size == sizeof(name.family) && /* the host has chosen a name */
         HOST_3(__NR_getsockname, end->fd.host, &name, &whole) == 0)
         size = whole;
-    if (error == 0 && end->sock->type != EXO_SOCK_DGRAM)
+    if (error == 0)
         exo_unix_bound(end->fd.host, &name, size);
     return error;
 }
@@ -183,7 +186,13 @@ SYSCALL(getsockname)
     return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
 }
 
-void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *from, uint64_t to,
+static int32_t name_of(const struct exo_rights *rights, struct exo_sockaddr *name)
+{
+    memcpy(name, rights->name, sizeof(rights->name));
+    return rights->record.name_size;
+}
+
+void exo_sock_sender(const struct exo_fd *entry, const struct exo_rights *rights, uint64_t to,
                      uint32_t *size)
 {
     struct exo_sockaddr name;
@@ -191,8 +200,10 @@ void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *fro
     uint32_t room = *size;
     const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
     *size = 0;
-    if (exo_sock_is_udp(sock) && from != NULL)
-        whole = exo_sockaddr_of(from, &name);
+    if (exo_sock_is_udp(sock) && rights != NULL)
+        whole = exo_sockaddr_of(&rights->record.from, &name);
+    else if (exo_sock_is_unix_dgram(sock) && rights != NULL)
+        whole = name_of(rights, &name);
     else if (sock->family != AF_UNIX_ ||
              HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
              exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))

@@ -13,6 +13,11 @@ void exo_unix_listens(int host);
 uint32_t exo_unix_listener(const struct exo_sockaddr *name, long size);
 bool exo_unix_is_listener(int host, uint32_t pid);
 
+/* Device and inode of a path, as the host finds it from here; a hash of an abstract name. */
+bool exo_unix_key(uint64_t *key, const struct exo_sockaddr *name, long size);
+/* Number of the guests' datagram socket that has the name, if we may send there; 0: the host is to say. */
+uint32_t exo_unix_dgram(const struct exo_sockaddr *name, long size, uint64_t *generation);
+
 /* sockunixconn.c: connect(2) of AF_UNIX. */
 long exo_unix_connect(struct exo_sock_end *end, uint64_t at, long size);
 
