@@ -236,7 +236,7 @@ long exo_dgram_send(struct exo_fd *at, struct exo_span *span, long flags,
 static void reset(uint32_t number, uint64_t generation, const struct exo_sock *by)
 {
     struct exo_sock *other = exo_sock_at(KR, number);
-    if (number == 0 || load_acquire(&other->generation) != generation ||
+    if (number == 0 || other == by || load_acquire(&other->generation) != generation ||
         !exo_dgram_is_mutual(KR, by, other))
         return;
     store_release(&other->error, (uint32_t)ECONNRESET);

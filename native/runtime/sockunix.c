@@ -109,6 +109,8 @@ uint32_t exo_unix_dgram(const struct exo_sockaddr *name, long size, uint64_t *ge
         return 0;
     exo_lock_acquire(&KR->net_lock);
     uint32_t number = exo_dgram_find_locked(KR, key);
+    if (number != 0 && !exo_sock_is_unix_dgram(exo_sock_at(KR, number)))
+        number = 0; /* the host knows what is wrong with that */
     if (number != 0)
         *generation = exo_sock_at(KR, number)->generation;
     exo_lock_release(&KR->net_lock);
