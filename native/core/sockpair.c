@@ -260,6 +260,7 @@ void exo_sock_part(struct exo_kr *kr, uint32_t number)
 {
     part_one(kr, number);
     while ((number = exo_sock_take_lost(kr)) != 0) {
+        exo_object_leave(kr, number);
         part_one(kr, number);
         exo_object_free(kr, number);
     }

@@ -95,9 +95,12 @@ bool exo_record_look(struct exo_kr *kr, const struct exo_sock *from, struct exo_
 uint32_t exo_record_count(struct exo_kr *kr, const struct exo_sock *from, uint64_t sent_by,
                           uint32_t *own)
 {
-    uint32_t count = 0, there = exo_sock_size(from), position = exo_sock_oldest(from);
+    uint32_t count = 0, position = exo_sock_oldest(from); /* which may be taken meanwhile */
+    uint32_t there = load_acquire(&from->head) - position;
     struct exo_record record;
     *own = 0;
+    if (there > EXO_SOCK_SIZE)
+        return 0;
     while (look_at(kr, from, position, there, &record)) {
         uint32_t stride = exo_record_stride(record.size);
         *own += record.sent_by == sent_by ? stride : 0;

@@ -98,6 +98,8 @@ long exo_unix_bind_client(const struct exo_sock_end *end, const struct exo_socka
     bool automatic = size == sizeof(name->family), abstract = !automatic && name->data[0] == 0;
     if (load_acquire(&sock->name_size) != 0 && (automatic || abstract))
         return automatic ? 0 : -EINVAL;
+    if (abstract && exo_unix_is_taken(name, size))
+        return -EADDRINUSE;
     long error = bind_other(sock, name, size, &own, &whole);
     if (error != 0)
         return error;
