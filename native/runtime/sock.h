@@ -15,7 +15,8 @@ struct exo_sock_end {
     struct exo_fd *at; /* the entry */
     struct exo_fd fd;  /* ... as it was */
     struct exo_sock *sock;
-    const struct exo_sockaddr *to; /* by which name others are rung; NULL: whom the twin is connected to */
+    const struct exo_sockaddr
+        *to; /* by which name others are rung; NULL: whom the twin is connected to */
     long to_size;
 };
 

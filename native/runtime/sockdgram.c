@@ -1,27 +1,21 @@
-/* AF_UNIX datagram sockets: sending, names and peers. The twins have the names and peers that the guest has given
- * them, so the host decides who may send to whom and what is wrong with a call; a message that is in order goes
- * into the receiver's ring in the region. Whatever the region cannot do goes through the twins.
+/* AF_UNIX datagram sockets: sending. The twins have the names and peers that the guest has given them, so the
+ * host decides who may send to whom and what is wrong with a call; a message that is in order goes into the
+ * receiver's ring in the region. Whatever the region cannot do goes through the twins. sockpeer.c connects.
  *
  * Rules: a receiver is known by number and generation, and looked at under its input lock. Source: unix(7).
  */
 #include "sockdgram.h"
 #include "../core/watch.h"
-#include "epoll.h"
 #include "process.h"
 #include "sockunix.h"
 #include "translate.h"
 
 #define AT_HOST (EXO_SOCK_AGAIN - 2) /* the host is to send it, or to say what is wrong */
 
-struct target {
-    uint32_t number; /* 0: nobody of ours */
-    uint64_t generation;
-};
-
 /* Who gets it. */
-static struct target find(struct exo_sock_end *end, const struct exo_rights *rights)
+static struct exo_dgram_target find(struct exo_sock_end *end, const struct exo_rights *rights)
 {
-    struct target target = {0};
+    struct exo_dgram_target target = {0};
     if (rights != NULL && rights->to != NULL) {
         end->to = rights->to;
         end->to_size = rights->to_size;
@@ -96,8 +90,8 @@ static long put_locked(const struct exo_sock_end *end, struct exo_sock *to, stru
                   : exo_record_push_named_locked(KR, to, &record, sock->name, span);
 }
 
-static long put(const struct exo_sock_end *end, const struct target *target, struct exo_span *span,
-                const struct exo_rights *rights)
+static long put(const struct exo_sock_end *end, const struct exo_dgram_target *target,
+                struct exo_span *span, const struct exo_rights *rights)
 {
     struct exo_sock *to = exo_sock_at(KR, target->number);
     long done = EXO_SOCK_AGAIN;
@@ -108,39 +102,6 @@ static long put(const struct exo_sock_end *end, const struct target *target, str
     if (done > 0)
         exo_sock_ring(end, to, EXO_SOCK_IN);
     return done;
-}
-
-/* What has come is gone, as on Linux: whether there was anything. */
-static bool purge(const struct exo_sock_end *end)
-{
-    struct exo_sock *sock = end->sock;
-    exo_lock_acquire(&sock->output);
-    bool any = exo_sock_size(sock) != 0;
-    exo_sock_drop_locked(sock, exo_sock_size(sock));
-    store_release(&sock->mark_tail, load_acquire(&sock->mark_head));
-    exo_lock_release(&sock->output);
-    exo_dgram_ease(end);
-    return any;
-}
-
-static void set_peer(struct exo_sock *sock, struct target target, bool away)
-{
-    exo_lock_acquire(&KR->net_lock);
-    store_release(&sock->peer, 0);
-    sock->peer_generation = target.generation;
-    store_release(&sock->peer, target.number);
-    fetch_and(&sock->shut, ~(uint32_t)EXO_SHUT_GONE);
-    fetch_and(&sock->udp, ~(uint32_t)EXO_UNIX_AWAY);
-    fetch_or(&sock->udp, (uint32_t)(away ? EXO_UNIX_AWAY : 0));
-    bool any = away || target.number != 0;
-    store_release(&sock->mode, (uint32_t)(any ? EXO_SOCK_CONNECTED : EXO_SOCK_FRESH));
-    exo_lock_release(&KR->net_lock);
-}
-
-static void forget_peer(const struct exo_sock_end *end)
-{
-    set_peer(end->sock, (struct target){0}, false);
-    purge(end);
 }
 
 /* The twin sends it, or says what is wrong. */
@@ -158,7 +119,7 @@ static long send_at_host(const struct exo_sock_end *end, const struct exo_span *
     }
     long result = host_wait(__NR_sendmsg, end->fd.host, (long)&message, flags, 0, 0, 0);
     if (result == -ECONNREFUSED && end->to == NULL)
-        forget_peer(end);
+        exo_dgram_forget_peer(end);
     return result;
 }
 
@@ -182,31 +143,23 @@ static long wait_for_room(const struct exo_sock_end *end, struct exo_sock *to, u
     return exo_dgram_fits(KR, end->sock, to, size) ? 0 : -EAGAIN;
 }
 
-/* Who asks for credentials is to have a name. */
-static void name_oneself(const struct exo_sock_end *end)
-{
-    struct exo_sockaddr none = {.family = AF_UNIX_};
-    if (load_relaxed(&end->sock->passes_cred) && load_relaxed(&end->sock->name_size) == 0)
-        exo_dgram_bind(end, &none, sizeof(none.family));
-}
-
 /* EXO_SOCK_AGAIN: is to be tried again. */
 static long try(struct exo_sock_end *end, struct exo_span *span, long flags,
                 const struct exo_rights *rights)
 {
     struct exo_sock *sock = end->sock;
-    struct target target = find(end, rights);
+    struct exo_dgram_target target = find(end, rights);
     struct exo_sock *to = exo_sock_at(KR, target.number);
     bool gone = end->to == NULL && (load_relaxed(&sock->shut) & EXO_SHUT_GONE);
     uint64_t size = span->left;
-    name_oneself(end);
+    exo_dgram_name_oneself(end);
     if (target.number == 0 && !gone)
         return send_at_host(end, span, flags, rights);
     if (size + 32 <= load_relaxed(&sock->limit) && load_relaxed(&sock->error) != 0)
         return -(long)exchange(&sock->error, 0);
     if (gone || is_lost(end, to)) {
         if (end->to == NULL)
-            forget_peer(end);
+            exo_dgram_forget_peer(end);
         return -ECONNREFUSED;
     }
     long done = put(end, &target, span, rights);
@@ -230,84 +183,4 @@ long exo_dgram_send(struct exo_fd *at, struct exo_span *span, long flags,
         result = flags & MSG_OOB_ ? -EOPNOTSUPP : try(&end, span, flags, rights);
     } while (result == EXO_SOCK_AGAIN);
     return result;
-}
-
-/* Who was connected to us and is no more our peer: what it has sent is lost. */
-static void reset(uint32_t number, uint64_t generation, const struct exo_sock *by)
-{
-    struct exo_sock *other = exo_sock_at(KR, number);
-    if (number == 0 || other == by || load_acquire(&other->generation) != generation ||
-        !exo_dgram_is_mutual(KR, by, other))
-        return;
-    store_release(&other->error, (uint32_t)ECONNRESET);
-    if (exo_watched(&other->watch))
-        exo_watch_note(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
-}
-
-/* The twin is connected; now the region. */
-static void change_peer(const struct exo_sock_end *end, struct target target, bool away)
-{
-    struct exo_sock *sock = end->sock;
-    struct target old = {exo_dgram_peer(KR, sock), sock->peer_generation};
-    bool had = old.number != 0 || (load_relaxed(&sock->udp) & EXO_UNIX_AWAY) ||
-               load_acquire(&sock->peer) != 0;
-    bool same = old.number == target.number && old.generation == target.generation && !away;
-    if (had && !same) {
-        if (purge(end))
-            reset(old.number, old.generation, sock);
-        store_release(&sock->peer, 0);
-    }
-    set_peer(sock, target, away);
-    if (exo_watched(&sock->watch))
-        exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
-}
-
-long exo_dgram_connect(struct exo_sock_end *end, uint64_t at, long size)
-{
-    struct exo_sockaddr to;
-    struct target before = {0}, after = {0};
-    long error = exo_sockaddr_get(&to, at, size);
-    if (error != 0)
-        return error;
-    bool ends = size >= 2 && to.family == AF_UNSPEC_;
-    if (!ends)
-        before.number = exo_unix_dgram(&to, size, &before.generation);
-    exo_sock_take_bells(end); /* which the host would take for what is lost */
-    name_oneself(end);
-    error = host_wait(__NR_connect, end->fd.host, (long)&to, size, 0, 0, 0);
-    if (error != 0)
-        return error;
-    if (!ends)
-        after.number = exo_unix_dgram(&to, size, &after.generation);
-    bool own = after.number != 0 && after.number == before.number &&
-               after.generation == before.generation;
-    change_peer(end, own ? after : (struct target){0}, !own && !ends);
-    return 0;
-}
-
-long exo_dgram_bind(const struct exo_sock_end *end, const struct exo_sockaddr *name, long size)
-{
-    struct exo_sock *sock = end->sock;
-    struct exo_sockaddr own = {0};
-    int32_t whole = sizeof(own);
-    uint64_t key[2];
-    uint32_t was = fetch_or(&sock->udp, (uint32_t)EXO_UNIX_NAMED); /* before anybody can send */
-    long error = HOST_3(__NR_bind, end->fd.host, name, size);
-    if (error != 0 || HOST_3(__NR_getsockname, end->fd.host, &own, &whole) != 0) {
-        if (!(was & EXO_UNIX_NAMED))
-            fetch_and(&sock->udp, ~(uint32_t)EXO_UNIX_NAMED);
-        return error;
-    }
-    if (whole <= 2 || whole > EXO_UNIX_NAME_MAX)
-        return 0;
-    bool known = exo_unix_key(key, &own, whole);
-    exo_lock_acquire(&KR->net_lock);
-    if (sock->name_size == 0) {
-        memcpy(sock->name, &own, (uint32_t)whole);
-        store_release(&sock->name_size, (uint32_t)whole);
-        if (known)
-            exo_dgram_name_locked(KR, sock, key);
-    }
-    exo_lock_release(&KR->net_lock);
-    return 0;
 }

@@ -1,4 +1,5 @@
-/* AF_UNIX datagram sockets: sockdgram.c sends and connects, sockforeign.c has what others have put into twins. */
+/* AF_UNIX datagram sockets: sockdgram.c sends, sockpeer.c has names and peers, sockroom.c waits for room, and
+ * sockforeign.c has what others have put into twins. */
 #ifndef EXO_RUNTIME_SOCKDGRAM_H
 #define EXO_RUNTIME_SOCKDGRAM_H
 
@@ -7,9 +8,21 @@
 /* rights->to says where to, if it is given. EXO_SOCK_AGAIN: it is no socket any more. */
 long exo_dgram_send(struct exo_fd *at, struct exo_span *span, long flags,
                     const struct exo_rights *rights);
+
+/* Who is to get a message, or is connected to; number 0: nobody of ours. */
+struct exo_dgram_target {
+    uint32_t number;
+    uint64_t generation;
+};
+
+/* sockpeer.c */
 long exo_dgram_connect(struct exo_sock_end *end, uint64_t at, long size);
 long exo_dgram_bind(const struct exo_sock_end *end, const struct exo_sockaddr *name, long size);
-/* Who carries fds that are sent to the peer; 0: the host does. */
+void exo_dgram_forget_peer(const struct exo_sock_end *end);
+/* Who asks for credentials is to have a name. */
+void exo_dgram_name_oneself(const struct exo_sock_end *end);
+
+/* sockdgram.c. Who carries fds that are sent to the peer; 0: the host does. */
 uint32_t exo_dgram_carrier(const struct exo_sock *sock);
 /* From now on all that is sent there goes through the host. */
 void exo_dgram_mix(struct exo_sock *to);

@@ -73,11 +73,13 @@ static void test_peers(struct exo_kr *kr)
     connect_to(kr, one, server);
     connect_to(kr, other, server);
     connect_to(kr, server, one);
-    CHECK(exo_dgram_peer(kr, exo_sock_at(kr, one)) == server && exo_dgram_peer(kr, exo_sock_at(kr, server)) == one);
+    CHECK(exo_dgram_peer(kr, exo_sock_at(kr, one)) == server &&
+          exo_dgram_peer(kr, exo_sock_at(kr, server)) == one);
     CHECK(exo_dgram_is_mutual(kr, exo_sock_at(kr, one), exo_sock_at(kr, server)));
     CHECK(!exo_dgram_is_mutual(kr, exo_sock_at(kr, other), exo_sock_at(kr, server)));
     drop(kr, server);
-    CHECK(exo_dgram_peer(kr, exo_sock_at(kr, one)) == 0 && exo_dgram_peer(kr, exo_sock_at(kr, other)) == 0);
+    CHECK(exo_dgram_peer(kr, exo_sock_at(kr, one)) == 0 &&
+          exo_dgram_peer(kr, exo_sock_at(kr, other)) == 0);
     uint32_t again = make_sock(kr);
     CHECK(again == server && exo_dgram_peer(kr, exo_sock_at(kr, one)) == 0);
     CHECK(exo_sock_at(kr, again)->peer == 0);

@@ -1,4 +1,4 @@
-"""AF_UNIX datagrams between guests and processes of the host: neither is lost, nor taken for the other."""
+"""AF_UNIX datagrams between guests and the host's processes: none is lost, nor taken for a bell."""
 
 from __future__ import annotations
 
@@ -111,9 +111,7 @@ def test_a_guest_sends_to_the_host(launcher: Launcher) -> None:
         launcher.hand_over(folder)
         (folder / "log").chmod(0o777)
         argv = launcher.exo_command([sys.executable, "-c", LOGGER])
-        process = launcher.start(
-            argv, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        process = launcher.start(argv, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert log.recvfrom(100) == (b"connected", None)
         assert log.recvfrom(100) == (b"by name", "named")
         message, fds, _, who = socket.recv_fds(log, 100, 4)

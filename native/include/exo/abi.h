@@ -753,7 +753,7 @@ struct exo_record {
         uint32_t cred[3];
     };
     union {
-        uint8_t to[16];    /* UDP: the address it was sent to, as the receiver's family has it */
+        uint8_t to[16]; /* UDP: the address it was sent to, as the receiver's family has it */
         struct {
             uint64_t sent_by; /* AF_UNIX: the sender's generation */
             uint32_t sender;  /* ... and number */
@@ -802,13 +802,13 @@ struct exo_kr {
     uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
     uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
     uint32_t reserved_net;
-    uint64_t next_generation;    /* A, atomic: of sockets */
-    uint32_t next_port;          /* A, net_lock: to try for who names none */
-    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
-    uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t flight_high;        /* A, net_lock: of flights */
-    struct exo_lock group_lock;  /* taking and freeing groups of watches */
-    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
+    uint64_t next_generation;   /* A, atomic: of sockets */
+    uint32_t next_port;         /* A, net_lock: to try for who names none */
+    uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;    /* A, net_lock */
+    uint32_t flight_high;       /* A, net_lock: of flights */
+    struct exo_lock group_lock; /* taking and freeing groups of watches */
+    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -840,8 +840,8 @@ struct exo_kr {
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
-    uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
-    uint16_t udp_bound[65536]; /* A, net_lock: the same of UDP */
+    uint16_t bound[65536];      /* A, net_lock: number of the first socket of a TCP port, 0 none */
+    uint16_t udp_bound[65536];  /* A, net_lock: the same of UDP */
     uint16_t unix_bound[65536]; /* A, net_lock: AF_UNIX datagrams, by their name's hash */
     uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
     struct exo_flight flights[EXO_FLIGHT_COUNT]; /* A, net_lock */
