@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from posix_x.analyze.code import SYSTEM_CALL, Instruction, body
-from posix_x.analyze.image import Image, load
+from posix_x.analyze.elf import load
 from posix_x.analyze.own import Own
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from posix_x.analyze.image import Image
 
 MAGIC = b"exo-cc stubs 1\n\0"
 HEAD = 8  # bytes behind it: where the entry's address is kept, and how much room there is

@@ -1,5 +1,6 @@
 """`posix-x analyze`: which system calls a program can make, found without running it.
 
-From the outside in: report (what is told), program (all that is loaded together), reach (which
-functions lead where), flow (the numbers in eax), code (instructions), image (one ELF file).
+From the outside in: command, result (what is told), program (all that is loaded together), reach
+(which functions lead where), own (the program itself), flow and state (the numbers in eax), code
+(instructions), image (one file), elf and frames (how it is read).
 """

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from posix_x.analyze.image import Image, ImageError, load
+from posix_x.analyze.elf import load
+from posix_x.analyze.image import Image, ImageError
 
 FOLDERS = (
     "/lib/x86_64-linux-gnu",

@@ -13,15 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from posix_x.analyze.code import Function, body, stub_slot, survey
-from posix_x.analyze.flow import argument, values_at
+from posix_x.analyze.flow import values_at
 from posix_x.analyze.own import Own
+from posix_x.analyze.state import argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from posix_x.analyze.flow import Value, Where
     from posix_x.analyze.image import Image
     from posix_x.analyze.program import Program
+    from posix_x.analyze.state import Value, Where
 
 Node = tuple[int, int]  # which image, and where in it
 WHOLE = 4096  # bytes of data without a symbol that are taken for one object, at most
