@@ -52,6 +52,25 @@ static long pull_to_mark(const struct exo_sock_end *end, struct exo_span *span,
     return got;
 }
 
+/* Up to the end of what came with the next mark, as Linux has it: *last, then. */
+static long peek_to_mark(const struct exo_sock_end *end, struct exo_span *span, uint32_t *past,
+                         struct exo_rights *rights, bool *last)
+{
+    uint32_t size, distance = exo_sock_to_mark(end->sock, &size);
+    uint64_t left = span->left, limit = left;
+    if (distance != UINT32_MAX)
+        limit = distance + size > *past ? distance + size - *past : 0;
+    span->left = left < limit ? left : limit;
+    uint64_t rest = left - span->left;
+    long got = exo_sock_peek_locked(KR, end->sock, *past, span);
+    span->left += rest;
+    *past += got > 0 ? (uint32_t)got : 0;
+    *last = distance != UINT32_MAX && *past > distance;
+    if (distance != UINT32_MAX && got > 0 && rights != NULL && rights->size == 0)
+        exo_sock_peek_rights(end, rights); /* however little of it is looked at */
+    return got;
+}
+
 /* TCP's MSG_TRUNC: gone, or passed over, without being copied. */
 static long drop(struct exo_sock *sock, struct exo_span *span, long flags, uint32_t *past)
 {
@@ -81,9 +100,7 @@ static long take(const struct exo_sock_end *end, struct exo_span *span, long fla
         } else if (likely(!(flags & MSG_PEEK_) && !drops)) {
             got = pull_to_mark(end, span, rights, last);
         } else if (!drops) {
-            *last = false;
-            got = exo_sock_peek_locked(KR, sock, *past, span);
-            *past += got > 0 ? (uint32_t)got : 0;
+            got = peek_to_mark(end, span, past, rights, last);
         } else {
             *last = false;
             got = drop(sock, span, flags, past);
@@ -99,6 +116,14 @@ static bool has_more(const struct exo_sock_end *end, long flags)
     uint32_t size;
     return !(flags & (MSG_PEEK_ | MSG_TRUNC_)) && exo_sock_size(end->sock) != 0 &&
            exo_sock_to_mark(end->sock, &size) == 0;
+}
+
+/* Less than SO_RCVLOWAT, and than is asked for, of which a call that waits takes nothing. */
+static bool is_too_little(const struct exo_sock *sock, uint64_t asked)
+{
+    uint32_t size = exo_sock_size(sock);
+    return size <= load_relaxed(&sock->low_water) && size < asked &&
+           load_relaxed(&sock->error) == 0;
 }
 
 /* Nothing comes any more. */
@@ -144,6 +169,14 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         exo_sock_note_use(end.sock);
         bool over = is_over(end.sock); /* before what is there, which is the last then */
         bool last = sum > 0;
+        if (unlikely(load_relaxed(&end.sock->low_water) != 0) && !over && sum == 0 &&
+            exo_sock_may_wait(end.sock, flags) && is_too_little(end.sock, span->left)) {
+            long error = exo_sock_wait(&end, EXO_SOCK_IN);
+            if (error == 0)
+                continue;
+            if (exo_sock_size(end.sock) == 0)
+                return error; /* else what there is */
+        }
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
             sum += got;
