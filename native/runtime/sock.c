@@ -133,6 +133,17 @@ static bool is_over(const struct exo_sock *sock)
            load_acquire(&sock->peer) == 0;
 }
 
+/* A call that waits does so until there is enough, or what there is is all that comes: 0 or -errno. */
+static long await_enough(const struct exo_sock_end *end, uint64_t asked, long flags)
+{
+    struct exo_sock *sock = end->sock;
+    long error = 0;
+    while (error == 0 && exo_sock_may_wait(sock, flags) && is_too_little(sock, asked) &&
+           !is_over(sock) && exo_sock_same(end))
+        error = exo_sock_wait(end, EXO_SOCK_IN);
+    return exo_sock_size(sock) == 0 ? error : 0;
+}
+
 /* Nothing to read: 1 if there will never be, 0 if it is worth a wait, or -errno. */
 static long ended(struct exo_sock *sock, bool over)
 {
@@ -169,13 +180,10 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         exo_sock_note_use(end.sock);
         bool over = is_over(end.sock); /* before what is there, which is the last then */
         bool last = sum > 0;
-        if (unlikely(load_relaxed(&end.sock->low_water) != 0) && !over && sum == 0 &&
-            exo_sock_may_wait(end.sock, flags) && is_too_little(end.sock, span->left)) {
-            long error = exo_sock_wait(&end, EXO_SOCK_IN);
-            if (error == 0)
-                continue;
-            if (exo_sock_size(end.sock) == 0)
-                return error; /* else what there is */
+        if (unlikely(load_relaxed(&end.sock->low_water) != 0) && !over && sum == 0) {
+            long error = await_enough(&end, span->left, flags);
+            if (error != 0)
+                return error;
         }
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
