@@ -131,6 +131,8 @@ bool exo_sock_is_stray(struct exo_kr *kr, uint32_t number);
  * a carrier that goes is gone; net_lock is held. */
 void exo_sock_fly(struct exo_kr *kr, uint32_t number, uint32_t carrier);
 bool exo_sock_end_flight(struct exo_kr *kr, uint32_t number, uint32_t carrier, uint64_t as);
+/* One more entry of a socket that is on its way, and stays so. */
+bool exo_sock_copy_flight(struct exo_kr *kr, uint32_t number);
 uint32_t
 exo_sock_take_lost(struct exo_kr *kr); /* one that nobody has by that, to be freed; 0: none */
 void exo_sock_drop_flights_locked(struct exo_kr *kr, uint32_t carrier);

@@ -71,6 +71,17 @@ bool exo_sock_end_flight(struct exo_kr *kr, uint32_t number, uint32_t carrier, u
     return true;
 }
 
+bool exo_sock_copy_flight(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_sock *sock = exo_sock_at(kr, number);
+    uint64_t ends = load_relaxed(&sock->ends);
+    do {
+        if ((ends & FLIGHT * EXO_ENDS_MASK) == 0)
+            return false;
+    } while (!compare_exchange(&sock->ends, &ends, ends + EXO_ENDS_CHANGE + 1));
+    return true;
+}
+
 void exo_sock_drop_flights_locked(struct exo_kr *kr, uint32_t carrier)
 {
     for (uint32_t i = 0; i < kr->flight_high && i < EXO_FLIGHT_COUNT; i++) {

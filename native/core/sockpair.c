@@ -74,6 +74,16 @@ static bool lingers_not(const struct exo_sock *goes)
            !((shut & EXO_SHUT_WRITES) && (shut & EXO_SHUT_END));
 }
 
+/* A first message of no bytes is none to Linux. */
+static bool is_unread(struct exo_kr *kr, const struct exo_sock *goes)
+{
+    struct exo_record first;
+    uint32_t size = exo_sock_size(goes);
+    if (goes->type == 0 || !exo_record_look(kr, goes, &first))
+        return size != 0;
+    return first.size != 0 || size > exo_record_stride(0);
+}
+
 /* What the side that stays learns: as Linux, a reset if the other has left something unread. */
 static void tell_locked(struct exo_kr *kr, struct exo_sock *stays, const struct exo_sock *goes)
 {
@@ -83,8 +93,7 @@ static void tell_locked(struct exo_kr *kr, struct exo_sock *stays, const struct 
     }
     bool embryo = goes->listener != 0 && !(load_relaxed(&goes->shut) & EXO_SHUT_TOLD);
     uint32_t shut = load_relaxed(&stays->shut);
-    uint32_t unread = goes->type == 0 ? exo_sock_size(goes) : exo_record_sum(kr, goes);
-    bool reset = unread != 0 || embryo || lingers_not(goes);
+    bool reset = is_unread(kr, goes) || embryo || lingers_not(goes);
     if (reset)
         store_release(&stays->error, (uint32_t)(embryo && (shut & EXO_SHUT_SYN) ? ECONNREFUSED
                                                 : stays->family != AF_UNIX_ && (shut & EXO_SHUT_FIN)

@@ -134,19 +134,31 @@ long exo_control_receive(uint64_t to, uint8_t *at, const uint8_t *end, bool cloe
     return (long)used;
 }
 
-/* Cuts a message to the room there is: fds that find none are closed; size 0: it is left out. */
-static void fit_message(struct k_cmsghdr *header, uint64_t room, uint32_t carrier, uint32_t *flags)
+/* Cuts fds to the room there is: those that find none are closed; size 0: there is none. */
+static void fit_fds(struct k_cmsghdr *header, uint64_t room, uint32_t carrier, uint32_t *flags)
 {
     const int32_t *numbers = (const int32_t *)(header + 1);
-    if (header->size <= room)
-        return;
-    bool fds = header->level == SOL_SOCKET_ && header->type == SCM_RIGHTS_;
     uint64_t count = (header->size - sizeof(*header)) / 4;
     uint64_t fits = room < sizeof(*header) ? 0 : (room - sizeof(*header)) / 4;
-    for (uint64_t i = fits; fds && i < count; i++)
+    for (uint64_t i = fits; i < count; i++)
         exo_sock_crash(numbers[i], carrier);
-    header->size = fds && fits > 0 ? sizeof(*header) + fits * 4 : 0;
+    header->size = fits > 0 ? sizeof(*header) + fits * 4 : 0;
     *flags |= MSG_CTRUNC_;
+}
+
+/* Makes a message the guest's, as much of it as there is room for: how many bytes. */
+static uint64_t fit_message(struct k_cmsghdr *header, uint64_t room, uint32_t carrier, bool cloexec,
+                            uint32_t *flags)
+{
+    bool fds = header->level == SOL_SOCKET_ && header->type == SCM_RIGHTS_;
+    if (fds && header->size > room)
+        fit_fds(header, room, carrier, flags);
+    uint64_t kept = header->size == 0 ? 0 : receive_message(header, carrier, cloexec, flags);
+    if (kept <= room)
+        return kept;
+    *flags |= MSG_CTRUNC_;
+    header->size = room;
+    return room < sizeof(*header) ? 0 : room;
 }
 
 long exo_rights_give(struct exo_rights *rights, uint64_t to, uint64_t room, bool cloexec,
@@ -158,9 +170,7 @@ long exo_rights_give(struct exo_rights *rights, uint64_t to, uint64_t room, bool
         uint64_t size = header->size, step = (size + 7) & ~7UL;
         if (size < sizeof(*header) || size > rights->size - at)
             break;
-        fit_message(header, room - used, rights->carrier, flags);
-        uint64_t kept =
-            header->size == 0 ? 0 : receive_message(header, rights->carrier, cloexec, flags);
+        uint64_t kept = fit_message(header, room - used, rights->carrier, cloexec, flags);
         if (kept > 0 && guest_write(to + used, header, kept) != 0)
             return -EFAULT;
         uint64_t taken = (kept + 7) & ~7UL;

@@ -52,6 +52,25 @@ static long pull_to_mark(const struct exo_sock_end *end, struct exo_span *span,
     return got;
 }
 
+/* Up to the end of what came with the next mark, as Linux has it: *last, then. */
+static long peek_to_mark(const struct exo_sock_end *end, struct exo_span *span, uint32_t *past,
+                         struct exo_rights *rights, bool *last)
+{
+    uint32_t size, distance = exo_sock_to_mark(end->sock, &size);
+    uint64_t left = span->left, limit = left;
+    if (distance != UINT32_MAX)
+        limit = distance + size > *past ? distance + size - *past : 0;
+    span->left = left < limit ? left : limit;
+    uint64_t rest = left - span->left;
+    long got = exo_sock_peek_locked(KR, end->sock, *past, span);
+    span->left += rest;
+    *past += got > 0 ? (uint32_t)got : 0;
+    *last = distance != UINT32_MAX && *past > distance;
+    if (distance != UINT32_MAX && got > 0 && rights != NULL && rights->size == 0)
+        exo_sock_peek_rights(end, rights); /* however little of it is looked at */
+    return got;
+}
+
 /* TCP's MSG_TRUNC: gone, or passed over, without being copied. */
 static long drop(struct exo_sock *sock, struct exo_span *span, long flags, uint32_t *past)
 {
@@ -81,9 +100,7 @@ static long take(const struct exo_sock_end *end, struct exo_span *span, long fla
         } else if (likely(!(flags & MSG_PEEK_) && !drops)) {
             got = pull_to_mark(end, span, rights, last);
         } else if (!drops) {
-            *last = false;
-            got = exo_sock_peek_locked(KR, sock, *past, span);
-            *past += got > 0 ? (uint32_t)got : 0;
+            got = peek_to_mark(end, span, past, rights, last);
         } else {
             *last = false;
             got = drop(sock, span, flags, past);
@@ -101,11 +118,30 @@ static bool has_more(const struct exo_sock_end *end, long flags)
            exo_sock_to_mark(end->sock, &size) == 0;
 }
 
+/* Less than SO_RCVLOWAT, and than is asked for, of which a call that waits takes nothing. */
+static bool is_too_little(const struct exo_sock *sock, uint64_t asked)
+{
+    uint32_t size = exo_sock_size(sock);
+    return size <= load_relaxed(&sock->low_water) && size < asked &&
+           load_relaxed(&sock->error) == 0;
+}
+
 /* Nothing comes any more. */
 static bool is_over(const struct exo_sock *sock)
 {
     return (load_acquire(&sock->shut) & (EXO_SHUT_READS | EXO_SHUT_END)) ||
            load_acquire(&sock->peer) == 0;
+}
+
+/* A call that waits does so until there is enough, or what there is is all that comes: 0 or -errno. */
+static long await_enough(const struct exo_sock_end *end, uint64_t asked, long flags)
+{
+    struct exo_sock *sock = end->sock;
+    long error = 0;
+    while (error == 0 && exo_sock_may_wait(sock, flags) && is_too_little(sock, asked) &&
+           !is_over(sock) && exo_sock_same(end))
+        error = exo_sock_wait(end, EXO_SOCK_IN);
+    return exo_sock_size(sock) == 0 ? error : 0;
 }
 
 /* Nothing to read: 1 if there will never be, 0 if it is worth a wait, or -errno. */
@@ -144,6 +180,11 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         exo_sock_note_use(end.sock);
         bool over = is_over(end.sock); /* before what is there, which is the last then */
         bool last = sum > 0;
+        if (unlikely(load_relaxed(&end.sock->low_water) != 0) && !over && sum == 0) {
+            long error = await_enough(&end, span->left, flags);
+            if (error != 0)
+                return error;
+        }
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
             sum += got;

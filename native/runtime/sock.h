@@ -89,8 +89,11 @@ struct exo_rights {
 
 #define EXO_RIGHTS_ROOM 1152 /* as many fds as one message has at most, and credentials */
 
-/* sockrights.c. What the mark at hand stands for comes out of the twin; NULL: its fds are closed. */
+/* sockrights.c. What the mark at hand stands for comes out of the twin; NULL: its fds are closed. Or it stays there,
+ * and what comes are copies: carrier says so. */
 void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rights);
+void exo_sock_peek_rights(const struct exo_sock_end *end, struct exo_rights *rights);
+#define EXO_CARRIER_PEEKED 0x80000000U
 /* Sends size bytes of vector, with the host's control data at their first one. */
 long exo_sock_send_rights(struct exo_fd *at, struct exo_span *span, long flags,
                           const struct exo_rights *rights);

@@ -6,6 +6,7 @@
 #include "epoll.h"
 #include "sockdgram.h"
 #include "sockhost.h"
+#include "sockunix.h"
 #include "translate.h"
 
 #define SO_RCVBUF_ 8
@@ -48,6 +49,8 @@ static long take_locked(const struct exo_sock_end *end, const struct exo_record 
     if (!peeks && exo_sock_to_mark(sock, &size) == 0) {
         exo_sock_take_rights(end, rights);
         exo_sock_pass_mark_locked(sock);
+    } else if (peeks && rights != NULL && exo_sock_to_mark(sock, &size) == 0) {
+        exo_sock_peek_rights(end, rights);
     }
     bool cut = span->left < record->size;
     long got = exo_record_peek_locked(KR, sock, record, span);
@@ -250,6 +253,8 @@ long exo_packet_send(struct exo_fd *at, struct exo_span *span, long flags,
         if (error != 0)
             return error;
         exo_sock_note_use(end.sock);
+        if (load_relaxed(&end.sock->passes_cred))
+            exo_unix_name_oneself(&end);
         uint32_t peer = load_acquire(&end.sock->peer);
         if (peer == 0 || is_lost(&end, peer))
             continue;

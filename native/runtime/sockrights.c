@@ -60,6 +60,23 @@ void exo_sock_take_rights(const struct exo_sock_end *end, struct exo_rights *rig
     rights->cut = flags & MSG_CTRUNC_;
 }
 
+void exo_sock_peek_rights(const struct exo_sock_end *end, struct exo_rights *rights)
+{
+    uint32_t flags;
+    for (;;) {
+        rights->size = rights->room;
+        long got =
+            host_message(__NR_recvmsg, end->fd.host, rights, &flags, MSG_PEEK_ | MSG_CMSG_CLOEXEC_);
+        if (got <= 0 || rights->size != 0 || (flags & MSG_CTRUNC_))
+            break;
+        rights->size = 0; /* what rang */
+        if (host_message(__NR_recvmsg, end->fd.host, rights, &flags, 0) <= 0)
+            break;
+    }
+    rights->carrier = end->fd.stamp | EXO_CARRIER_PEEKED;
+    rights->cut = flags & MSG_CTRUNC_;
+}
+
 long exo_sock_put_rights_locked(const struct exo_sock_end *end, struct exo_sock *to,
                                 struct exo_span *span, const struct exo_rights *rights,
                                 const struct exo_record *record)
@@ -155,7 +172,8 @@ static uint32_t landed(long host, uint32_t carrier)
         if (load_relaxed(&sock->cookie) != cookie || load_relaxed(&sock->mode) == EXO_SOCK_FREE)
             continue;
         exo_object_hold(KR, i + EXO_SOCK_FIRST);
-        if (exo_sock_end_flight(KR, i + EXO_SOCK_FIRST, carrier, 1))
+        if (carrier & EXO_CARRIER_PEEKED ? exo_sock_copy_flight(KR, i + EXO_SOCK_FIRST)
+                                         : exo_sock_end_flight(KR, i + EXO_SOCK_FIRST, carrier, 1))
             return i + EXO_SOCK_FIRST;
         exo_object_hold(KR, 0);
     }

@@ -26,6 +26,8 @@ bool exo_unix_is_named(const struct exo_sock_end *end);
 bool exo_unix_is_client(const struct exo_sock_end *end);
 long exo_unix_bind_client(const struct exo_sock_end *end, const struct exo_sockaddr *name,
                           long size);
+/* Who asks for credentials is to have a name, of SOCK_SEQPACKET when it sends, of others when it is connected. */
+void exo_unix_name_oneself(const struct exo_sock_end *end);
 /* An abstract name that a client has so; and that of a client, or of who has accepted it: its size. */
 bool exo_unix_is_taken(const struct exo_sockaddr *name, long size);
 int32_t exo_unix_client_name(const struct exo_sock *sock, struct exo_sockaddr *name);

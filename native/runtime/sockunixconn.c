@@ -33,6 +33,8 @@ static long connect_guest(struct exo_sock_end *end, const struct exo_sockaddr *t
     if (*own) {
         store_release(&sock->mode, (uint32_t)EXO_SOCK_CONNECTED);
         exo_object_hold(KR, 0);
+        if (load_relaxed(&sock->passes_cred))
+            exo_unix_name_oneself(end);
         return 0;
     }
     if (error != 0 && error != -EISCONN)
@@ -117,6 +119,17 @@ long exo_unix_bind_client(const struct exo_sock_end *end, const struct exo_socka
     if (!first && own.data[0] != 0)
         HOST_1(__NR_unlink, own.data);
     return first ? 0 : -EINVAL;
+}
+
+void exo_unix_name_oneself(const struct exo_sock_end *end)
+{
+    struct exo_sockaddr none = {.family = AF_UNIX_};
+    if (fetch_or(&end->sock->udp, (uint32_t)EXO_UNIX_NAMED) & EXO_UNIX_NAMED)
+        return;
+    if (exo_unix_is_client(end))
+        exo_unix_bind_client(end, &none, sizeof(none.family));
+    else
+        HOST_3(__NR_bind, end->fd.host, &none, sizeof(none.family));
 }
 
 bool exo_unix_is_taken(const struct exo_sockaddr *name, long size)
