@@ -63,20 +63,27 @@ NOW_CONTINUE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
               help="Set or unset a variable of the program's.")  # fmt: skip
 @click.option("-p", "--attach", "pids", multiple=True, type=int, metavar="PID",
               help="Attach to a running process.")  # fmt: skip
-@click.option("--platform", type=click.Choice(["inproc", "ptrace"]), default="ptrace",
-              help="Who watches: the guest's own runtime, or ptrace(2) on the host.")  # fmt: skip
+@click.option("--instance", metavar="ID",
+              help="Attach to a running instance: to all of it, or with -p to a process of it.")  # fmt: skip
+@click.option("--platform", type=click.Choice(["inproc", "ptrace"]), default="inproc",
+              help="Who watches PROGRAM: its own runtime, in a new instance (default), or ptrace(2) "
+              "on the host, as for -p without --instance.")  # fmt: skip
+@click.option("--no-patch", is_flag=True, help="As exo-um run's.")
 def command(argv: tuple[str, ...], **given: Any) -> int:
     """Run PROGRAM and write each of its system calls: name, arguments, result.
 
     Exit status: the program's; if a signal killed it, trace ends by the same one. 1 if tracing
     failed, 127 if PROGRAM was not found.
     """
-    if not argv and not given["pids"]:
+    if not argv and not given["pids"] and given["instance"] is None:
         raise click.UsageError("must have PROGRAM [ARG]... or -p PID")
     out = opened(given["path"], given["follow"])
     try:
         sink = sink_of(given, out)
-        status = host(argv, given, sink)
+        if given["instance"] is not None or (given["platform"] == "inproc" and argv):
+            status = guest(argv, given, sink)
+        else:
+            status = host(argv, given, sink)
         sink.finish()
     except BrokenPipeError:
         return 1
@@ -96,7 +103,7 @@ def opened(path: str | None, follow: int) -> BinaryIO:
         assert stream is not None
         return stream  # type: ignore[return-value]
     try:
-        return open(os.devnull if follow > 1 else path, "wb")  # noqa: SIM115 - kept
+        return open(os.devnull if follow > 1 else path, "wb")
     except OSError as error:
         raise click.ClickException(f"Can't fopen '{path}': {error.strerror}") from error
 
@@ -172,7 +179,9 @@ def host(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
         env = environment(given["env"])
         path = find_program(argv[0], env.get(b"PATH", DEFAULT_PATH))
         if path is None:
-            print(f"exo-um trace: Can't stat '{argv[0]}': No such file or directory", file=sys.stderr)
+            print(
+                f"exo-um trace: Can't stat '{argv[0]}': No such file or directory", file=sys.stderr
+            )
             sys.exit(1)
         tracer.start(path, [os.fsencode(word) for word in argv], env)
         for number in NOW_CONTINUE:  # the program's to heed
@@ -182,3 +191,22 @@ def host(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
     except KeyboardInterrupt:
         tracer.detach()
         return 0
+
+
+def guest(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
+    """Trace guests by what their runtimes tell; return a wait status. Errors: ClickException."""
+    from exo_um.trace.guest import attach, launch
+    from exo_um.trace.wish import wish_of
+
+    wish = wish_of(sink.wishes, given["follow"] > 0, given["limit"])
+    if given["instance"] is not None:
+        if len(given["pids"]) > 1:
+            raise click.UsageError("one -p with --instance")
+        return attach(given["instance"], given["pids"][0] if given["pids"] else 0, wish, sink)
+    env = environment(given["env"])
+    path = find_program(argv[0], env.get(b"PATH", DEFAULT_PATH))
+    if path is None:
+        print(f"exo-um trace: Can't stat '{argv[0]}': No such file or directory", file=sys.stderr)
+        sys.exit(1)
+    words = [os.fsencode(word) for word in argv]
+    return launch(path, words, env, wish, sink, patch=not given["no_patch"])

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from posix_x.table.rows import NAMES, ROWS
 from ptrace.binding.func import ptrace as request
 from ptrace.error import PtraceError
 
 from exo_um.trace.sink import Sink
 from posix_x.decode.memory import Layered, Live, Snippets
 from posix_x.decode.view import View
-from posix_x.table.rows import NAMES, ROWS
 
 SYSCALL, GETSIGINFO, SEIZE, INTERRUPT, LISTEN, DETACH = 24, 0x4202, 0x4206, 0x4207, 0x4208, 17
 GET_SYSCALL_INFO, GETREGS, SETREGS, GETEVENTMSG = 0x420E, 12, 13, 0x4201
@@ -96,7 +96,9 @@ class HostTracer:
             request(INTERRUPT, tid, 0, 0)
             self._tracees[tid].attached = True
             self._attached.add(tid)
-        self._sink.say(f"Process {pid} attached" + (f" with {len(tids)} threads" if len(tids) > 1 else ""))
+        self._sink.say(
+            f"Process {pid} attached" + (f" with {len(tids)} threads" if len(tids) > 1 else "")
+        )
 
     def _seize(self, tid: int, more: int) -> None:
         options = SYSGOOD | EXEC | more | (FORK | VFORK | CLONE if self._follow else 0)
@@ -243,7 +245,10 @@ class HostTracer:
             os.kill(tracee.tid, change.signal)
         if change.result is not None:
             self._set_register(tracee.tid, ORIG_RAX, (1 << 64) - 1)
-        return change.result, " (INJECTED)" if change.result is not None or change.signal else " (DELAYED)"
+        return (
+            change.result,
+            " (INJECTED)" if change.result is not None or change.signal else " (DELAYED)",
+        )
 
     def _leave(self, tracee: Tracee, now: int, result: int) -> None:
         view = tracee.view

@@ -77,7 +77,16 @@ def _word(word: str) -> set[int]:
         return set()
     if word in STATS and word.startswith("%"):
         return {_NUMBERS[name] for name in STATS[word] if name in _NUMBERS}
-    if word.startswith("%") or word in ("file", "process", "network", "net", "signal", "ipc", "desc", "memory"):
+    if word.startswith("%") or word in (
+        "file",
+        "process",
+        "network",
+        "net",
+        "signal",
+        "ipc",
+        "desc",
+        "memory",
+    ):
         name = {"net": "network"}.get(word.removeprefix("%"), word.removeprefix("%"))
         found = {nr for nr, row in ROWS.items() if name in _is_of(row[0], row)}
         if not found:

@@ -76,6 +76,23 @@ class Sink:
         self.writer.begin(tid, at_ns, view)
         return True
 
+    def call(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str) -> bytes | None:
+        """Take a call that has returned; return its line, if it may be used for others like it."""
+        if not self._is_wanted(view.nr) or self.wishes.summary_only:
+            return None
+        if self._late and view.failed != self.wishes.only_failed:
+            return None
+        self._name_fds(tid)
+        text = self.writer.call(tid, at_ns, view, spent_ns, tail)
+        self._stack(tid)
+        return text
+
+    def is_plain(self) -> bool:
+        """Whether the same call gives the same line, whenever it is made."""
+        style = self.writer.style
+        varies = style.clock or style.relative or style.spent or style.follow > 1
+        return not (varies or self.wishes.paths or self.wishes.stacks)
+
     def leave(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:
         """Take the end of a call."""
         if not self._is_wanted(view.nr):

@@ -35,7 +35,9 @@ class Summary:
         tally.errors += errors or failed
 
     def _rows(self) -> list[tuple[str, Tally]]:
-        rows = [(ROWS[nr][0] if nr in ROWS else f"syscall_{nr:#x}", t) for nr, t in self.tallies.items()]
+        rows = [
+            (ROWS[nr][0] if nr in ROWS else f"syscall_{nr:#x}", t) for nr, t in self.tallies.items()
+        ]
         keys = {
             "calls": lambda row: (-row[1].calls, row[0]),
             "errors": lambda row: (-row[1].errors, row[0]),
@@ -52,8 +54,7 @@ class Summary:
         whole = sum(tally.spent_ns for _, tally in rows)
         print("% time     seconds  usecs/call     calls    errors syscall", file=out)
         print(RULE, file=out)
-        for name, tally in rows:
-            out.write(_row(name, tally, whole))
+        out.writelines(_row(name, tally, whole) for name, tally in rows)
         print(RULE, file=out)
         total = Tally(whole, sum(t.calls for _, t in rows), sum(t.errors for _, t in rows))
         out.write(_row("total", total, whole))
@@ -63,4 +64,6 @@ def _row(name: str, tally: Tally, whole: int) -> str:
     part = 100 * tally.spent_ns / whole if whole else 0.0
     each = tally.spent_ns // 1000 // tally.calls if tally.calls else 0
     errors = str(tally.errors or "")
-    return f"{part:6.2f} {tally.spent_ns / 1e9:11.6f} {each:11} {tally.calls:9} {errors:>9} {name}\n"
+    return (
+        f"{part:6.2f} {tally.spent_ns / 1e9:11.6f} {each:11} {tally.calls:9} {errors:>9} {name}\n"
+    )

@@ -111,15 +111,28 @@ class Writer:
         self._broken.discard(tid)
         before = self.prefix(tid, at_ns)
         text = f"<... {line.name} resumed>{line.exit}"
-        self._put(tid, before + pad(text, len(before), self.style.column) + self._tail(line, spent_ns, tail))
+        self._put(
+            tid,
+            before + pad(text, len(before), self.style.column) + self._tail(line, spent_ns, tail),
+        )
 
-    def call(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:
-        """Write a call that has returned, with nothing in between."""
+    def is_whole(self) -> bool:
+        """Whether no line is open."""
+        return not self._open
+
+    def raw(self, lines: bytes) -> None:
+        """Write lines that are ready."""
+        self._out.write(lines)
+
+    def call(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> bytes:
+        """Write a call that has returned, with nothing in between; return its line."""
         self._break(tid)
         before = self.prefix(tid, at_ns)
         line = decode(view)
         text = pad(line.entry + line.exit, len(before), self.style.column)
-        self._put(tid, before + text + self._tail(line, spent_ns, tail))
+        whole = (before + text + self._tail(line, spent_ns, tail)).encode("utf-8", "surrogateescape")
+        self._file(tid).write(whole)
+        return whole
 
     def _tail(self, line: Line, spent_ns: int, tail: str) -> str:
         spent = f" <{spent_ns // 10**9}.{spent_ns % 10**9 // 1000:06}>" if self.style.spent else ""

@@ -9,6 +9,7 @@
  */
 #include <linux/futex.h>
 
+#include "record.h"
 #include "clone.h"
 #include "intercept.h"
 #include "legacy.h"
@@ -106,6 +107,8 @@ static uint32_t prepare_slot(const struct request *want)
         child->flags |= EXO_TASK_SHARES_VM;
     child->nofile_soft = mine->leader->nofile_soft;
     child->nofile_hard = mine->leader->nofile_hard;
+    if (KR->recording.flags & EXO_RECORDING_FOLLOWS)
+        child->flags |= mine->task->flags & EXO_TASK_RECORDED;
     uint32_t flags =
         mine->leader->flags & (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
     child->flags |= want->flags & CLONE_VM_ ? flags : exo_mdwe_inherit(flags);
@@ -127,6 +130,7 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     exo_task_set_host(KR, slot, host_tid, leader ? host_tid : mine->leader->host_tgid);
     exo_intercept_arm();
     exo_trace_begin();
+    exo_record_executed();
     if (want->flags & CLONE_CLEAR_SIGHAND_)
         exo_actions_clear(mine->sighand);
     store_release(&task->state, EXO_TASK_ALIVE);

@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <linux/prctl.h>
 
+#include "record.h"
 #include "exec.h"
 #include "file.h"
 #include "intercept.h"
@@ -150,6 +151,7 @@ static void attach(const struct boot *boot)
     HOST_2(__NR_sigaltstack, &alt, 0);
     exo_signal_init();
     exo_trace_after_exec();
+    exo_record_executed();
 }
 
 /* A table of its own, without what was close-on-exec. */

@@ -61,9 +61,7 @@ def _openat2(view: View) -> Iterator[str]:
     if len(data) == 24:
         how, mode, resolve = struct.unpack("<QQQ", data)
         shown = f"{{flags={open_text(how)}"
-        if how & O_CREAT or how & O_TMPFILE == O_TMPFILE:
-            shown += f", mode={octal(mode)}"
-        elif mode:
+        if how & O_CREAT or how & O_TMPFILE == O_TMPFILE or mode:
             shown += f", mode={octal(mode)}"
         yield f"{shown}, resolve={flags('resolve_flags', resolve)}}}"
     else:
@@ -117,13 +115,25 @@ def _flock(view: View, data: bytes) -> str:
 def _fcntl_arg(view: View) -> Iterator[str]:
     command, value = view.i32(1), view.args[2]
     name = SETS["fcntl_cmd"][2].get(command, "")
-    if name in ("F_GETFD", "F_GETFL", "F_GETOWN", "F_GETSIG", "F_GETLEASE", "F_GETPIPE_SZ", "F_GET_SEALS"):
+    if name in (
+        "F_GETFD",
+        "F_GETFL",
+        "F_GETOWN",
+        "F_GETSIG",
+        "F_GETLEASE",
+        "F_GETPIPE_SZ",
+        "F_GET_SEALS",
+    ):
         return
     if command in LOCKS:
         if command in GETS_LOCK:
             yield LATE
         data = (view.after if command in GETS_LOCK else view.before).peek(value, 32)
-        yield _flock(view, data) if len(data) == 32 and not (command in GETS_LOCK and view.failed) else address(value)
+        yield (
+            _flock(view, data)
+            if len(data) == 32 and not (command in GETS_LOCK and view.failed)
+            else address(value)
+        )
     elif name == "F_SETFD":
         yield flags("fd_flags", value)
     elif name == "F_SETFL":
@@ -166,7 +176,11 @@ def fcntl_result(view: View) -> str | None:
     if name == "F_GETSIG":
         return number(view, "sig", view.result) if view.result else "0"
     if name == "F_GETLEASE":
-        return f"{view.result:#x} ({SETS['lock_type'][2].get(view.result)})" if view.result else "0 (F_RDLCK)"
+        return (
+            f"{view.result:#x} ({SETS['lock_type'][2].get(view.result)})"
+            if view.result
+            else "0 (F_RDLCK)"
+        )
     if name == "F_GETFD":
         return f"{view.result:#x} (flags {flags('fd_flags', view.result)})" if view.result else "0"
     text = open_text(view.result) if name == "F_GETFL" else flags("seals", view.result)
@@ -177,7 +191,9 @@ def fcntl_result(view: View) -> str | None:
 RESULTS["fcntl"] = fcntl_result
 
 
-@special("readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2", "vmsplice", "process_madvise")
+@special(
+    "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2", "vmsplice", "process_madvise"
+)
 def _vectors(view: View) -> Iterator[str]:
     yield view.fd(view.i32(0))
     reads = "read" in view.name

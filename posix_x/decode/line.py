@@ -153,4 +153,6 @@ def decode(view: View) -> Line:
             entry += comma
     result = view.result_text()
     note = f" ({view.note})" if view.note else ""
-    return Line(view.name, f"{view.name}({entry}", exit_ if view.result is not None else "", result + note)
+    return Line(
+        view.name, f"{view.name}({entry}", exit_ if view.result is not None else "", result + note
+    )

@@ -36,6 +36,7 @@ HEXADECIMAL = {
     ("sched_getattr", 3), ("futex_waitv", 2),
 }  # fmt: skip
 
+
 def _narrowed(view: View) -> Iterator[str]:
     late = False
     for i, (_, kind, *_) in enumerate(ROWS[view.nr][3]):
@@ -96,7 +97,9 @@ def _nanosleep(view: View) -> Iterator[str]:
 
 def _permissions(view: View, how: int) -> str:
     names = flags("ipc_flags", how & ~0o777) if how & ~0o777 else ""
-    return "|".join(part for part in (names, octal(how & 0o777) if how & 0o777 or not names else "") if part)
+    return "|".join(
+        part for part in (names, octal(how & 0o777) if how & 0o777 or not names else "") if part
+    )
 
 
 @special("shmget", "semget", "msgget")
@@ -204,7 +207,11 @@ def _msgsnd(view: View) -> Iterator[str]:
     kind = memory.peek(view.args[1], 8) if not view.failed or view.name == "msgsnd" else b""
     text = view.data(view.args[1] + 8, size, memory)
     known = len(kind) == 8
-    yield f"{{mtype={int.from_bytes(kind, 'little', signed=True)}, mtext={text}}}" if known else address(view.args[1])
+    yield (
+        f"{{mtype={int.from_bytes(kind, 'little', signed=True)}, mtext={text}}}"
+        if known
+        else address(view.args[1])
+    )
     yield str(view.args[2])
     if view.name == "msgrcv":
         yield str(view.i64(3))
@@ -298,9 +305,20 @@ def _adjtimex(view: View) -> Iterator[str]:
     if len(data) < 208 or view.failed:
         yield address(at)
         return
-    modes, offset, freq, most, estimated, status, constant, precision, tolerance, sec, usec, tick = (
-        struct.unpack_from("<Ixxxx4qixxxx6q", data)
-    )
+    (
+        modes,
+        offset,
+        freq,
+        most,
+        estimated,
+        status,
+        constant,
+        precision,
+        tolerance,
+        sec,
+        usec,
+        tick,
+    ) = struct.unpack_from("<Ixxxx4qixxxx6q", data)
     rest = struct.unpack_from("<2qixxxx5qi", data, 96)
     names = ("ppsfreq", "jitter", "shift", "stabil", "jitcnt", "calcnt", "errcnt", "stbcnt", "tai")
     shown = [

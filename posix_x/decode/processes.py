@@ -13,7 +13,13 @@ from posix_x.decode.view import View
 from posix_x.table.rows import SETS
 
 CLONE_FLAGS = ~0xFF
-PARENT_SETTID, CHILD_SETTID, CHILD_CLEARTID, SETTLS, PIDFD = 0x100000, 0x1000000, 0x200000, 0x80000, 0x1000
+PARENT_SETTID, CHILD_SETTID, CHILD_CLEARTID, SETTLS, PIDFD = (
+    0x100000,
+    0x1000000,
+    0x200000,
+    0x80000,
+    0x1000,
+)
 
 
 def clone_flags(how: int, with_signal: bool) -> str:
@@ -36,7 +42,11 @@ def _clone(view: View) -> Iterator[str]:
         data = view.after.peek(view.args[2], 4)
         word = "parent_tid"
         known = len(data) == 4 and not view.failed
-        yield f"{word}=[{int.from_bytes(data, 'little')}]" if known else f"{word}={address(view.args[2])}"
+        yield (
+            f"{word}=[{int.from_bytes(data, 'little')}]"
+            if known
+            else f"{word}={address(view.args[2])}"
+        )
     if how & SETTLS:
         yield f"tls={hexadecimal(view.args[4])}"
     if how & (CHILD_SETTID | CHILD_CLEARTID):
@@ -106,7 +116,11 @@ def _execve(view: View) -> Iterator[str]:
         first = 1
     yield view.path(view.args[first])
     yield strings(view, view.args[first + 1])
-    yield strings(view, view.args[first + 2]) if view.options.verbose else _environment(view, view.args[first + 2])
+    yield (
+        strings(view, view.args[first + 2])
+        if view.options.verbose
+        else _environment(view, view.args[first + 2])
+    )
     if first:
         yield flags("at_flags", view.u32(4))
 
@@ -120,7 +134,9 @@ def wait_status(status: int) -> str:
         event = status >> 16
         sig = status >> 8 & 0x7F
         shown = signal_name(sig) + (" | 0x80" if status >> 8 & 0x80 else "")
-        return f"{{WIFSTOPPED(s) && WSTOPSIG(s) == {shown}}}" + (f" | {event} << 16" if event else "")
+        return f"{{WIFSTOPPED(s) && WSTOPSIG(s) == {shown}}}" + (
+            f" | {event} << 16" if event else ""
+        )
     if low == 0:
         return f"{{WIFEXITED(s) && WEXITSTATUS(s) == {status >> 8 & 0xFF}}}"
     core = " && WCOREDUMP(s)" if status & 0x80 else ""
@@ -133,7 +149,11 @@ def _wait4(view: View) -> Iterator[str]:
     yield LATE
     data = view.after.peek(view.args[1], 4) if view.args[1] else b""
     done = view.result is not None and view.result > 0
-    yield f"[{wait_status(int.from_bytes(data, 'little'))}]" if done and len(data) == 4 else address(view.args[1])
+    yield (
+        f"[{wait_status(int.from_bytes(data, 'little'))}]"
+        if done and len(data) == 4
+        else address(view.args[1])
+    )
     yield flags("wait_options", view.u32(2))
     yield pointed(view, "rusage", view.args[3], view.after) if done else address(view.args[3])
 
@@ -143,9 +163,13 @@ def _waitid(view: View) -> Iterator[str]:
     yield number(view, "id_type", view.args[0])
     yield str(view.i32(1))
     yield LATE
-    yield address(view.args[2]) if view.failed else pointed(view, "siginfo", view.args[2], view.after)
+    yield (
+        address(view.args[2]) if view.failed else pointed(view, "siginfo", view.args[2], view.after)
+    )
     yield flags("wait_options", view.u32(3))
-    yield address(view.args[4]) if view.failed else pointed(view, "rusage", view.args[4], view.after)
+    yield (
+        address(view.args[4]) if view.failed else pointed(view, "rusage", view.args[4], view.after)
+    )
 
 
 FUTEX_MATCH_ANY = 0xFFFFFFFF
@@ -202,13 +226,25 @@ def _arch_prctl(view: View) -> Iterator[str]:
         known = len(data) == 8 and not view.failed
         yield f"[{hexadecimal(int.from_bytes(data, 'little'))}]" if known else address(view.args[1])
     elif view.i32(0) not in (0x1011,):
-        yield hexadecimal(view.args[1]) if view.args[1] else "NULL" if view.i32(0) in (0x1001, 0x1002) else "0"
+        yield (
+            hexadecimal(view.args[1])
+            if view.args[1]
+            else "NULL"
+            if view.i32(0) in (0x1001, 0x1002)
+            else "0"
+        )
 
 
 _NO_MORE = {"PR_GET_DUMPABLE", "PR_GET_KEEPCAPS", "PR_GET_SECCOMP", "PR_GET_TIMERSLACK",
             "PR_GET_SECUREBITS", "PR_GET_TIMING", "PR_TASK_PERF_EVENTS_DISABLE",
             "PR_TASK_PERF_EVENTS_ENABLE"}  # fmt: skip
-_ONE = {"PR_SET_DUMPABLE", "PR_SET_KEEPCAPS", "PR_SET_TIMING", "PR_SET_CHILD_SUBREAPER", "PR_SET_TIMERSLACK"}
+_ONE = {
+    "PR_SET_DUMPABLE",
+    "PR_SET_KEEPCAPS",
+    "PR_SET_TIMING",
+    "PR_SET_CHILD_SUBREAPER",
+    "PR_SET_TIMERSLACK",
+}
 _NUMBERS = {"PR_GET_PDEATHSIG", "PR_GET_CHILD_SUBREAPER", "PR_GET_ENDIAN", "PR_GET_FPEMU",
             "PR_GET_FPEXC", "PR_GET_UNALIGN", "PR_GET_TSC"}  # fmt: skip
 

@@ -124,7 +124,11 @@ def _details(name: str, code: int, data: bytes) -> list[str]:
         return []
     if code == -2:
         timer, overrun, value = struct.unpack_from("<iiQ", data, 16)
-        return [f"si_timerid={timer:#x}" if timer else "si_timerid=0", f"si_overrun={overrun}", _value(value)]
+        return [
+            f"si_timerid={timer:#x}" if timer else "si_timerid=0",
+            f"si_overrun={overrun}",
+            _value(value),
+        ]
     if code <= 0:
         who = [f"si_pid={pid}", f"si_uid={uid}"]
         return who if code in (0, -6) else [*who, _value(int.from_bytes(data[24:32], "little"))]
@@ -144,7 +148,11 @@ def _details(name: str, code: int, data: bytes) -> list[str]:
 
         nr = struct.unpack_from("<i", data, 24)[0]
         call = NAMES[nr] if 0 <= nr < len(NAMES) and NAMES[nr] else nr
-        return [f"si_call_addr={address(at)}", f"si_syscall=__NR_{call}", "si_arch=AUDIT_ARCH_X86_64"]
+        return [
+            f"si_call_addr={address(at)}",
+            f"si_syscall=__NR_{call}",
+            "si_arch=AUDIT_ARCH_X86_64",
+        ]
     return [f"si_pid={pid}", f"si_uid={uid}"]
 
 

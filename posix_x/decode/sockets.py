@@ -31,7 +31,7 @@ def sockaddr_text(data: bytes) -> str:
         name = path[1:].rstrip(b"\0") if path[:1] == b"\0" else path.split(b"\0")[0]
         if path[:1] == b"\0":
             name = path[1:]
-        shown += f", sun_path={'@' if path[:1] == bytes(1) else ''}\"{escaped(name)}\""
+        shown += f', sun_path={"@" if path[:1] == bytes(1) else ""}"{escaped(name)}"'
     elif family == AF_INET and len(data) >= 8:
         shown += f", sin_port=htons({int.from_bytes(data[2:4], 'big')})"
         shown += f', sin_addr=inet_addr("{socket.inet_ntoa(data[4:8])}")'
@@ -65,7 +65,9 @@ def _socket(view: View) -> Iterator[str]:
     yield named(name, value) if name else hexadecimal(value) if value > 9 else str(value)
     if view.name == "socketpair":
         yield LATE
-        yield address(view.args[3]) if view.failed else array(view, "fd", view.args[3], 2, view.after)
+        yield (
+            address(view.args[3]) if view.failed else array(view, "fd", view.args[3], 2, view.after)
+        )
 
 
 @special("bind", "connect")
@@ -85,8 +87,10 @@ def _filled(view: View, i: int, size_at: int) -> Iterator[str]:
     room, size = _length(view.before, size_at), _length(view.after, size_at)
     if view.failed or room is None or size is None:
         yield address(view.args[i])
-        yield f"[{room}]" if room is not None and not view.failed else (
-            f"[{room}]" if room is not None else address(size_at)
+        yield (
+            f"[{room}]"
+            if room is not None and not view.failed
+            else (f"[{room}]" if room is not None else address(size_at))
         )
         return
     yield sockaddr(view, view.args[i], min(room, size), view.after)
@@ -239,7 +243,9 @@ def _control(view: View, at: int, size: int, memory: Memory) -> str:
             fds = (view.fd(fd) for (fd,) in struct.iter_unpack("<i", body[: len(body) // 4 * 4]))
             text += f", cmsg_data=[{', '.join(fds)}]"
         elif level == SOL_SOCKET and kind == 2 and len(body) >= 12:
-            text += ", cmsg_data={{pid={}, uid={}, gid={}}}".format(*struct.unpack_from("<iII", body))
+            text += ", cmsg_data={{pid={}, uid={}, gid={}}}".format(
+                *struct.unpack_from("<iII", body)
+            )
         elif body:
             text += f", cmsg_data={quoted(body, view.options.string_limit)}"
         shown.append("{" + text + "}")
@@ -283,7 +289,9 @@ def _sendmmsg(view: View) -> Iterator[str]:
     yield LATE
     count = view.u32(2) if view.failed else max(view.result or 0, 0)
     failed = view.failed and view.name == "recvmmsg"
-    shown = address(view.args[1]) if failed else array(view, "mmsghdr", view.args[1], count, view.after)
+    shown = (
+        address(view.args[1]) if failed else array(view, "mmsghdr", view.args[1], count, view.after)
+    )
     yield shown
     yield str(view.u32(2))
     yield flags("msg_flags", view.u32(3))

@@ -33,7 +33,11 @@ def _output(value: int) -> str:
 def _control(value: int) -> str:
     speed = value & 0x100F
     name = _FAST[(speed & 0xF) - 1] if speed & 0x1000 else _SPEEDS[speed]
-    shown = [name, f"CS{5 + (value >> 4 & 3)}", *(text for bit, text in _CFLAG.items() if value & bit)]
+    shown = [
+        name,
+        f"CS{5 + (value >> 4 & 3)}",
+        *(text for bit, text in _CFLAG.items() if value & bit),
+    ]
     return "|".join(shown)
 
 

@@ -21,7 +21,9 @@ RESTARTS = {
 }
 
 
-RESULTS: dict[str, Callable[[View], str | None]] = {}  # of calls whose results have names; None: as ever
+RESULTS: dict[
+    str, Callable[[View], str | None]
+] = {}  # of calls whose results have names; None: as ever
 
 
 @dataclass
@@ -130,5 +132,7 @@ def error_text(number: int) -> str:
     name = errno.errorcode.get(number)
     if name is None:
         return f"-1 (errno {number})"
-    name = {"EDEADLOCK": "EDEADLK", "ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN"}.get(name, name)
+    name = {"EDEADLOCK": "EDEADLK", "ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN"}.get(
+        name, name
+    )
     return f"-1 {name} ({os.strerror(number)})"
