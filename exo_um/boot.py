@@ -103,8 +103,7 @@ class Machine:
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
         self.recording: Recording | None = None
-        if boot.recorder is not None:
-            self._start_recording(boot)
+        self.recording = self._start_recording(boot)
         self.watch = Watch(WATCH, self.region)
         self.entry = None if boot.name is None else self._enter(boot)
         self.control: Control | None = None
@@ -131,20 +130,18 @@ class Machine:
         if boot.recorder is not None:
             self._open_control().add_tracer(boot.recorder)
 
-    def _start_recording(self, boot: Boot) -> None:
+    def _start_recording(self, boot: Boot) -> Recording | None:
         """Set up what is to be told of the guests, and let the one who asked for it look."""
+        if boot.recorder is None:
+            return None
         import socket
 
-        assert boot.recorder is not None
-        self._recording().start(boot.wish)
+        from exo_um.kernel.recording import Recording
+
+        recording = Recording(self.region)
+        recording.start(boot.wish)
         socket.send_fds(boot.recorder, [b"{}"], [self.region.fd])
-
-    def _recording(self) -> Recording:
-        if self.recording is None:
-            from exo_um.kernel.recording import Recording
-
-            self.recording = Recording(self.region)
-        return self.recording
+        return recording
 
     def _set_facts(self, boot: Boot) -> None:
         kr = self.region.kr
@@ -285,8 +282,12 @@ class Machine:
             else:  # nobody can find us, but for who traces us
                 self._nobody = socket.socketpair()
                 listener = self._nobody[0].fileno()
+            if self.recording is None:
+                from exo_um.kernel.recording import Recording
+
+                self.recording = Recording(self.region)
             self.control = Control(
-                self.instance, self.reaper, listener, self.join, self._recording()
+                self.instance, self.reaper, listener, self.join, self.recording
             )
             self.port.watch_control(self.control.fd)
         return self.control

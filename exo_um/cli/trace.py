@@ -1,4 +1,4 @@
-"""`exo-um trace`: shows the system calls of a program, in the format and with the options of strace."""
+"""`exo-um trace`: shows a program's system calls, in strace's format and with its options."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ NOW_CONTINUE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 @click.option("-f", "--follow-forks", "follow", count=True,
               help="Follow children and threads; -ff with -o: a file for each.")  # fmt: skip
 @click.option("-e", "expressions", multiple=True, metavar="EXPR",
-              help="trace=SET, signal=SET, status=SET, inject=SET:..., fault=SET:..., quiet; a SET: "
+              help="trace=SET, signal=SET, status=SET, inject=SET:..., fault=SET:..., quiet; SET: "
               "names, %file %process %network %desc %signal %memory %ipc, !SET.")  # fmt: skip
 @click.option("-c", "--summary-only", "count", is_flag=True, help="Count calls, time and errors.")
 @click.option("-C", "--summary", "both", is_flag=True, help="As -c, and write the calls, too.")
 @click.option("-S", "--summary-sort-by", "sort", type=click.Choice(SORTS), default="time",
-              metavar="KEY", help="Sort the table: time, calls, errors, name, avg-time.")  # fmt: skip
+              metavar="KEY", help="Sort by time, calls, errors, name or avg-time.")  # fmt: skip
 @click.option("-t", "--absolute-timestamps", "clock", count=True,
               help="The time of day; -tt with microseconds, -ttt since the epoch.")  # fmt: skip
 @click.option("-r", "--relative-timestamps", "relative", is_flag=True, help="Time between calls.")
@@ -55,18 +55,19 @@ NOW_CONTINUE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 @click.option("-a", "--columns", "column", type=int, default=40, metavar="COLUMN",
               help="Where results stand (40).")  # fmt: skip
 @click.option("-o", "--output", "path", metavar="FILE", help="Write there; |COMMAND: to its input.")
-@click.option("-k", "--stack-traces", "stacks", is_flag=True, help="Where each call comes from.")
 @click.option("-q", "--quiet", "quiet", count=True, help="Not who is attached; -qq: nor exits.")
 @click.option("-z", "--successful-only", "only_ok", is_flag=True, help="Only calls that succeed.")
 @click.option("-Z", "--failed-only", "only_failed", is_flag=True, help="Only calls that fail.")
 @click.option("-E", "--env", "env", metavar="NAME[=VALUE]", multiple=True,
               help="Set or unset a variable of the program's.")  # fmt: skip
+@click.option("--format", type=click.Choice(["strace", "json", "perfetto"]), default="strace",
+              help="strace's lines, a JSON object for each event, or a file for ui.perfetto.dev.")  # fmt: skip
 @click.option("-p", "--attach", "pids", multiple=True, type=int, metavar="PID",
               help="Attach to a running process.")  # fmt: skip
 @click.option("--instance", metavar="ID",
-              help="Attach to a running instance: to all of it, or with -p to a process of it.")  # fmt: skip
+              help="Attach to a running instance: to all, or with -p to a process.")  # fmt: skip
 @click.option("--platform", type=click.Choice(["inproc", "ptrace"]), default="inproc",
-              help="Who watches PROGRAM: its own runtime, in a new instance (default), or ptrace(2) "
+              help="Who watches: PROGRAM's own runtime in a new instance (default), or ptrace(2) "
               "on the host, as for -p without --instance.")  # fmt: skip
 @click.option("--no-patch", is_flag=True, help="As exo-um run's.")
 def command(argv: tuple[str, ...], **given: Any) -> int:
@@ -117,7 +118,6 @@ def sink_of(given: dict[str, Any], out: BinaryIO) -> Sink:
         only_ok=given["only_ok"],
         only_failed=given["only_failed"],
         paths=bool(given["paths"]),
-        stacks=given["stacks"],
         quiet=given["quiet"],
     )
     for expression in given["expressions"]:
@@ -129,7 +129,17 @@ def sink_of(given: dict[str, Any], out: BinaryIO) -> Sink:
         given["follow"], given["path"], given["clock"], given["relative"], given["spent"],
         given["column"], given["quiet"],
     )  # fmt: skip
-    return Sink(wishes, Writer(style, out), Options(given["limit"], given["verbose"]))
+    writer = writer_of(given["format"])(style, out)
+    return Sink(wishes, writer, Options(given["limit"], given["verbose"]))
+
+
+def writer_of(name: str) -> type[Writer]:
+    """Return who writes a format."""
+    if name == "strace":
+        return Writer
+    from exo_um.trace.formats import JsonWriter, PerfettoWriter
+
+    return JsonWriter if name == "json" else PerfettoWriter
 
 
 def take(wishes: Wishes, expression: str) -> None:
@@ -185,7 +195,7 @@ def host(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
             sys.exit(1)
         tracer.start(path, [os.fsencode(word) for word in argv], env)
         for number in NOW_CONTINUE:  # the program's to heed
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, signal.SIG_IGN)  # noqa: TID251 - no handler
     try:
         return tracer.run()
     except KeyboardInterrupt:

@@ -28,9 +28,10 @@ class Recording:
         self.active = False
 
     def start(self, wish: dict[str, Any]) -> None:
-        """Set up rings and what is told. Errors: BlockingIOError, somebody watches already;
+        """Set up rings and what is told.
 
-        ValueError, KeyError, TypeError, a malformed wish.
+        Errors: BlockingIOError, somebody watches already; ValueError, KeyError, TypeError, a
+        malformed wish.
         """
         recording = self._region.kr.recording
         if self.active:
@@ -42,7 +43,9 @@ class Recording:
         for place, change in zip(recording.tampers, tampers, strict=False):
             tamper(place, change)
         recording.tamper_count = len(tampers)
-        ffi.memmove(recording.tallies, bytes(ffi.sizeof(recording.tallies)), ffi.sizeof(recording.tallies))
+        ffi.memmove(
+            recording.tallies, bytes(ffi.sizeof(recording.tallies)), ffi.sizeof(recording.tallies)
+        )
         check(lib.exo_record_init(self._region.kr))
         recording.on = 1
         self.active = True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 
 def fd_text(tid: int, fd: int) -> str:
     """Return <path> for a descriptor of a host task, nothing where that is not known."""
     try:
-        path = os.readlink(f"/proc/{tid}/fd/{fd}")
+        path = Path(f"/proc/{tid}/fd/{fd}").readlink()
     except OSError:
         return ""
     return f"<{path}>"

@@ -1,7 +1,7 @@
-"""Takes what guests' runtimes tell of themselves out of an instance's rings, and hands it to a sink.
+"""Takes what guests' runtimes tell out of an instance's rings, and hands it to a sink.
 
-Calls whose like was seen before are answered from remembered text by native/host/drain.c; the others
-are decoded here.
+Calls whose like was seen before are answered from remembered text by native/host/drain.c; the
+others are decoded here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ HEAD = struct.Struct("<HBBIQq")
 SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
 LOOK_NS = 50_000_000  # between looks for who was killed without a word
 SIGKILL = 9
+WAIT4 = 61
 
 
 class Task:
@@ -73,7 +74,7 @@ class Drain:
             code = lib.exo_drain_next(self._drain)
             self._pass_on()
             if code == 1:
-                self._handle(fresh=True)
+                self._handle()
             elif code == 0:
                 if not self._idle():
                     return
@@ -88,14 +89,19 @@ class Drain:
     def _idle(self) -> bool:
         """Write what is going on, and wait for more; False: nothing will come."""
         for task in list(self._tasks.values()):
-            if task.status is None and lib.exo_drain_progress(self._drain, task.slot, task.tid):
-                if task.began != self._drain.event.sequence:
-                    self._begin(task)
+            if self._is_in_new_call(task):
+                self._begin(task)
         self._sink.writer.flush()
         if lib.exo_drain_wait(self._drain, LOOK_NS) == 0:
             return True
         self._look_for_dead()
         return self._alive() and not (self._left and not self._tasks)
+
+    def _is_in_new_call(self, task: Task) -> bool:
+        if task.status is not None:
+            return False
+        inside = lib.exo_drain_progress(self._drain, task.slot, task.tid)
+        return bool(inside) and task.began != self._drain.event.sequence
 
     def _look_for_dead(self) -> None:
         for task in list(self._tasks.values()):
@@ -135,7 +141,7 @@ class Drain:
                 self._sink.call(tid, time.time_ns(), view, 0, "")
         return task
 
-    def _handle(self, fresh: bool) -> None:
+    def _handle(self) -> None:
         event = self._drain.event
         task = self._task(event.tid)
         data = bytes(ffi.buffer(event.data, event.size))
@@ -170,7 +176,9 @@ class Drain:
             (after if head >> 63 else before).append(piece)
             place += 8 + (size + 7 & ~7)
             stack = stack or at
-        view = View(nr, args, result, Snippets(before), Snippets(after), self._sink.options, stack - 296)
+        view = View(
+            nr, args, result, Snippets(before), Snippets(after), self._sink.options, stack - 296
+        )
         if flags & lib.EXO_CALLED_LONG:
             spent <<= 20
         return view, began, spent, flags
@@ -192,11 +200,23 @@ class Drain:
             view.result = None
             self._sink.enter(task.tid, at, view)
         elif task.began == sequence:
+            self._waited_for(view)
             self._sink.leave(task.tid, at + spent_ns, view, spent_ns, tail)
         else:
+            self._waited_for(view)
             text = self._sink.call(task.tid, at, view, spent_ns, tail)
             if text is not None and self._plain:
                 lib.exo_drain_remember(self._drain, text, len(text))
+
+    def _waited_for(self, view: View) -> None:
+        """Take note of the end of a task that wait4(2) tells of: it may have left no word."""
+        task = self._tasks.get(view.result or 0) if view.nr == WAIT4 else None
+        data = view.after.peek(view.args[1], 4) if task is not None else b""
+        if task is None or len(data) < 4:
+            return
+        status = int.from_bytes(data, "little")
+        if status & 0xFF != 0x7F and status != 0xFFFF:
+            self._end(task, status)
 
     def _ended(self, task: Task, at: int, status: int, whole: bool) -> None:
         task.status = status
@@ -253,4 +273,3 @@ class Clock:
 def signal_status(code: int) -> int:
     """Return a wait status from an exit status as a shell has it."""
     return code - 128 if code > 128 else code << 8
-

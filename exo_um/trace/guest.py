@@ -32,13 +32,13 @@ def launch(
 ) -> int:
     """Run a program in a new instance, traced; return its wait status."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    child = os.fork()
+    child = os.fork()  # noqa: TID251 - one thread, and no lock is held
     if child == 0:
         ours.close()
         _be_kernel(path, argv, env, wish, theirs, patch)
     theirs.close()
     for number in HELD:  # the instance's to heed
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_IGN)  # noqa: TID251 - no handler
     _, fds, _, _ = socket.recv_fds(ours, 64, 1)
     if not fds:  # it has said why
         return os.waitpid(child, 0)[1]
@@ -116,4 +116,3 @@ def attach(name: str, pid: int, wish: dict[str, Any], sink: Sink) -> int:
         drain.tallies()
     target.close()
     return 0
-

@@ -6,22 +6,26 @@ terminal as ever; each of its calls stops it twice.
 
 from __future__ import annotations
 
-import ctypes
+import ctypes  # noqa: TID251 - as python-ptrace, whose requests take addresses
 import os
 import signal
 import struct
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posix_x.table.rows import NAMES, ROWS
 from ptrace.binding.func import ptrace as request
 from ptrace.error import PtraceError
 
-from exo_um.trace.sink import Sink
 from posix_x.decode.memory import Layered, Live, Snippets
 from posix_x.decode.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exo_um.trace.sink import Sink
 
 SYSCALL, GETSIGINFO, SEIZE, INTERRUPT, LISTEN, DETACH = 24, 0x4202, 0x4206, 0x4207, 0x4208, 17
 GET_SYSCALL_INFO, GETREGS, SETREGS, GETEVENTMSG = 0x420E, 12, 13, 0x4201
@@ -66,15 +70,15 @@ class HostTracer:
     def start(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
         """Start a program. Errors: OSError."""
         ready, go = os.pipe()
-        self.first = os.fork()
+        self.first = os.fork()  # noqa: TID251 - one thread, and it executes at once
         if self.first == 0:
             try:
                 os.close(go)
                 os.read(ready, 1)
                 os.close(ready)
                 for number in (signal.SIGPIPE, signal.SIGXFSZ):
-                    signal.signal(number, signal.SIG_DFL)
-                os.execve(path, argv, env)
+                    signal.signal(number, signal.SIG_DFL)  # noqa: TID251 - for the program
+                os.execve(path, argv, env)  # noqa: S606 - what we are for
             except OSError as error:
                 os.write(2, f"exo-um trace: exec: {error.strerror}\n".encode())
             finally:
@@ -169,7 +173,7 @@ class HostTracer:
         elif event:
             self._resume(tid)
         else:
-            self._signal(tracee, now, number)
+            self._signal(tracee, now)
             self._resume(tid, number)
 
     def _ended(self, tid: int, status: int, now: int) -> None:
@@ -182,7 +186,7 @@ class HostTracer:
                 self._sink.ended(tid, now, status)
 
     def _executed(self, tracee: Tracee) -> None:
-        """A thread that is not the first takes the first one's number, and its memory is another."""
+        """Take note of new memory, and of a thread that has taken the first one's number."""
         former = ctypes.c_ulong()
         request(GETEVENTMSG, tracee.tid, 0, ctypes.addressof(former))
         other = self._tracees.pop(former.value, None) if former.value != tracee.tid else None
@@ -193,7 +197,7 @@ class HostTracer:
         tracee.memory.close()
         tracee.memory = Live(tracee.tid)
 
-    def _signal(self, tracee: Tracee, now: int, number: int) -> None:
+    def _signal(self, tracee: Tracee, now: int) -> None:
         info = ctypes.create_string_buffer(128)
         try:
             request(GETSIGINFO, tracee.tid, 0, ctypes.addressof(info))
@@ -240,7 +244,7 @@ class HostTracer:
         if change is None:
             return None, ""
         if change.delay_enter_ns:
-            time.sleep(change.delay_enter_ns / 1e9)
+            time.sleep(change.delay_enter_ns / 1e9)  # noqa: TID251 - the delay asked for
         if change.signal:
             os.kill(tracee.tid, change.signal)
         if change.result is not None:

@@ -36,7 +36,7 @@ class ExpressionError(Exception):
     """An -e expression that says nothing; the text tells why."""
 
 
-def _is_of(name: str, row: tuple[object, ...]) -> set[str]:
+def _is_of(name: str) -> set[str]:
     _, _, family, args, ret = ROWS[_NUMBERS[name]]
     kinds = {arg[1] for arg in args}
     found = {key for key, families in CLASSES.items() if family in families}
@@ -44,7 +44,7 @@ def _is_of(name: str, row: tuple[object, ...]) -> set[str]:
         found.add("file")
     if kinds & {"fd", "dirfd"} or ret == "fd":
         found.add("desc")
-    if name in ("mmap",):
+    if name == "mmap":
         found.add("memory")
     if PROCESS.fullmatch(name):
         found.add("process")
@@ -88,7 +88,7 @@ def _word(word: str) -> set[int]:
         "memory",
     ):
         name = {"net": "network"}.get(word.removeprefix("%"), word.removeprefix("%"))
-        found = {nr for nr, row in ROWS.items() if name in _is_of(row[0], row)}
+        found = {nr for nr, row in ROWS.items() if name in _is_of(row[0])}
         if not found:
             raise ExpressionError(f"invalid system call '{word}'")
         return found

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from exo_um.trace.descriptors import fd_text
-from exo_um.trace.select import Tampering
-from exo_um.trace.summary import Summary
-from exo_um.trace.writer import Writer
-from posix_x.decode.view import Options, View
+
+if TYPE_CHECKING:
+    from exo_um.trace.select import Tampering
+    from exo_um.trace.summary import Summary
+    from exo_um.trace.writer import Writer
+    from posix_x.decode.view import Options, View
 
 
 @dataclass
@@ -25,7 +28,6 @@ class Wishes:
     only_ok: bool = False
     only_failed: bool = False
     paths: bool = False  # -y
-    stacks: bool = False  # -k
     quiet: int = 0
 
 
@@ -83,15 +85,15 @@ class Sink:
         if self._late and view.failed != self.wishes.only_failed:
             return None
         self._name_fds(tid)
-        text = self.writer.call(tid, at_ns, view, spent_ns, tail)
-        self._stack(tid)
-        return text
+        return self.writer.call(tid, at_ns, view, spent_ns, tail)
 
     def is_plain(self) -> bool:
         """Whether the same call gives the same line, whenever it is made."""
+        if type(self.writer) is not Writer:  # other formats have times
+            return False
         style = self.writer.style
         varies = style.clock or style.relative or style.spent or style.follow > 1
-        return not (varies or self.wishes.paths or self.wishes.stacks)
+        return not (varies or self.wishes.paths)
 
     def leave(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:
         """Take the end of a call."""
@@ -106,18 +108,10 @@ class Sink:
             self.writer.end(tid, at_ns, view, spent_ns, tail)
         elif view.failed == self.wishes.only_failed:
             self.writer.call(tid, at_ns - spent_ns, view, spent_ns, tail)
-        self._stack(tid)
 
     def _name_fds(self, tid: int) -> None:
         if self.wishes.paths:
             self.options.fd_text = lambda fd: fd_text(tid, fd)
-
-    def _stack(self, tid: int) -> None:
-        if self.wishes.stacks:
-            from exo_um.trace.backtrace import frames
-
-            for frame in frames(tid):
-                self.writer.line_of_stack(tid, frame)
 
     def signal(self, tid: int, at_ns: int, siginfo: bytes) -> None:
         """Take a signal that comes to a task."""
@@ -145,7 +139,7 @@ class Sink:
 
 
 def repeat_end(status: int) -> int:
-    """Return an exit status; of a program that a signal killed, end by that signal, as strace does."""
+    """Return an exit status; after a program that a signal killed, end by the same one."""
     if os.WIFSIGNALED(status):
         import resource
         import signal
@@ -153,7 +147,7 @@ def repeat_end(status: int) -> int:
         number = os.WTERMSIG(status)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)  # noqa: TID251 - no handler
         sys.stdout.flush()
         os.kill(os.getpid(), number)
         return 128 + number

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from exo_um.bindings import lib
 from posix_x.table.rows import NAMES, ROWS
+
+from exo_um.bindings import lib
 
 if TYPE_CHECKING:
     from exo_um.trace.sink import Wishes
@@ -30,7 +31,9 @@ def wish_of(wishes: Wishes, follow: bool, string_limit: int) -> dict[str, Any]:
         "flags": flags,
         "string_limit": string_limit,
         "calls": sorted(calls | (set(ALWAYS) if events else set()) | tampered(wishes)),
-        "tamper": [asdict(change) | {"calls": sorted(change.calls)} for change in wishes.tamperings],
+        "tamper": [
+            asdict(change) | {"calls": sorted(change.calls)} for change in wishes.tamperings
+        ],
     }
 
 

@@ -6,13 +6,15 @@ import io
 import os
 import time
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from exo_um.trace.summary import Summary
 from posix_x.decode.line import RESULT_COLUMN, Line, decode, pad
 from posix_x.decode.signals import siginfo_text
 from posix_x.decode.values import signal_name
-from posix_x.decode.view import View
+
+if TYPE_CHECKING:
+    from exo_um.trace.summary import Summary
+    from posix_x.decode.view import View
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Writer:
         if self.style.follow < 2 or self.style.path is None:
             return self._out
         if tid not in self._files:
-            self._files[tid] = open(f"{self.style.path}.{tid}", "wb")  # noqa: SIM115 - kept
+            self._files[tid] = open(f"{self.style.path}.{tid}", "wb")  # noqa: SIM115, PTH123 - kept
         return self._files[tid]
 
     def _key(self, tid: int) -> int:
@@ -130,7 +132,9 @@ class Writer:
         before = self.prefix(tid, at_ns)
         line = decode(view)
         text = pad(line.entry + line.exit, len(before), self.style.column)
-        whole = (before + text + self._tail(line, spent_ns, tail)).encode("utf-8", "surrogateescape")
+        whole = (before + text + self._tail(line, spent_ns, tail)).encode(
+            "utf-8", "surrogateescape"
+        )
         self._file(tid).write(whole)
         return whole
 
@@ -169,10 +173,6 @@ class Writer:
         if file is not None:
             file.close()
         self.tasks.discard(tid)
-
-    def line_of_stack(self, tid: int, frame: str) -> None:
-        """Write a frame of -k."""
-        self._put(tid, f" > {frame}\n")
 
     def write_summary(self, summary: Summary) -> None:
         """Write the table of -c."""

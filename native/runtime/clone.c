@@ -96,6 +96,8 @@ static uint32_t prepare_slot(const struct request *want)
     if (!(want->flags & CLONE_FILES_))
         exo_fd_table_give(KR, slot, table);
     exo_filter_inherit(KR, slot, mine->slot);
+    if (KR->recording.flags & EXO_RECORDING_FOLLOWS)
+        child->flags |= mine->task->flags & EXO_TASK_RECORDED;
     if (thread)
         return slot;
     if (want->flags & CLONE_PARENT_) {
@@ -107,8 +109,6 @@ static uint32_t prepare_slot(const struct request *want)
         child->flags |= EXO_TASK_SHARES_VM;
     child->nofile_soft = mine->leader->nofile_soft;
     child->nofile_hard = mine->leader->nofile_hard;
-    if (KR->recording.flags & EXO_RECORDING_FOLLOWS)
-        child->flags |= mine->task->flags & EXO_TASK_RECORDED;
     uint32_t flags =
         mine->leader->flags & (EXO_TASK_IN_PROC | EXO_TASK_CHROOTED | EXO_TASK_MDWE_BOTH);
     child->flags |= want->flags & CLONE_VM_ ? flags : exo_mdwe_inherit(flags);

@@ -124,6 +124,10 @@ static void of_files(struct exo_stage *stage, const struct exo_regs *regs, uint3
         if ((uint32_t)regs->rsi >= 5 && (uint32_t)regs->rsi < 64)
             exo_record_piece(stage, regs->rdx, 32, after);
         break;
+    case __NR_openat2:
+        if (!after)
+            exo_record_piece(stage, regs->rdx, regs->r10 < 64 ? regs->r10 : 64, false);
+        break;
     case __NR_getdents:
     case __NR_getdents64:
         if (after)
@@ -194,6 +198,8 @@ static void of_tasks(struct exo_stage *stage, const struct exo_regs *regs, uint3
             exo_record_piece(stage, regs->rdx, 4, true);
         break;
     case __NR_clone3:
+        if (!after)
+            exo_record_piece(stage, regs->rdi, regs->rsi < 88 ? regs->rsi : 88, false);
         if (after && guest_read(pair, regs->rdi, 64) == 0) {
             exo_record_piece(stage, pair[1], 4, true);
             exo_record_piece(stage, pair[3], 4, true);

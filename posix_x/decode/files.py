@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, argument, special
 from posix_x.decode.sockets import iovecs
@@ -12,6 +12,9 @@ from posix_x.decode.text import address, flags, hexadecimal, octal, quoted_hex
 from posix_x.decode.values import number, pointed
 from posix_x.decode.view import RESULTS, View
 from posix_x.table.rows import SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 O_CREAT, O_TMPFILE, O_LARGEFILE, O_ACCMODE = 0x40, 0x410000, 0x8000, 3
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
@@ -112,7 +115,7 @@ def _flock(view: View, data: bytes) -> str:
     return shown + "}"
 
 
-def _fcntl_arg(view: View) -> Iterator[str]:
+def _fcntl_arg(view: View) -> Iterator[str]:  # noqa: C901 - one branch for each kind
     command, value = view.i32(1), view.args[2]
     name = SETS["fcntl_cmd"][2].get(command, "")
     if name in (

@@ -1,7 +1,7 @@
 """A call as strace writes it: name, arguments before and after LATE, the result.
 
-strace writes the arguments up to the first that the call fills in when it begins, the others when it
-returns; both parts are apart here, for calls that others come between.
+strace writes the arguments up to the first that the call fills in when it begins, the others when
+it returns; both parts are apart here, for calls that others come between.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from posix_x.decode.memory import Memory
 from posix_x.decode.values import array, number, pointed
 from posix_x.decode.view import View
 from posix_x.table.rows import ROWS, SIZES
+
+if TYPE_CHECKING:
+    from posix_x.decode.memory import Memory
 
 LATE = "\0"  # among the arguments: what follows is written when the call has returned
 Arguments = Callable[[View], Iterator[str]]
@@ -101,7 +104,7 @@ def _bytes(view: View, i: int) -> int:
     if form == "deref":
         data = view.after.peek(view.args[length], 4)
         return int.from_bytes(data, "little")
-    limit = view.args[length]
+    limit: int = view.args[length]
     if ROWS[view.nr][3][length][2] in ("int", "uint"):
         limit &= 0xFFFFFFFF
     if kind == "out" and ROWS[view.nr][4] == "size" and view.result is not None:

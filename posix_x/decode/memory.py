@@ -1,4 +1,4 @@
-"""What a decoder reads of a traced program's memory: snippets that were recorded, or the live one."""
+"""What a decoder reads of a program's memory: snippets that were recorded, or the live one."""
 
 from __future__ import annotations
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, argument, special
 from posix_x.decode.text import address, flags, hexadecimal, named, octal
 from posix_x.decode.values import number, pointed
-from posix_x.decode.view import View
 from posix_x.table.rows import NAMES, ROWS, SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from posix_x.decode.view import View
 
 # Arguments whose type is a wider set, or a plain number, in syscalls.toml.
 NARROWER = {
@@ -95,7 +99,7 @@ def _nanosleep(view: View) -> Iterator[str]:
     yield pointed(view, "timespec", at, view.after) if interrupted else address(at)
 
 
-def _permissions(view: View, how: int) -> str:
+def _permissions(how: int) -> str:
     names = flags("ipc_flags", how & ~0o777) if how & ~0o777 else ""
     return "|".join(
         part for part in (names, octal(how & 0o777) if how & 0o777 or not names else "") if part
@@ -110,7 +114,7 @@ def _shmget(view: View) -> Iterator[str]:
     elif view.name == "semget":
         yield str(view.i32(1))
     how = view.u32(view_last(view))
-    shown = _permissions(view, how)
+    shown = _permissions(how)
     yield shown if how & 0o777 else (shown + "|000" if how & ~0o777 else "000")
 
 
@@ -131,7 +135,7 @@ def _ipc_cmd(command: int) -> str:
     name = SETS["ipc_cmd"][2].get(command & ~0x100)
     if name is None:
         return hexadecimal(command & 0xFFFFFFFF)
-    return ("IPC_64|" if command & 0x100 else "") + name
+    return ("IPC_64|" if command & 0x100 else "") + str(name)
 
 
 @special("semctl")
@@ -258,7 +262,7 @@ def ioctl_name(command: int) -> str:
     """Return a request's name, or its parts as _IOC takes them."""
     name = SETS["ioctl_cmd"][2].get(command)
     if name is not None:
-        return name
+        return str(name)
     ways = {0: "_IOC_NONE", 1: "_IOC_WRITE", 2: "_IOC_READ", 3: "_IOC_READ|_IOC_WRITE"}
     kind, code, size = command >> 8 & 0xFF, command & 0xFF, command >> 16 & 0x3FFF
     return f"_IOC({ways[command >> 30]}, {kind:#x}, {hexadecimal(code)}, {hexadecimal(size)})"

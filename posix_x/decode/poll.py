@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special
-from posix_x.decode.memory import Memory
 from posix_x.decode.text import address, flags
 from posix_x.decode.values import array, number, pointed
-from posix_x.decode.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from posix_x.decode.memory import Memory
+    from posix_x.decode.view import View
 
 
 def _left(view: View, i: int, type_: str) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special, strings
 from posix_x.decode.structs import name_text
 from posix_x.decode.text import address, flags, hexadecimal, named
 from posix_x.decode.values import number, pointed, signal_name
-from posix_x.decode.view import View
 from posix_x.table.rows import SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from posix_x.decode.view import View
 
 CLONE_FLAGS = ~0xFF
 PARENT_SETTID, CHILD_SETTID, CHILD_CLEARTID, SETTLS, PIDFD = (
@@ -181,7 +185,7 @@ def _futex_op(how: int) -> str:
     if name is None:
         return f"{how:#x} /* FUTEX_??? */"
     shown = name + ("_PRIVATE" if how & 0x80 else "")
-    return shown + ("|FUTEX_CLOCK_REALTIME" if how & 0x100 else "")
+    return str(shown) + ("|FUTEX_CLOCK_REALTIME" if how & 0x100 else "")
 
 
 def _wake_op(value: int) -> str:
@@ -225,7 +229,7 @@ def _arch_prctl(view: View) -> Iterator[str]:
         data = view.after.peek(view.args[1], 8)
         known = len(data) == 8 and not view.failed
         yield f"[{hexadecimal(int.from_bytes(data, 'little'))}]" if known else address(view.args[1])
-    elif view.i32(0) not in (0x1011,):
+    elif view.i32(0) != 0x1011:
         yield (
             hexadecimal(view.args[1])
             if view.args[1]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special
-from posix_x.decode.memory import Memory
 from posix_x.decode.text import address, flags, hexadecimal
 from posix_x.decode.values import number, pointed, shower, signal_name
-from posix_x.decode.view import View
 from posix_x.table.rows import SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from posix_x.decode.memory import Memory
+    from posix_x.decode.view import View
 
 CODES = {0: "SI_USER", 0x80: "SI_KERNEL", -1: "SI_QUEUE", -2: "SI_TIMER", -3: "SI_MESGQ",
          -4: "SI_ASYNCIO", -5: "SI_SIGIO", -6: "SI_TKILL", -60: "SI_ASYNCNL"}  # fmt: skip
 OWN_CODES = {
-    "SIGCHLD": ("CLD_EXITED", "CLD_KILLED", "CLD_DUMPED", "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED"),
+    "SIGCHLD": ("CLD_EXITED", "CLD_KILLED", "CLD_DUMPED", "CLD_TRAPPED", "CLD_STOPPED",
+                "CLD_CONTINUED"),
     "SIGSEGV": ("SEGV_MAPERR", "SEGV_ACCERR", "SEGV_BNDERR", "SEGV_PKUERR"),
     "SIGBUS": ("BUS_ADRALN", "BUS_ADRERR", "BUS_OBJERR", "BUS_MCEERR_AR", "BUS_MCEERR_AO"),
     "SIGFPE": ("FPE_INTDIV", "FPE_INTOVF", "FPE_FLTDIV", "FPE_FLTOVF", "FPE_FLTUND", "FPE_FLTRES",
@@ -46,7 +51,7 @@ def _sigset(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 
 
 @shower("sigset_pack")
-def _sigset_pack(view: View, data: bytes, _at: int, memory: Memory) -> str:
+def _sigset_pack(_view: View, data: bytes, _at: int, memory: Memory) -> str:
     at, size = struct.unpack("<QQ", data)
     mask = memory.peek(at, 8) if at else b""
     shown = set_text(int.from_bytes(mask, "little")) if len(mask) == 8 else address(at)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special
-from posix_x.decode.memory import Memory
 from posix_x.decode.text import address, escaped, flags, hexadecimal, named, quoted
 from posix_x.decode.values import array, number, one, shower
-from posix_x.decode.view import View
 from posix_x.table.rows import SETS, SIZES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from posix_x.decode.memory import Memory
+    from posix_x.decode.view import View
 
 ADDRESS_LIMIT = 128
 SOL_SOCKET, IPPROTO_IP, IPPROTO_TCP, IPPROTO_IPV6 = 1, 0, 6, 41
@@ -49,7 +53,7 @@ def sockaddr_text(data: bytes) -> str:
     return "{" + shown + "}"
 
 
-def sockaddr(view: View, at: int, size: int, memory: Memory) -> str:
+def sockaddr(at: int, size: int, memory: Memory) -> str:
     """Return the address of a socket that stands somewhere."""
     data = memory.peek(at, min(size, ADDRESS_LIMIT)) if at and size > 0 else b""
     return sockaddr_text(data) if data else address(at)
@@ -73,7 +77,7 @@ def _socket(view: View) -> Iterator[str]:
 @special("bind", "connect")
 def _bind(view: View) -> Iterator[str]:
     yield view.fd(view.i32(0))
-    yield sockaddr(view, view.args[1], view.i32(2), view.before)
+    yield sockaddr(view.args[1], view.i32(2), view.before)
     yield str(view.i32(2))
 
 
@@ -93,7 +97,7 @@ def _filled(view: View, i: int, size_at: int) -> Iterator[str]:
             else (f"[{room}]" if room is not None else address(size_at))
         )
         return
-    yield sockaddr(view, view.args[i], min(room, size), view.after)
+    yield sockaddr(view.args[i], min(room, size), view.after)
     yield f"[{size}]" if room == size else f"[{room} => {size}]"
 
 
@@ -112,7 +116,7 @@ def _sendto(view: View) -> Iterator[str]:
     yield view.data(view.args[1], view.args[2])
     yield str(view.args[2])
     yield flags("msg_flags", view.u32(3))
-    yield sockaddr(view, view.args[4], view.i32(5), view.before)
+    yield sockaddr(view.args[4], view.i32(5), view.before)
     yield str(view.i32(5))
 
 
@@ -194,7 +198,7 @@ def _msghdr(view: View, data: bytes, _at: int, memory: Memory) -> str:
     received = "recv" in view.name
     limit = view.result if received and view.result is not None else None
     parts = [
-        f"msg_name={sockaddr(view, name, size, memory)}",
+        f"msg_name={sockaddr(name, size, memory)}",
         f"msg_namelen={size}",
         f"msg_iov={iovecs(view, iov, count, memory, limit)}",
         f"msg_iovlen={count}",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
-from posix_x.decode.memory import Memory
 from posix_x.decode.text import escaped, flags, hexadecimal, named, octal
 from posix_x.decode.values import fields, shower, signal_name
-from posix_x.decode.view import View
+
+if TYPE_CHECKING:
+    from posix_x.decode.memory import Memory
+    from posix_x.decode.view import View
 
 KINDS = {
     0o14: "S_IFSOCK", 0o12: "S_IFLNK", 0o10: "S_IFREG", 0o6: "S_IFBLK", 0o4: "S_IFDIR",

@@ -70,7 +70,7 @@ def prefix_of(name: str) -> str:
 
 def named(name: str, value: int) -> str:
     """Return one of a set's values by its name, or in hexadecimal with a comment."""
-    label = SETS[name][2].get(value)
+    label: str | None = SETS[name][2].get(value)
     if label is not None:
         return label
     return f"{hexadecimal(value & 0xFFFFFFFFFFFFFFFF)} /* {prefix_of(name)}??? */"
@@ -78,6 +78,9 @@ def named(name: str, value: int) -> str:
 
 def flags(name: str, value: int, zero: str = "0") -> str:
     """Return bits by their names, what is left over in hexadecimal."""
+    kind: str
+    mask: int
+    values: dict[int, str]
     kind, mask, values = SETS[name]
     if kind == "enum":
         return named(name, value)

@@ -34,7 +34,7 @@ def signal_name(number: int) -> str:
         return "SIGRTMIN"
     if 32 < number <= 64:
         return f"SIGRT_{number - 32}"
-    return SETS["sig"][2].get(number, str(number))
+    return str(SETS["sig"][2].get(number, number))
 
 
 def number(view: View, type_: str, value: int) -> str:

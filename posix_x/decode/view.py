@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from posix_x.decode.memory import PATH_LIMIT, Memory, Snippets, string
 from posix_x.decode.text import address, quoted, signed
 from posix_x.table.rows import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOTHING = Snippets([])
 ERRNO_LIMIT = 4095
@@ -110,9 +113,9 @@ class View:
         if self.failed:
             return error_text(-self.result)
         show = RESULTS.get(self.name)
-        text = show(self) if show is not None else None
-        if text is not None:
-            return text
+        named = show(self) if show is not None else None
+        if named is not None:
+            return named
         if kind == "addr" or self.name in ("mmap", "mremap", "brk", "shmat"):
             return f"{self.result & 0xFFFFFFFFFFFFFFFF:#x}"
         if kind == "mode":
@@ -129,10 +132,10 @@ def error_text(number: int) -> str:
     if number in RESTARTS:
         name, text = RESTARTS[number]
         return f"? {name} ({text})"
-    name = errno.errorcode.get(number)
-    if name is None:
+    code = errno.errorcode.get(number)
+    if code is None:
         return f"-1 (errno {number})"
     name = {"EDEADLOCK": "EDEADLK", "ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN"}.get(
-        name, name
+        code, code
     )
     return f"-1 {name} ({os.strerror(number)})"
