@@ -102,7 +102,6 @@ class Machine:
         self.places = boot.placement != "none"
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
-        self.recording: Recording | None = None
         self.recording = self._start_recording(boot)
         self.watch = Watch(WATCH, self.region)
         self.entry = None if boot.name is None else self._enter(boot)
@@ -286,9 +285,7 @@ class Machine:
                 from exo_um.kernel.recording import Recording
 
                 self.recording = Recording(self.region)
-            self.control = Control(
-                self.instance, self.reaper, listener, self.join, self.recording
-            )
+            self.control = Control(self.instance, self.reaper, listener, self.join, self.recording)
             self.port.watch_control(self.control.fd)
         return self.control
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -61,7 +61,7 @@ NOW_CONTINUE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 @click.option("-E", "--env", "env", metavar="NAME[=VALUE]", multiple=True,
               help="Set or unset a variable of the program's.")  # fmt: skip
 @click.option("--format", type=click.Choice(["strace", "json", "perfetto"]), default="strace",
-              help="strace's lines, a JSON object for each event, or a file for ui.perfetto.dev.")  # fmt: skip
+              help="strace's lines, JSON for each event, or a file for ui.perfetto.dev.")  # fmt: skip
 @click.option("-p", "--attach", "pids", multiple=True, type=int, metavar="PID",
               help="Attach to a running process.")  # fmt: skip
 @click.option("--instance", metavar="ID",
@@ -104,7 +104,7 @@ def opened(path: str | None, follow: int) -> BinaryIO:
         assert stream is not None
         return stream  # type: ignore[return-value]
     try:
-        return open(os.devnull if follow > 1 else path, "wb")
+        return Path(os.devnull if follow > 1 else path).open("wb")
     except OSError as error:
         raise click.ClickException(f"Can't fopen '{path}': {error.strerror}") from error
 
@@ -175,6 +175,14 @@ def environment(settings: tuple[str, ...]) -> dict[bytes, bytes]:
     return variables
 
 
+def found(name: str, env: dict[bytes, bytes]) -> bytes:
+    """Return the path to execute. Errors: ClickException."""
+    path = find_program(name, env.get(b"PATH", DEFAULT_PATH))
+    if path is None or not os.access(path, os.F_OK):
+        raise click.ClickException(f"Can't stat '{name}': No such file or directory")
+    return path
+
+
 def host(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
     """Trace on the host; return the program's wait status. Errors: ClickException."""
     from exo_um.trace.host import HostTracer
@@ -187,12 +195,7 @@ def host(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
         raise click.ClickException(error.strerror or str(error)) from error
     if argv:
         env = environment(given["env"])
-        path = find_program(argv[0], env.get(b"PATH", DEFAULT_PATH))
-        if path is None:
-            print(
-                f"exo-um trace: Can't stat '{argv[0]}': No such file or directory", file=sys.stderr
-            )
-            sys.exit(1)
+        path = found(argv[0], env)
         tracer.start(path, [os.fsencode(word) for word in argv], env)
         for number in NOW_CONTINUE:  # the program's to heed
             signal.signal(number, signal.SIG_IGN)  # noqa: TID251 - no handler
@@ -214,9 +217,6 @@ def guest(argv: tuple[str, ...], given: dict[str, Any], sink: Sink) -> int:
             raise click.UsageError("one -p with --instance")
         return attach(given["instance"], given["pids"][0] if given["pids"] else 0, wish, sink)
     env = environment(given["env"])
-    path = find_program(argv[0], env.get(b"PATH", DEFAULT_PATH))
-    if path is None:
-        print(f"exo-um trace: Can't stat '{argv[0]}': No such file or directory", file=sys.stderr)
-        sys.exit(1)
+    path = found(argv[0], env)
     words = [os.fsencode(word) for word in argv]
     return launch(path, words, env, wish, sink, patch=not given["no_patch"])

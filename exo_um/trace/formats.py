@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class JsonWriter(Writer):
     """A line for each event: time in seconds since the epoch, duration in seconds."""
 
+    has_times = True
+
     def _event(self, tid: int, at_ns: int, **what: object) -> bytes:
         event = {"time": at_ns / 1e9, "pid": tid, **what}
         text = (json.dumps(event, ensure_ascii=True) + "\n").encode()

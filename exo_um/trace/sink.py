@@ -89,10 +89,14 @@ class Sink:
 
     def is_plain(self) -> bool:
         """Whether the same call gives the same line, whenever it is made."""
-        if type(self.writer) is not Writer:  # other formats have times
-            return False
         style = self.writer.style
-        varies = style.clock or style.relative or style.spent or style.follow > 1
+        varies = (
+            self.writer.has_times
+            or style.clock
+            or style.relative
+            or style.spent
+            or style.follow > 1
+        )
         return not (varies or self.wishes.paths)
 
     def leave(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:

@@ -35,6 +35,8 @@ class Style:
 class Writer:
     """Where lines go. Times are nanoseconds since the epoch."""
 
+    has_times = False  # whatever the options
+
     def __init__(self, style: Style, out: BinaryIO) -> None:
         """Write to out, or with -ff to files beside it that it is not used for."""
         self.style = style

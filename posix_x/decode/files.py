@@ -278,10 +278,10 @@ def _time(view: View, seconds: int, part: int) -> str:
     from posix_x.decode.structs import date_text
 
     if view.name != "utimensat":
-        return f"{{tv_sec={seconds}{date_text(seconds, part * 1000)}, tv_usec={part}}}"
+        return f"{{tv_sec={seconds}, tv_usec={part}}}{date_text(seconds, part * 1000)}"
     if part in (UTIME_NOW, UTIME_OMIT):
         return "UTIME_NOW" if part == UTIME_NOW else "UTIME_OMIT"
-    return f"{{tv_sec={seconds}{date_text(seconds, part)}, tv_nsec={part}}}"
+    return f"{{tv_sec={seconds}, tv_nsec={part}}}{date_text(seconds, part)}"
 
 
 @special("statx")

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,13 @@ import pytest
 from sidebyside import Launcher
 
 CALLS = Path(__file__).resolve().parents[1] / "conformance" / "calls"
-GROUPS = ("file", "process", "socket", "signal", "memory", "misc", "notify")
+GROUPS = ("file", "process", "socket", "signal", "memory", "misc", "notify", "ipc", "time")
 sys.path.insert(1, str(CALLS))
 
+VARYING = {  # calls whose results are others each time
+    "add_key", "clock_gettime", "fstatfs", "getcpu", "getitimer", "getrandom", "getrusage",
+    "gettimeofday", "statfs", "sysinfo", "time", "timer_gettime", "times",
+}  # fmt: skip
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 PLATFORMS = ([], ["--no-patch"], ["--platform", "ptrace"])
 
@@ -56,7 +59,12 @@ def test_a_program_s_calls_are_strace_s(
     ours = trace("-o", "out", *flags, *program)
     assert (ours.returncode, ours.stdout) == (3, "hi\n")
     theirs = trace.folder / "strace"  # type: ignore[attr-defined]
-    subprocess.run(["strace", "-o", theirs, *program], check=False, capture_output=True)
+    subprocess.run(
+        ["strace", "-o", theirs, *program],
+        cwd=trace.folder,  # type: ignore[attr-defined]
+        check=False,
+        capture_output=True,
+    )
     mine = [plain(line) for line in lines_of(trace)]
     expected = [plain(line) for line in theirs.read_text().splitlines()]
     for gone in ("getpid", "getppid", "set_tid_address", "getrandom", "newfstatat", "uname"):
@@ -67,7 +75,8 @@ def test_a_program_s_calls_are_strace_s(
 
 def plain(line: str) -> str:
     """A line without what differs from run to run."""
-    return re.sub(r" /\* \d+ vars \*/", "", ADDRESS.sub("ADDRESS", line)).replace("0x10028", "ADDRESS")
+    line = re.sub(r"0x\w+ /\* \d+ vars \*/", "VARS", line)
+    return re.sub(r" += ", " = ", ADDRESS.sub("ADDRESS", line))
 
 
 def test_two_hundred_calls_are_decoded_as_strace_decodes_them(
@@ -85,55 +94,46 @@ def test_two_hundred_calls_are_decoded_as_strace_decodes_them(
     sources = sorted(map(str, CALLS.glob("*.c")))
     subprocess.run(["gcc", "-O1", "-static", "-w", "-o", binary, *sources], check=True)
     exo = launcher.exo_command(["x"])[0]
-    good: Counter[str] = Counter()
-    bad: set[str] = set()
+    found: list[dict[str, set[str]]] = [{}, {}]
     for group in GROUPS:
         cases = list(language.written(CALLS / f"{group}.calls"))
         (folder / group).write_text("".join(f"{language.compiled(case)}\n" for case in cases))
-        found = []
-        for name, tracer in (("s", ["strace"]), ("e", [exo, "trace", "--platform", "ptrace"])):
-            out = folder / f"{group}.{name}"
+        for place, tracer in enumerate((["strace"], [exo, "trace", "--platform", "ptrace"])):
+            out = folder / f"{group}.{place}"
             work = folder / f"work.{group}"
             out.mkdir()
             work.mkdir()
-            command = [*tracer, "-qq", "-ff", "-o", str(out / "o"), str(binary), str(folder / group)]
+            command = [
+                *tracer,
+                "-qq",
+                "-ff",
+                "-o",
+                str(out / "o"),
+                str(binary),
+                str(folder / group),
+            ]
             own = ["unshare", "--mount", "--ipc", "--uts"]
             own += [] if os.getuid() == 0 else ["--user", "--map-current-user"]
             subprocess.run(
                 [*own, "setarch", "-R", *command], cwd=work, check=False, capture_output=True
             )
             subprocess.run(["rm", "-rf", work], check=True)
-            found.append(processes(out))
-        for theirs, ours in zip(*found, strict=True):
-            compare(theirs, ours, good, bad)
-    same = {name for name in good if name not in bad}
-    assert len(same) >= 200, sorted(bad)
+            gather(out, found[place])
+    theirs, ours = found
+    same = {name for name, lines in theirs.items() if lines == ours.get(name)}
+    assert len(same) >= 200, sorted(theirs.keys() - same)
 
 
-def processes(folder: Path) -> list[list[str]]:
-    """The calls of each process, in the order in which they were made; its number is its place."""
-    files = sorted(folder.iterdir(), key=lambda path: int(path.suffix[1:]))
-    places = {path.suffix[1:]: f"P{i}" for i, path in enumerate(files)}
-    number = re.compile(r"\b(" + "|".join(places) + r")\b")
-    return [
-        [
-            number.sub(lambda match: places[match[0]], line)
-            for line in path.read_text(errors="replace").splitlines()
-            if not line.startswith(("---", "+++"))
-        ]
-        for path in files
-    ]
-
-
-def compare(theirs: list[str], ours: list[str], good: Counter[str], bad: set[str]) -> None:
-    """Count calls whose lines are equal, and note those of which one is not."""
-    for their, our in zip(theirs, ours, strict=False):
-        name = their.partition("(")[0]
-        if name != our.partition("(")[0]:
-            return
-        good[name] += 1
-        if their != our:
-            bad.add(name)
+def gather(folder: Path, lines: dict[str, set[str]]) -> None:
+    """Add the different lines of each call, of all processes; pids are all the same."""
+    pids = re.compile(r"\b(" + "|".join(path.suffix[1:] for path in folder.iterdir()) + r")\b")
+    for path in folder.iterdir():
+        for line in path.read_text(errors="replace").splitlines():
+            name = line.partition("(")[0]
+            text = pids.sub("P", re.sub(r" += ", " = ", line))
+            if name in VARYING:
+                text = re.sub(r"\d+|\\x[0-9a-f]{2}", "N", text)
+            lines.setdefault(name, set()).add(text)
 
 
 @pytest.mark.parametrize("flags", PLATFORMS, ids=["patched", "unpatched", "ptrace"])
@@ -148,7 +148,9 @@ def test_no_call_is_lost_or_out_of_order(
         f"ts = [threading.Thread(target=go) for _ in range({threads})]\n"
         "[t.start() for t in ts]; [t.join() for t in ts]\n"
     )
-    done = trace("-f", "-o", "out", "-e", "trace=lseek", *flags, "/usr/bin/python3", "-S", "-c", code)
+    done = trace(
+        "-f", "-o", "out", "-e", "trace=lseek", *flags, "/usr/bin/python3", "-S", "-c", code
+    )
     assert done.returncode == 0, done.stderr
     places: dict[str, list[int]] = {}
     for line in lines_of(trace):
@@ -164,12 +166,14 @@ def test_signals_and_ends_are_shown(
     trace: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """Whoever is killed, by whatever; a parent's wait goes on after that."""
-    script = "kill -USR1 $$ & trap : USR1; wait; (kill -KILL $BASHPID); sh -c 'kill -TERM $$'; exit 5"
+    script = (
+        "kill -USR1 $$ & trap : USR1; wait; (kill -KILL $BASHPID); sh -c 'kill -TERM $$'; exit 5"
+    )
     done = trace("-f", "-o", "out", "/bin/bash", "-c", script)
     assert done.returncode == 5
     text = "\n".join(lines_of(trace))
     assert "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER" in text
-    assert re.search(r"\+\+\+ killed by SIGKILL \+\+\+\n.*wait4 resumed", text)
+    assert 0 < text.find("+++ killed by SIGKILL +++") < text.find("WTERMSIG(s) == SIGKILL")
     assert "+++ killed by SIGTERM +++" in text
     assert text.endswith("+++ exited with 5 +++")
 
@@ -179,7 +183,7 @@ def test_it_ends_as_the_program_does(
 ) -> None:
     """By its signal; and a program that is not there gives 1, as strace."""
     assert trace("-o", "out", "/bin/sh", "-c", "kill -TERM $$").returncode == -15
-    assert trace("/nowhere/x").returncode in (1, 127)
+    assert trace("/nowhere/x").returncode == 1
 
 
 @pytest.mark.parametrize("flags", PLATFORMS, ids=["patched", "unpatched", "ptrace"])
@@ -195,7 +199,9 @@ def test_calls_are_tampered_with(
         "print(sorted(os.listdir()))\n"
     )
     inject = "inject=mkdir:error=EDQUOT:when=2..3"
-    done = trace("-o", "out", "-e", "trace=mkdir", "-e", inject, *flags, "/usr/bin/python3", "-c", code)
+    done = trace(
+        "-o", "out", "-e", "trace=mkdir", "-e", inject, *flags, "/usr/bin/python3", "-c", code
+    )
     assert done.stdout == "1 122\n2 122\n['d0', 'd3', 'out']\n"
     injected = [line for line in lines_of(trace) if line.endswith("(INJECTED)")]
     assert len(injected) == 2
@@ -227,7 +233,8 @@ def test_a_tracer_that_dies_leaves_the_program_alone(
 ) -> None:
     """With the rings full and nobody to empty them, the program runs to its end."""
     exo = launcher.exo_command(["x"])[0]
-    code = "import os\nprint(os.getppid(), flush=True); input()\nfor i in range(200000): os.getppid()\nprint('done')"
+    code = "import os\nprint(os.getppid(), flush=True); input()\n"
+    code += "for i in range(200000): os.getppid()\nprint('done')"
     tracer = subprocess.Popen(
         [exo, "trace", "-o", "out", "/usr/bin/python3", "-c", code],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
