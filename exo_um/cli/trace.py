@@ -61,7 +61,7 @@ NOW_CONTINUE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 @click.option("-E", "--env", "env", metavar="NAME[=VALUE]", multiple=True,
               help="Set or unset a variable of the program's.")  # fmt: skip
 @click.option("--format", type=click.Choice(["strace", "json", "perfetto"]), default="strace",
-              help="strace's lines, JSON for each event, or a file for ui.perfetto.dev.")  # fmt: skip
+              help="strace's lines, JSON for each event, or for ui.perfetto.dev.")  # fmt: skip
 @click.option("-p", "--attach", "pids", multiple=True, type=int, metavar="PID",
               help="Attach to a running process.")  # fmt: skip
 @click.option("--instance", metavar="ID",
