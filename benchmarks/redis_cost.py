@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-RUNS = 8
+RUNS = 3
 REQUESTS = 60_000
 SHAPES = (
     ("set", "-d", "200"),

@@ -1,7 +1,7 @@
 /* What a socket costs: sock ping KIND SIZE CPU [N] (one way between two processes, the second on that CPU,
  * in cycles; N exchanges to a sample) | stream KIND SIZE (MB/s of writes of SIZE, two CPUs). KIND is
  * pipe (two), pair (socketpair), seqpacket, dgram (such pairs), unix (a listener under an abstract name),
- * tcp or tcp6 (loopback), udp (connected).
+ * tcp or tcp6 (loopback), udp (connected), named (AF_UNIX datagrams, one of them connected to the other's name).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "../native/pin.h"
@@ -23,6 +24,7 @@
 static char data[1 << 16];
 static size_t size;
 static double samples[SAMPLES];
+static bool answers_by_name;
 static struct end {
     int from, to;
 } near, far;
@@ -104,6 +106,22 @@ static void connect_udp(int ends[2])
         fail_if(connect(ends[i], (struct sockaddr *)&names[1 - i], length) != 0);
 }
 
+/* A server that answers by name, as it knows nobody, and its client. */
+static void connect_named(int ends[2])
+{
+    struct sockaddr_un names[2];
+    socklen_t name_size[2];
+    for (int i = 0; i < 2; i++) {
+        names[i].sun_family = AF_UNIX;
+        name_size[i] = sizeof(names[i]);
+        ends[i] = socket(AF_UNIX, SOCK_DGRAM, 0);
+        fail_if(bind(ends[i], (struct sockaddr *)&names[i], sizeof(sa_family_t)) != 0);
+        fail_if(getsockname(ends[i], (struct sockaddr *)&names[i], &name_size[i]) != 0);
+    }
+    fail_if(connect(ends[0], (struct sockaddr *)&names[1], name_size[1]) != 0);
+    answers_by_name = true;
+}
+
 /* Two ends of a connection: where each reads, and where it writes. */
 static void connected(const char *kind)
 {
@@ -119,6 +137,8 @@ static void connected(const char *kind)
         fail_if(socketpair(AF_UNIX, SOCK_DGRAM, 0, one) != 0);
     else if (strcmp(kind, "udp") == 0)
         connect_udp(one);
+    else if (strcmp(kind, "named") == 0)
+        connect_named(one);
     else
         connect_to(kind, one);
     near = (struct end){one[0], pipes ? other[1] : one[0]};
@@ -132,9 +152,24 @@ static void hang_up(struct end end)
         close(end.to);
 }
 
+static void echo_by_name(void)
+{
+    struct sockaddr_un from;
+    ssize_t done;
+    do {
+        socklen_t length = sizeof(from);
+        done = recvfrom(far.from, data, sizeof(data), 0, (struct sockaddr *)&from, &length);
+        if (done > 0 && sendto(far.to, data, (size_t)done, 0, (struct sockaddr *)&from, length) < 0)
+            done = -1;
+    } while (done > 0);
+    _exit(done < 0);
+}
+
 static void echo(void)
 {
     ssize_t done;
+    if (answers_by_name)
+        echo_by_name();
     while ((done = read(far.from, data, sizeof(data))) > 0)
         send_all(far.to, (size_t)done);
     _exit(done < 0);

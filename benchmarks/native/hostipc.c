@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../guest/clock.h"
+#include "bench/clock.h"
 #include "pin.h"
 
 #define ROUNDS 3000

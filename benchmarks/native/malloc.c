@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../guest/clock.h"
+#include "bench/clock.h"
 #include "pin.h"
 
 #define SAMPLES 1000

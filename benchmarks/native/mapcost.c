@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../guest/clock.h"
+#include "bench/clock.h"
 
 #define SIZE 0x160000
 #define ROUNDS 400

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../guest/clock.h"
+#include "bench/clock.h"
 #include "host/self.c"
 #include "pin.h"
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../guest/clock.h"
+#include "bench/clock.h"
 #include "host/self.c"
 #include "pin.h"
 

@@ -15,7 +15,7 @@
 #include <exo/fiber.h>
 #include <exo/switch.h>
 
-#include "../guest/clock.h"
+#include "bench/clock.h"
 #include "host/self.c"
 #include "pin.h"
 

@@ -1,5 +1,5 @@
 /* How many TSC cycles a nanosecond has: a line per try. */
-#include "../guest/clock.h"
+#include "bench/clock.h"
 
 int main(void)
 {

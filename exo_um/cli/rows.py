@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LINE_LIMIT = 1 << 14  # columns of a line that goes to no terminal
-TEXTS = ("INSTANCE", "STATE", "STARTED", "COMMAND")
+TEXTS = ("INSTANCE", "STATE", "STARTED", "COMMAND", "OPERATION")
 
 
 def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

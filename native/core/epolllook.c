@@ -31,8 +31,8 @@ bool exo_epoll_learn(struct exo_kr *kr, uint32_t number, uint64_t tag, uint32_t 
     if (is_sock) { /* it tells itself what that means */
         struct exo_sock *sock = exo_sock_at(kr, object);
         bool listens = load_acquire(&sock->mode) == EXO_SOCK_LISTENS;
-        if (!listens && (gone & EXO_POLL_GONE)) /* RDHUP alone: a deaf twin */
-            exo_sock_lose_peer(kr, sock);
+        if (!listens && (gone & EXO_POLL_GONE) && !exo_sock_is_unix_dgram(sock))
+            exo_sock_lose_peer(kr, sock); /* RDHUP alone: a deaf twin */
         if (!listens)
             return false;
         exo_watch_mark(kr, watch); /* which is pending already */

@@ -68,6 +68,12 @@ static uint64_t share_mask(struct exo_fd entry)
     return share_of(entry) * EXO_ENDS_MASK;
 }
 
+/* A socket that is on its way in a message is there still, and watched. */
+static bool flies(struct exo_fd entry, uint64_t ends)
+{
+    return (entry.flags & EXO_FD_SOCKET) && (ends & (uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS) != 0;
+}
+
 /* The ends that are left. Whoever takes the last sees to it that nobody watches it, while it is still
  * there: then it may be another's. */
 static uint64_t take_away(struct exo_kr *kr, struct exo_fd entry)
@@ -75,7 +81,7 @@ static uint64_t take_away(struct exo_kr *kr, struct exo_fd entry)
     uint64_t *ends = &exo_object_at(kr, entry.stamp)->ends, was = load_relaxed(ends);
     bool left = false;
     for (;;) {
-        bool last = (was & share_mask(entry)) == share_of(entry);
+        bool last = (was & share_mask(entry)) == share_of(entry) && !flies(entry, was);
         if (last && !left) {
             exo_object_leave(kr, exo_object_of(entry));
             left = true;

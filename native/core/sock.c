@@ -82,8 +82,8 @@ void exo_sock_forget(struct exo_kr *kr, const struct exo_sock *sock)
 /* The oldest byte's position; the writer has begun anew before it stored start. */
 uint32_t exo_sock_oldest(const struct exo_sock *from)
 {
-    uint32_t start = load_relaxed(&from->start);
-    return (int32_t)(start - from->tail) > 0 ? start : from->tail;
+    uint32_t start = load_relaxed(&from->start), tail = load_relaxed(&from->tail);
+    return (int32_t)(start - tail) > 0 ? start : tail;
 }
 
 long exo_sock_peek_locked(struct exo_kr *kr, struct exo_sock *from, uint32_t past,

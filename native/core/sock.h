@@ -30,11 +30,9 @@ static inline uint32_t exo_sock_number(const struct exo_kr *kr, const struct exo
     return (uint32_t)(sock - kr->socks) + EXO_SOCK_FIRST;
 }
 
-/* A datagram socket that is the host's, once it has been told that its peer has left it. */
-static inline bool exo_sock_is_upset(const struct exo_sock *sock)
+static inline bool exo_sock_is_unix_dgram(const struct exo_sock *sock)
 {
-    return sock->type == EXO_SOCK_DGRAM && sock->family == AF_UNIX_ &&
-           load_relaxed(&sock->error) != 0;
+    return sock->type == EXO_SOCK_DGRAM && sock->family == AF_UNIX_;
 }
 
 /* Bytes to be read; what a guest has scribbled there is not believed. */
@@ -152,6 +150,20 @@ static inline bool exo_sock_has_enough(const struct exo_sock *sock)
                         : exo_sock_size(sock);
     return size > load_relaxed(&sock->low_water);
 }
+
+/* sockunix.c: AF_UNIX datagrams. The peer's number, while that is the one that was connected to; 0: none. Whether
+ * it has this one as its peer; whether a message of so many bytes fits, and what poll(2) says. */
+uint32_t exo_dgram_peer(struct exo_kr *kr, const struct exo_sock *sock);
+bool exo_dgram_is_mutual(const struct exo_kr *kr, const struct exo_sock *from,
+                         const struct exo_sock *to);
+bool exo_dgram_fits(struct exo_kr *kr, const struct exo_sock *from, const struct exo_sock *to,
+                    uint32_t size);
+bool exo_dgram_has_room(struct exo_kr *kr, const struct exo_sock *from, const struct exo_sock *to);
+/* Whether those who wait for room there are to look again. */
+bool exo_dgram_eases(struct exo_kr *kr, const struct exo_sock *sock);
+/* Has a name from now on, known by its key; and who has it, 0: nobody. net_lock is held. */
+void exo_dgram_name_locked(struct exo_kr *kr, struct exo_sock *sock, const uint64_t key[2]);
+uint32_t exo_dgram_find_locked(struct exo_kr *kr, const uint64_t key[2]);
 
 /* sockport.c, all under net_lock. port is in network order, 0: any. 0 or -EADDRINUSE. */
 long exo_sock_bind_locked(struct exo_kr *kr, struct exo_sock *sock,

@@ -5,6 +5,7 @@
  * stays until the instance ends.
  */
 #include "sock.h"
+#include "watch.h"
 
 #define LOST 1 /* instead of a carrier: what nobody has, and somebody is about to free */
 #define FLIGHT (1ULL << EXO_ENDS_BITS)
@@ -63,6 +64,7 @@ bool exo_sock_end_flight(struct exo_kr *kr, uint32_t number, uint32_t carrier, u
         *note = (struct exo_flight){0};
     exo_lock_release(&kr->net_lock);
     if (last) {
+        exo_object_leave(kr, number);
         exo_sock_part(kr, number);
         exo_object_free(kr, number);
     }

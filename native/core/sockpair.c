@@ -57,6 +57,8 @@ bool exo_sock_join(struct exo_kr *kr, uint32_t one, uint32_t other)
     exo_lock_acquire(&kr->net_lock);
     bool free = a->peer == 0 && b->peer == 0;
     if (free) {
+        a->peer_generation = b->generation;
+        b->peer_generation = a->generation;
         store_release(&a->peer, other);
         store_release(&b->peer, one);
     }
@@ -172,12 +174,25 @@ static void leave_port_locked(struct exo_kr *kr, const struct exo_sock *goes,
         exo_sock_wait_again_locked(kr, &goes->remote);
 }
 
+/* An AF_UNIX datagram socket: who is connected to it learns it from its generation. */
+static struct exo_sock *part_dgram_locked(struct exo_kr *kr, struct exo_sock *goes)
+{
+    uint32_t peer = exo_dgram_peer(kr, goes);
+    struct exo_sock *stays = peer == 0 ? NULL : exo_sock_at(kr, peer);
+    bool mutual = stays != NULL && exo_dgram_is_mutual(kr, goes, stays);
+    store_release(&goes->generation, 0);
+    store_release(&goes->peer, 0);
+    return mutual ? stays : NULL;
+}
+
 static void part_pair(struct exo_kr *kr, struct exo_sock *goes)
 {
     struct exo_sock *stays = NULL;
     exo_lock_acquire(&kr->net_lock);
     uint32_t peer = goes->peer;
-    if (peer >= EXO_SOCK_FIRST) {
+    if (exo_sock_is_unix_dgram(goes)) {
+        stays = part_dgram_locked(kr, goes);
+    } else if (peer >= EXO_SOCK_FIRST) {
         stays = exo_sock_at(kr, peer);
         if (exo_sock_is_connecting(kr, goes))
             fetch_or(&stays->shut, (uint32_t)EXO_SHUT_NEVER);
@@ -245,6 +260,7 @@ void exo_sock_part(struct exo_kr *kr, uint32_t number)
 {
     part_one(kr, number);
     while ((number = exo_sock_take_lost(kr)) != 0) {
+        exo_object_leave(kr, number);
         part_one(kr, number);
         exo_object_free(kr, number);
     }

@@ -22,8 +22,10 @@ static uint32_t of_tcp(const struct exo_sock *sock, uint32_t shut)
            (mute || over ? EXO_POLL_OUTS : 0) | (reset ? EXO_POLLERR : 0);
 }
 
-static bool fits(const struct exo_sock *sock, const struct exo_sock *to)
+static bool fits(struct exo_kr *kr, const struct exo_sock *sock, const struct exo_sock *to)
 {
+    if (exo_sock_is_unix_dgram(sock))
+        return (load_relaxed(&sock->shut) & EXO_SHUT_GONE) || exo_dgram_has_room(kr, sock, to);
     return sock->type != 0 ? exo_sock_size(to) <= exo_record_room_level(sock)
                            : exo_sock_has_space(to);
 }
@@ -31,22 +33,23 @@ static bool fits(const struct exo_sock *sock, const struct exo_sock *to)
 /* Who finds no room is told when there is some. */
 bool exo_sock_has_room(struct exo_kr *kr, struct exo_sock *sock)
 {
-    uint32_t peer = load_acquire(&sock->peer);
+    uint32_t peer =
+        exo_sock_is_unix_dgram(sock) ? exo_dgram_peer(kr, sock) : load_acquire(&sock->peer);
     if (peer == 0)
         return true;
     const struct exo_sock *to = exo_sock_at(kr, peer);
-    if (fits(sock, to))
+    if (fits(kr, sock, to))
         return true;
     store_relaxed(&sock->no_room, 1);
     full_fence();
-    return fits(sock, to);
+    return fits(kr, sock, to);
 }
 
 uint32_t exo_sock_poll(struct exo_kr *kr, struct exo_sock *sock)
 {
     uint32_t shut = load_acquire(&sock->shut), mode = load_acquire(&sock->mode);
     bool is_unix = sock->family == AF_UNIX_;
-    if (sock->type == EXO_SOCK_DGRAM && (mode != EXO_SOCK_HOST || exo_sock_is_upset(sock)))
+    if (sock->type == EXO_SOCK_DGRAM && mode != EXO_SOCK_HOST)
         return exo_record_poll(kr, sock);
     if (mode == EXO_SOCK_LISTENS)
         return exo_sock_pending(sock) > 0 ? EXO_POLL_INS : 0;

@@ -60,6 +60,8 @@ bool exo_sock_takes(const struct exo_sock *sock, const struct exo_sock_name *to)
 /* The first of each port. */
 static uint16_t *ports_of(struct exo_kr *kr, const struct exo_sock *sock)
 {
+    if (sock->family == AF_UNIX_)
+        return kr->unix_bound;
     return sock->type == EXO_SOCK_DGRAM ? kr->udp_bound : kr->bound;
 }
 

@@ -7,6 +7,16 @@
 /* A message with its record before it, all of it or nothing; input is held. 1, 0: no room, -EFAULT. */
 long exo_record_push_locked(struct exo_kr *kr, struct exo_sock *to, const struct exo_record *record,
                             struct exo_span *span);
+/* The same with a name behind the message, of record->name_size bytes. */
+long exo_record_push_named_locked(struct exo_kr *kr, struct exo_sock *to,
+                                  const struct exo_record *record, const uint8_t *name,
+                                  struct exo_span *span);
+/* The name behind the oldest one; output is held. */
+void exo_record_name_locked(struct exo_kr *kr, const struct exo_sock *from,
+                            const struct exo_record *record, uint8_t *name);
+/* How many messages there are; *own: bytes that those of one sender count for. */
+uint32_t exo_record_count(struct exo_kr *kr, const struct exo_sock *from, uint64_t sent_by,
+                          uint32_t *own);
 /* The oldest one's record; false: there is none. */
 bool exo_record_look(struct exo_kr *kr, const struct exo_sock *from, struct exo_record *record);
 /* What fits into the span of it; bytes, or -EFAULT. And that one is gone. output is held. */

@@ -96,8 +96,11 @@ static void leave(struct exo_kr *kr, uint32_t index, uint64_t said, uint64_t aft
 {
     for (uint32_t side = 0; side < 2; side++) {
         uint64_t mask = (uint64_t)EXO_ENDS_MASK << side * EXO_ENDS_BITS;
-        if ((after & mask) != 0 || (side != 0 && exo_object_kind(index) != EXO_KIND_PIPE))
+        enum exo_kind kind = exo_object_kind(index);
+        if ((after & mask) != 0 || (side != 0 && kind != EXO_KIND_PIPE))
             continue;
+        if (kind == EXO_KIND_SOCK && (said & (uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS) != 0)
+            continue; /* it is on its way in a message */
         exo_object_leave(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));
         if ((said & mask) != 0)
             exo_object_left(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));

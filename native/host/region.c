@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -23,6 +24,19 @@ uint64_t exo_host_region_size(void)
     return limited ? EXO_KR_LIMITED_SIZE : EXO_KR_MAPPED_SIZE;
 }
 
+/* How many datagrams may wait at an AF_UNIX socket, less one. */
+static uint32_t datagrams_most(void)
+{
+    unsigned most = 10;
+    FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "re");
+    if (file == NULL)
+        return most;
+    if (fscanf(file, "%u", &most) != 1) // NOLINT(cert-err34-c): the host's own number
+        most = 10;
+    fclose(file);
+    return most;
+}
+
 static int region_map(int fd, struct exo_kr **kr)
 {
     uint64_t size = EXO_KR_MAPPED_SIZE + EXO_COPIES_SIZE;
@@ -34,6 +48,9 @@ static int region_map(int fd, struct exo_kr **kr)
         return -errno;
     *kr = map;
     exo_kr_init(*kr, mapped);
+    (*kr)->datagrams = datagrams_most();
+    if (getrandom((*kr)->bell, sizeof((*kr)->bell), 0) < 0)
+        return -errno;
     return getrandom(&(*kr)->instance, sizeof((*kr)->instance), 0) < 0 ? -errno : 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdnoreturn.h>
 
 #include <exo/core.h>
+#include <exo/direct.h>
 #include <exo/offsets.h>
 #include <exo/syscall.h>
 
@@ -92,10 +93,10 @@ struct exo_area {
     uint64_t stack;      /* top of the runtime stack; AREA_STACK */
     uint64_t flags;      /* the guest's rflags; AREA_FLAGS */
     uint64_t host_calls; /* made by this thread; AREA_HOST_CALLS */
-    uint64_t legacy_calls; /* of this thread */
-    uint64_t wait_mask;    /* in place of mask, if wait_masked */
-    uint64_t spare;
-    struct exo_regs regs; /* AREA_REGS */
+    uint64_t legacy_calls;           /* of this thread */
+    uint64_t wait_mask;              /* in place of mask, if wait_masked */
+    const struct exo_direct *direct; /* EXO_DIRECT_AT; for programs linked by exo-cc */
+    struct exo_regs regs;            /* AREA_REGS */
     struct exo_self core;
     uint32_t tid;
     uint32_t tgid;

@@ -56,6 +56,9 @@ void exo_epoll_ring(int twin)
 /* What the twin of an object is to say, for who sleeps: edge-triggered. */
 static uint32_t twin_events(uint32_t object)
 {
+    bool is_sock = exo_object_kind(object & 0xffff) == EXO_KIND_SOCK;
+    if (is_sock && exo_sock_is_unix_dgram(exo_sock_at(KR, object))) /* see sockroom.c */
+        return EXO_POLLIN | EXO_POLLOUT | EXO_POLLRDHUP | EXO_EPOLLET;
     if (object & EXO_OBJECT_WRITES)
         return EXO_POLLOUT | EXO_EPOLLET;
     return EXO_POLLIN | EXO_POLLRDHUP | EXO_EPOLLET;

@@ -7,7 +7,7 @@
 #include "epoll.h"
 #include "event.h"
 #include "pipe.h"
-#include "sock.h"
+#include "sockdgram.h"
 #include "translate.h"
 
 #define F_GETFD_ 1
@@ -98,9 +98,28 @@ bool exo_set_find(uint32_t set, struct exo_fd *entry)
     return find_entry(EXO_FD_EPOLL, set, entry);
 }
 
+static bool find_own(uint32_t number, struct exo_sock_end *end)
+{
+    for (uint32_t i = 0; (end->at = next_entry(&i, &end->fd)) != NULL;)
+        if ((end->fd.flags & EXO_FD_SOCKET) && end->fd.stamp == (uint16_t)number)
+            return true;
+    return false;
+}
+
 void exo_sock_heard(uint32_t number)
 {
     struct exo_sock_end end = {.sock = exo_sock_at(KR, number)};
+    if (exo_sock_is_unix_dgram(end.sock)) {
+        uint32_t news = 0;
+        if (exo_dgram_is_mixed(end.sock) && find_own(number, &end) && exo_dgram_look(&end))
+            news = EXO_POLL_INS;
+        if (load_relaxed(&end.sock->no_room) && exo_sock_is_ready(KR, end.sock, EXO_SOCK_OUT)) {
+            store_relaxed(&end.sock->no_room, 0);
+            news |= EXO_POLL_OUTS;
+        }
+        if (news != 0)
+            exo_watchers_wake(&end.sock->watch, news);
+    }
     if (load_relaxed(&end.sock->bells) >= EXO_SOCK_BELLS_UDP &&
         find_entry(EXO_FD_SOCKET, number, &end.fd))
         exo_sock_hush(&end);

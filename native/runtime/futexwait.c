@@ -40,7 +40,7 @@ static long look_and_wait(long a, long b, long c, long d, long e, long f)
 {
     struct word word = {(uint64_t)a, (uint32_t)c};
     struct exo_patience *patience = patience_of(word.address);
-    if (exo_look_awake(patience, has_changed, &word, 0))
+    if (exo_look(patience, has_changed, &word, 0))
         return -EAGAIN;
     uint32_t since = exo_moment();
     long result = host_wait(__NR_futex, a, b, c, d, e, f);

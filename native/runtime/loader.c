@@ -116,6 +116,9 @@ static void set_gs(const struct boot *boot, struct exo_area *mine)
         host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
 }
 
+extern const char exo_entry[];
+static const struct exo_direct direct = {EXO_DIRECT_MAGIC, (uint64_t)exo_entry};
+
 /* The first thread's area; other threads of the process died at exec, their slots go. */
 static void attach(const struct boot *boot)
 {
@@ -126,6 +129,8 @@ static void attach(const struct boot *boot)
     long tid = boot->first ? host_call_early(__NR_set_tid_address, 0, 0, 0, 0, 0, 0)
                            : (long)KR->tasks[boot->slot].host_tgid;
     set_gs(boot, mine);
+    if (!(exo_mm.flags & EXO_KR_NO_PATCH))
+        mine->direct = &direct;
     mine->sighand = exo_sighand_create(NULL);
     mine->sighand->inherited = KR->tasks[boot->slot].ignored;
     exo_area_attach(mine, boot->slot, (uint32_t)tid);

@@ -11,7 +11,7 @@
 #include "patience.h"
 #include "pipe.h"
 #include "poll.h"
-#include "sock.h"
+#include "sockdgram.h"
 #include "translate.h"
 
 #define IN (POLLIN_ | POLLRDNORM_)
@@ -54,7 +54,11 @@ static int16_t state_with(struct exo_fd *at, int16_t told)
     struct exo_fd fd = exo_fd_now(at);
     int16_t gone = told & GONE;
     if (fd.flags & EXO_FD_SOCKET) {
-        if (gone != 0)
+        struct exo_sock_end end;
+        bool dgram = exo_sock_is_unix_dgram(exo_sock_at(KR, fd.stamp));
+        if (told != 0 && dgram && exo_sock_enter(&end, at))
+            exo_dgram_look(&end);
+        else if (gone != 0)
             exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
         return state_of(at, false);
     }
@@ -64,10 +68,20 @@ static int16_t state_with(struct exo_fd *at, int16_t told)
 }
 
 /* The twin of a socket rings for all that it waits for; a listener's has the connections. */
-static int16_t twin_tells(const struct exo_fd *at)
+static int16_t asked_of_twin(const struct exo_fd *at, int16_t events)
 {
-    bool listens = load_acquire(&exo_sock_at(KR, at->stamp)->mode) == EXO_SOCK_LISTENS;
-    return listens ? IN : IN | OUT | POLLRDHUP_ | POLLPRI_;
+    const struct exo_sock *sock = exo_sock_at(KR, at->stamp);
+    bool listens = load_acquire(&sock->mode) == EXO_SOCK_LISTENS;
+    if (exo_sock_is_unix_dgram(sock)) /* for room see sockroom.c */
+        return (int16_t)((events & (IN | POLLRDHUP_) ? IN : 0) | (events & OUT));
+    return events & (listens ? IN : IN | OUT | POLLRDHUP_ | POLLPRI_) ? IN : 0;
+}
+
+/* The twin may have a message, of which the region does not know. */
+static bool may_have_more(const struct exo_fd *at, const struct k_pollfd *poll)
+{
+    return (load_relaxed(&at->flags) & EXO_FD_SOCKET) && (poll->events & IN) &&
+           !(poll->revents & IN) && exo_dgram_is_mixed(exo_sock_at(KR, at->stamp));
 }
 
 /* Fills in what pipes have, and in hosts what the host is to look at; how many have something. */
@@ -84,7 +98,8 @@ static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count,
             polls[i].revents = state_of(at, false) & (polls[i].events | GONE);
             hosts[i].events = polls[i].events & (IN | OUT);
             if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
-                hosts[i].events = polls[i].events & twin_tells(at) ? IN : 0;
+                hosts[i].events = asked_of_twin(at, polls[i].events);
+            *has_others |= may_have_more(at, &polls[i]);
         } else if (polls[i].fd >= 0) {
             hosts[i].fd = exo_fd_or_bad(polls[i].fd);
             hosts[i].events = polls[i].events;

@@ -126,7 +126,8 @@ static bool receive_own(int fd, uint64_t at, long flags, long *result)
     if (message.name == 0 || !came)
         message.name_size = 0;
     else
-        exo_sock_sender(exo_fd_entry(fd), &rights.record.from, message.name, &message.name_size);
+        exo_sock_sender(exo_fd_entry(fd), sock->type != 0 ? &rights : NULL, message.name,
+                        &message.name_size);
     uint64_t room = message.control == 0 ? 0 : message.control_size;
     long used =
         exo_rights_give(&rights, message.control, room, flags & MSG_CMSG_CLOEXEC_, &message.flags);

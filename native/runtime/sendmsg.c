@@ -1,24 +1,27 @@
 /* sendmsg(2) and sendmmsg(2): the host's sockets, with control messages translated, and exo's. */
 #include "control.h"
-#include "sockpacket.h"
+#include "sockdgram.h"
 #include "translate.h"
 
-/* False: it is another's, or past the peer. */
+/* False: it is another's. */
 static bool send_own(int fd, const struct k_msghdr *message, uint8_t *control, long flags,
                      long *result)
 {
     struct exo_rights rights = {.control = control, .size = message->control_size};
     return exo_sock_is(fd) &&
-           !exo_packet_goes_past(exo_fd_entry(fd), message->name, (int32_t)message->name_size) &&
            exo_sock_message(fd, EXO_PIPE_WRITES, message, flags, &rights, result);
 }
 
 /* Who gets what is sent there; 0: who does is the host's affair. */
-static uint32_t carrier_of(int fd)
+static uint32_t carrier_of(int fd, const struct k_msghdr *message)
 {
     struct exo_sock_end end;
     struct exo_fd *entry = exo_fd_entry(fd);
-    return entry != NULL && exo_sock_enter(&end, entry) ? load_acquire(&end.sock->peer) : 0;
+    if (entry == NULL || !exo_sock_enter(&end, entry))
+        return 0;
+    if (!exo_sock_is_unix_dgram(end.sock))
+        return load_acquire(&end.sock->peer);
+    return message->name != 0 && message->name_size != 0 ? 0 : exo_dgram_carrier(end.sock);
 }
 
 static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t *control,
@@ -27,7 +30,7 @@ static long send_translated(int fd, int host, struct k_msghdr *message, uint8_t 
     if (guest_read(control, message->control, message->control_size) != 0)
         return -EFAULT;
     uint64_t from = message->control, size = message->control_size;
-    uint32_t carrier = carrier_of(fd);
+    uint32_t carrier = carrier_of(fd, message);
     long error = exo_control_to_host(control, size, carrier);
     if (error == 0 && !send_own(fd, message, control, flags, &error)) {
         message->control = (uint64_t)control;
@@ -54,8 +57,6 @@ static bool send_plain(int fd, uint64_t from, long flags, long *result)
     if ((int32_t)message.name_size < 0)
         return true;
     *result = load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-    if (exo_packet_goes_past(entry, message.name, (int32_t)message.name_size))
-        return false;
     if (is_unix && sock->type == 0 && message.name != 0 && message.name_size != 0)
         return true;
     if (is_unix && message.control != 0 && message.control_size != 0)

@@ -15,8 +15,8 @@ bool exo_sock_enter(struct exo_sock_end *end, struct exo_fd *at)
     if (end->fd.host < 0 || !(end->fd.flags & EXO_FD_SOCKET))
         return false;
     end->sock = exo_sock_at(KR, end->fd.stamp);
-    if (unlikely(load_acquire(&end->sock->mode) == EXO_SOCK_HOST) &&
-        !exo_sock_is_upset(end->sock)) {
+    end->to = NULL;
+    if (unlikely(load_acquire(&end->sock->mode) == EXO_SOCK_HOST)) {
         exo_sock_make_plain(end);
         return false;
     }

@@ -15,7 +15,12 @@ struct exo_sock_end {
     struct exo_fd *at; /* the entry */
     struct exo_fd fd;  /* ... as it was */
     struct exo_sock *sock;
+    const struct exo_sockaddr
+        *to; /* by which name others are rung; NULL: whom the twin is connected to */
+    long to_size;
 };
+
+struct exo_sockaddr;
 
 /* The entry is another by now. Look again. */
 #define EXO_SOCK_AGAIN EXO_PIPE_AGAIN
@@ -68,19 +73,18 @@ static inline bool exo_sock_is_udp(const struct exo_sock *sock)
 }
 
 /* Control data as the host has it, from a twin: fds are the host's. */
-struct exo_sockaddr;
-
 struct exo_rights {
     uint8_t *control;
     uint64_t size, room;
     uint32_t carrier; /* number of the socket they have come to */
     bool cut;         /* MSG_CTRUNC */
-    /* Of one to be sent by UDP: where to, if not NULL. */
+    /* Of a datagram to be sent: where to, if not NULL. */
     const struct exo_sockaddr *to;
     long to_size;
     bool whole; /* a message that has come, with its record and MSG_TRUNC */
     uint32_t flags;
     struct exo_record record;
+    uint8_t name[EXO_UNIX_NAME_MAX]; /* AF_UNIX: who has sent it, record.name_size bytes */
 };
 
 #define EXO_RIGHTS_ROOM 1152 /* as many fds as one message has at most, and credentials */
@@ -140,12 +144,12 @@ void exo_sock_rouse(const struct exo_sock_end *end, bool in, bool out);
 void exo_sock_take_bells(const struct exo_sock_end *end);
 /* The same for who watches by epoll, and takes none out: some may stay. */
 #define EXO_SOCK_BELLS 16
-#define EXO_SOCK_BELLS_UDP 4 /* whose twin has room for 11 */
+#define EXO_SOCK_BELLS_UDP 4 /* of datagrams, whose twin has room for 11 */
 static inline void exo_sock_hush(const struct exo_sock_end *end)
 {
     uint32_t bells = __atomic_load_n(&end->sock->bells, __ATOMIC_RELAXED);
     if (__builtin_expect(bells >= EXO_SOCK_BELLS_UDP, 0) &&
-        (bells >= EXO_SOCK_BELLS || exo_sock_is_udp(end->sock)))
+        (bells >= EXO_SOCK_BELLS || end->sock->type == EXO_SOCK_DGRAM))
         exo_sock_take_bells(end);
 }
 /* Without sleeping: whether the other side was killed, if there is reason to doubt it. */

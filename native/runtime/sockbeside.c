@@ -1,6 +1,15 @@
 /* What is told of messages beside them: control data of recvmsg(2), and ioctl(2). */
-#include "sockpacket.h"
+#include "sockdgram.h"
 #include "translate.h"
+
+/* At the peer; DIFFERS: what has been sent to other names is not counted. */
+static uint32_t on_its_way(const struct exo_sock *sock)
+{
+    uint32_t peer = exo_dgram_peer(KR, sock), own = 0;
+    if (peer != 0)
+        exo_record_count(KR, exo_sock_at(KR, peer), sock->generation, &own);
+    return own;
+}
 
 bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t argument,
                       long *result)
@@ -10,13 +19,18 @@ bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t
     struct exo_record record;
     switch (command) {
     case FIONREAD_: /* of datagrams the next one */
+        if (exo_sock_is_unix_dgram(sock) && (exo_sock_size(sock) == 0) && exo_dgram_look(end))
+            return false;
         if (sock->type == EXO_SOCK_SEQPACKET)
             value = exo_record_sum(KR, sock);
         else if (exo_record_look(KR, sock, &record))
             value = record.size;
         break;
     case SIOCOUTQ_:
-        value = peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
+        if (exo_sock_is_unix_dgram(sock))
+            value = on_its_way(sock);
+        else
+            value = peer != 0 ? exo_sock_size(exo_sock_at(KR, peer)) : 0;
         break;
     default:
         return false;

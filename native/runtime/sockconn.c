@@ -5,6 +5,7 @@
 #include "epoll.h"
 #include "process.h"
 #include "sock.h"
+#include "sockdgram.h"
 #include "sockhost.h"
 #include "sockpacket.h"
 #include "sockunix.h"
@@ -267,8 +268,8 @@ SYSCALL(connect)
         return -EBADF;
     if (!exo_sock_enter(&end, entry))
         return exo_pass(a, b, c, d, e, f);
-    if (end.sock->type == EXO_SOCK_DGRAM && end.sock->family == AF_UNIX_)
-        return exo_packet_connect(&end, b, (int)c);
+    if (exo_sock_is_unix_dgram(end.sock))
+        return exo_dgram_connect(&end, (uint64_t)b, (int)c);
     if (end.sock->family == AF_UNIX_)
         return exo_unix_connect(&end, (uint64_t)b, (int)c);
     long error = connect_own(&end, (uint64_t)b, (int)c, &foreign);

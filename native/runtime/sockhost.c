@@ -13,8 +13,6 @@ void exo_sock_make_plain(struct exo_sock_end *end)
     struct exo_fd plain = end->fd;
     plain.flags &= (uint16_t)~EXO_FD_SOCKET;
     plain.stamp = 0;
-    if (end->sock->type == EXO_SOCK_DGRAM && end->sock->family == AF_UNIX_)
-        exo_packet_hand_over(end->sock, end->fd.host);
     if (exo_fd_make_plain(end->at, end->fd, plain))
         end->fd = plain;
 }

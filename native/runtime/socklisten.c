@@ -119,8 +119,11 @@ static long accept_at(struct exo_fd *entry, int fd, uint64_t to, uint64_t size_a
             HOST_1(__NR_close, host);
             continue;
         }
-        long error = number != 0 ? exo_sock_tell(&exo_sock_at(KR, number)->remote, to, size_at)
-                                 : exo_sockaddr_put(&name, size, to, size_at);
+        const struct exo_sock *sock = exo_sock_at(KR, number);
+        if (number != 0)
+            size = sock->family == AF_UNIX_ ? exo_unix_client_name(sock, &name)
+                                            : exo_sockaddr_of(&sock->remote, &name);
+        long error = exo_sockaddr_put(&name, size, to, size_at);
         if (number == 0 && error == 0)
             exo_fd_give(fd, (int)host, flags & O_CLOEXEC_);
         if (number != 0) {

@@ -7,6 +7,7 @@
 #include "translate.h"
 
 #define SOCK_TYPE_MASK 15
+#define SOCK_RAW_ 3 /* of AF_UNIX: datagrams */
 
 void exo_sock_install(int fd, int host, uint32_t number, long flags)
 {
@@ -30,7 +31,7 @@ static uint32_t make_object(int host, uint16_t family, uint16_t type)
     sock->type = type;
     exo_packet_note_limit(sock, host);
     struct exo_twin_name name = exo_twin_name('d', number, sock->generation);
-    if (dgram)
+    if (dgram && inet)
         HOST_3(__NR_bind, host, &name, sizeof(name));
     return number;
 }
@@ -62,7 +63,8 @@ static bool is_own(long family, long type, long protocol)
     if (type & ~(SOCK_TYPE_MASK | SOCK_FLAGS))
         return false;
     if (family == AF_UNIX_)
-        return protocol == 0 && (kind == SOCK_STREAM_ || kind == SOCK_SEQPACKET_);
+        return protocol == 0 && (kind == SOCK_STREAM_ || kind == SOCK_SEQPACKET_ ||
+                                 kind == SOCK_DGRAM_ || kind == SOCK_RAW_);
     if ((family != AF_INET_ && family != AF_INET6_) || (KR->flags & EXO_KR_NET_HOST))
         return false;
     return (kind == SOCK_STREAM_ && (protocol == 0 || protocol == IPPROTO_TCP_)) ||
@@ -71,8 +73,10 @@ static bool is_own(long family, long type, long protocol)
 
 SYSCALL(socket)
 {
+    long kind = b & SOCK_TYPE_MASK;
     if (is_own((int)a, (int)b, (int)c))
-        return make_socket((uint16_t)a, b & SOCK_TYPE_MASK, b & SOCK_FLAGS);
+        return make_socket((uint16_t)a, kind == SOCK_RAW_ ? SOCK_DGRAM_ : (uint16_t)kind,
+                           b & SOCK_FLAGS);
     return exo_pass(a, b, c, d, e, f);
 }
 
@@ -115,8 +119,8 @@ static long make_pair(const int *fds, uint64_t to, long family, long type, long 
     long error = HOST_4(__NR_socketpair, family, type, protocol, host);
     if (error != 0)
         return error;
-    long kind = type & SOCK_TYPE_MASK; /* SOCK_RAW is datagrams, to AF_UNIX */
-    give_pair(fds, host, (uint32_t)(kind == 3 ? SOCK_DGRAM_ : kind), type & SOCK_FLAGS);
+    long kind = type & SOCK_TYPE_MASK;
+    give_pair(fds, host, (uint32_t)(kind == SOCK_RAW_ ? SOCK_DGRAM_ : kind), type & SOCK_FLAGS);
     return 0;
 }
 

@@ -87,17 +87,25 @@ static bool one_piece(int fd, int side, uint64_t at, uint64_t size, long flags,
     return false;
 }
 
-/* By UDP, to where the guest says; false: it is another socket. */
+/* An AF_UNIX address of no bytes is none. */
+static bool takes_names(const struct exo_fd *entry, long size)
+{
+    const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
+    return (load_relaxed(&entry->flags) & EXO_FD_SOCKET) && sock->type == EXO_SOCK_DGRAM &&
+           (sock->family != AF_UNIX_ || size != 0);
+}
+
+/* Datagrams, that is UDP and AF_UNIX, to where the guest says; false: it is another socket. */
 static bool send_there(struct exo_fd *entry, struct exo_span *span, long flags, uint64_t at,
                        long size, long *result)
 {
     struct exo_sockaddr name;
-    if (!(load_relaxed(&entry->flags) & EXO_FD_SOCKET) ||
-        !exo_sock_is_udp(exo_sock_at(KR, entry->stamp)))
+    const struct exo_rights rights = {.to = &name, .to_size = size};
+    if (!takes_names(entry, size))
         return false;
     *result = exo_sockaddr_get(&name, at, size);
     if (*result == 0)
-        *result = exo_udp_send(entry, span, flags, &name, size);
+        *result = exo_packet_send(entry, span, flags, &rights);
     return *result != EXO_SOCK_AGAIN;
 }
 
@@ -120,8 +128,6 @@ SYSCALL(sendto)
             return error;
         if (sock->family == AF_UNIX_ && sock->type == 0)
             return load_acquire(&sock->mode) == EXO_SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-        if (exo_packet_goes_past(entry, (uint64_t)e, (int)f))
-            return exo_pass(a, b, c, d, e, f);
     }
     if (one_piece((int)a, EXO_PIPE_WRITES, (uint64_t)b, (uint64_t)c, d, NULL, &result))
         return result;
@@ -148,15 +154,20 @@ SYSCALL(recvfrom)
     if (packets && !rights.whole) /* the end */
         size = 0;
     else
-        exo_sock_sender(entry, packets ? &rights.record.from : NULL, (uint64_t)e, &size);
+        exo_sock_sender(entry, packets ? &rights : NULL, (uint64_t)e, &size);
     return guest_put((uint64_t)f, &size) != 0 ? -EFAULT : result;
 }
 
-/* By UDP, with an address. */
-static long send_named(struct exo_fd *entry, const struct k_msghdr *message, long flags)
+/* A datagram, with an address. */
+static long send_named(struct exo_fd *entry, const struct k_msghdr *message, long flags,
+                       const struct exo_rights *rights)
 {
     struct exo_sockaddr name;
     struct exo_rights named = {.to = &name, .to_size = (int32_t)message->name_size};
+    if (rights != NULL) {
+        named.control = rights->control;
+        named.size = rights->size;
+    }
     long error = exo_sockaddr_get(&name, message->name, named.to_size);
     if (error != 0)
         return error;
@@ -175,8 +186,8 @@ bool exo_sock_message(int fd, int side, const struct k_msghdr *message, long fla
             *result = -EINVAL;
         else if (message->iov_count > PIECES_MAX)
             *result = -EMSGSIZE;
-        else if (named && exo_sock_is_udp(sock))
-            *result = send_named(entry, message, flags);
+        else if (named && sock->type == EXO_SOCK_DGRAM)
+            *result = send_named(entry, message, flags, rights);
         else
             *result = exo_sock_vector(entry, side, message->iov, message->iov_count, flags, rights);
         if (*result != EXO_SOCK_AGAIN)

@@ -1,6 +1,7 @@
 /* bind(2), getsockname(2), getpeername(2), and addresses; see sockname.h. */
 #include "process.h"
 #include "sock.h"
+#include "sockdgram.h"
 #include "sockhost.h"
 #include "sockpacket.h"
 #include "sockunix.h"
@@ -126,13 +127,20 @@ static long bind_unix(const struct exo_sock_end *end, uint64_t at, long size)
 {
     struct exo_sockaddr name;
     long error = exo_sockaddr_get(&name, at, size);
+    bool is_unix = error == 0 && size >= 2 && name.family == AF_UNIX_;
+    if (is_unix && exo_unix_is_client(end))
+        return exo_unix_bind_client(end, &name, size);
+    if (is_unix && exo_unix_is_taken(&name, size))
+        return exo_unix_is_named(end) ? -EINVAL : -EADDRINUSE;
+    if (error == 0 && exo_sock_is_unix_dgram(end->sock))
+        return exo_dgram_bind(end, &name, size);
     if (error == 0)
         error = HOST_3(__NR_bind, end->fd.host, &name, size);
     int32_t whole = sizeof(name);
     if (error == 0 && size == sizeof(name.family) && /* the host has chosen a name */
         HOST_3(__NR_getsockname, end->fd.host, &name, &whole) == 0)
         size = whole;
-    if (error == 0 && end->sock->type != EXO_SOCK_DGRAM)
+    if (error == 0)
         exo_unix_bound(end->fd.host, &name, size);
     return error;
 }
@@ -160,7 +168,14 @@ SYSCALL(bind)
     return error;
 }
 
-/* A twin's own name is none of the guest's. */
+/* A twin's own name is none of the guest's: a client may have another. */
+static int32_t guests_name(const struct exo_sock *sock, struct exo_sockaddr *name, int32_t size)
+{
+    return exo_twin_is((const struct exo_twin_name *)name, size, 'c')
+               ? exo_unix_client_name(sock, name)
+               : size;
+}
+
 static long tell_unix(long nr, const struct exo_sock_end *end, uint64_t to, uint64_t size_at)
 {
     struct exo_sockaddr name;
@@ -168,8 +183,7 @@ static long tell_unix(long nr, const struct exo_sock_end *end, uint64_t to, uint
     long error = HOST_3(nr, end->fd.host, &name, &size);
     if (error != 0)
         return error;
-    bool twin = exo_twin_is((const struct exo_twin_name *)&name, size, 'c');
-    return exo_sockaddr_put(&name, twin ? (int32_t)sizeof(name.family) : size, to, size_at);
+    return exo_sockaddr_put(&name, guests_name(end->sock, &name, size), to, size_at);
 }
 
 SYSCALL(getsockname)
@@ -183,7 +197,13 @@ SYSCALL(getsockname)
     return exo_sock_tell(&end.sock->local, (uint64_t)b, (uint64_t)c);
 }
 
-void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *from, uint64_t to,
+static int32_t name_of(const struct exo_rights *rights, struct exo_sockaddr *name)
+{
+    memcpy(name, rights->name, sizeof(rights->name));
+    return rights->record.name_size;
+}
+
+void exo_sock_sender(const struct exo_fd *entry, const struct exo_rights *rights, uint64_t to,
                      uint32_t *size)
 {
     struct exo_sockaddr name;
@@ -191,11 +211,13 @@ void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *fro
     uint32_t room = *size;
     const struct exo_sock *sock = exo_sock_at(KR, entry->stamp);
     *size = 0;
-    if (exo_sock_is_udp(sock) && from != NULL)
-        whole = exo_sockaddr_of(from, &name);
+    if (exo_sock_is_udp(sock) && rights != NULL)
+        whole = exo_sockaddr_of(&rights->record.from, &name);
+    else if (exo_sock_is_unix_dgram(sock) && rights != NULL)
+        whole = name_of(rights, &name);
     else if (sock->family != AF_UNIX_ ||
              HOST_3(__NR_getpeername, entry->host, &name, &whole) != 0 || whole <= 2 ||
-             exo_twin_is((const struct exo_twin_name *)&name, whole, 'c'))
+             (whole = guests_name(sock, &name, whole)) <= 2)
         return;
     uint32_t part = room < (uint32_t)whole ? room : (uint32_t)whole;
     if (part == 0 || guest_write(to, &name, part) == 0)

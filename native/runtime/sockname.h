@@ -37,7 +37,8 @@ long exo_sock_name_from(struct exo_sock_name *name, const struct exo_sockaddr *f
 
 /* Where a message has come from, as recvmsg(2) tells: of AF_UNIX, if it has a name, and of UDP, from. *size:
  * the room. */
-void exo_sock_sender(const struct exo_fd *entry, const struct exo_sock_name *from, uint64_t to,
+struct exo_rights;
+void exo_sock_sender(const struct exo_fd *entry, const struct exo_rights *rights, uint64_t to,
                      uint32_t *size);
 
 #endif

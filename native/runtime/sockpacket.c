@@ -1,10 +1,10 @@
 /* Messages of SOCK_DGRAM and SOCK_SEQPACKET: in the kernel region, whole or not at all; see sock.c for
- * streams. A pair's sides are each other's peers as streams are; that a datagram socket's peer has gone only
- * who sends to it learns. Source: unix(7), recv(2), send(2).
+ * streams. SOCK_SEQPACKET is sent here, and all received. Source: unix(7), recv(2), send(2).
  */
 #include "sockpacket.h"
 #include "../core/watch.h"
 #include "epoll.h"
+#include "sockdgram.h"
 #include "sockhost.h"
 #include "translate.h"
 
@@ -25,6 +25,20 @@ static long take_error(struct exo_sock *sock)
     return load_relaxed(&sock->error) != 0 ? -(long)exchange(&sock->error, 0) : 0;
 }
 
+/* By its name, which it may have got since. */
+static void tell_sender_locked(const struct exo_sock *sock, struct exo_rights *rights)
+{
+    struct exo_record *record = &rights->record;
+    const struct exo_sock *sender = exo_sock_at(KR, record->sender);
+    uint32_t size = load_acquire(&sender->name_size);
+    if (record->name_size != 0) {
+        exo_record_name_locked(KR, sock, record, rights->name);
+    } else if (sender->generation == record->sent_by && size <= sizeof(rights->name)) {
+        memcpy(rights->name, sender->name, size);
+        record->name_size = (uint16_t)size;
+    }
+}
+
 static long take_locked(const struct exo_sock_end *end, const struct exo_record *record,
                         struct exo_span *span, long flags, struct exo_rights *rights)
 {
@@ -37,10 +51,14 @@ static long take_locked(const struct exo_sock_end *end, const struct exo_record 
     }
     bool cut = span->left < record->size;
     long got = exo_record_peek_locked(KR, sock, record, span);
+    if (rights != NULL) {
+        rights->record = *record;
+        if (exo_sock_is_unix_dgram(sock))
+            tell_sender_locked(sock, rights);
+    }
     if (!peeks) /* gone, even if the guest had no memory there */
         exo_record_drop_locked(sock, record);
     if (rights != NULL) {
-        rights->record = *record;
         rights->whole = true;
         rights->flags = cut ? MSG_TRUNC_ : 0;
     }
@@ -66,10 +84,15 @@ static bool take(const struct exo_sock_end *end, struct exo_span *span, long fla
 
 static void after_take(const struct exo_sock_end *end, long flags)
 {
-    uint32_t peer = load_relaxed(&end->sock->peer);
-    if (unlikely(load_relaxed(&end->sock->signals)))
+    const struct exo_sock *sock = end->sock;
+    bool dgram = exo_sock_is_unix_dgram(sock);
+    uint32_t peer = dgram ? exo_dgram_peer(KR, sock) : load_relaxed(&sock->peer);
+    if (unlikely(load_relaxed(&sock->signals)))
         exo_sock_take_bells(end);
-    if (peer != 0 && !(flags & MSG_PEEK_))
+    if (dgram && !(flags & MSG_PEEK_))
+        exo_dgram_ease(end);
+    if (peer != 0 && !(flags & MSG_PEEK_) &&
+        (!dgram || exo_dgram_is_mutual(KR, sock, exo_sock_at(KR, peer))))
         exo_sock_ring(end, exo_sock_at(KR, peer), EXO_SOCK_OUT);
     exo_sock_hush(end);
 }
@@ -81,6 +104,13 @@ static bool is_over(const struct exo_sock *sock, bool waits)
     if (sock->type == EXO_SOCK_DGRAM)
         return waits && (shut & EXO_SHUT_READS);
     return (shut & (EXO_SHUT_READS | EXO_SHUT_END)) || load_acquire(&sock->peer) == 0;
+}
+
+/* Before what is in the ring, unless that is older. */
+static bool has_foreign(const struct exo_sock *sock)
+{
+    return exo_sock_is_unix_dgram(sock) &&
+           (load_relaxed(&sock->udp) & (EXO_UNIX_FOREIGN | EXO_UNIX_MIXED)) == EXO_UNIX_FOREIGN;
 }
 
 long exo_packet_receive(struct exo_fd *at, struct exo_span *span, long flags,
@@ -104,12 +134,18 @@ long exo_packet_receive(struct exo_fd *at, struct exo_span *span, long flags,
         if (got != 0)
             return got;
         bool over = is_over(sock, waits); /* before what is there, which is the last then */
+        if (unlikely(has_foreign(sock)) && exo_dgram_take(&end, span, flags, rights, &got))
+            return got;
         if (take(&end, span, flags, rights, &got)) {
             if (got == EXO_SOCK_AGAIN)
                 continue;
             after_take(&end, flags);
             return got;
         }
+        if (unlikely(exo_dgram_is_mixed(sock)) &&
+            (over || !waits || (load_relaxed(&sock->udp) & EXO_UNIX_FOREIGN)) &&
+            exo_dgram_take(&end, span, flags, rights, &got))
+            return got;
         if (over)
             return 0;
         if (!waits) {
@@ -124,60 +160,28 @@ long exo_packet_receive(struct exo_fd *at, struct exo_span *span, long flags,
     }
 }
 
-/* Both sides forget each other; what has come is gone, as on Linux. */
-static void forget_peer(struct exo_sock *sock)
-{
-    exo_lock_acquire(&KR->net_lock);
-    uint32_t peer = sock->peer;
-    if (peer != 0 && exo_sock_at(KR, peer)->peer == exo_sock_number(KR, sock))
-        store_release(&exo_sock_at(KR, peer)->peer, 0);
-    store_release(&sock->peer, 0);
-    exo_lock_release(&KR->net_lock);
-    fetch_and(&sock->shut, ~(uint32_t)EXO_SHUT_GONE);
-    exo_lock_acquire(&sock->output);
-    exo_sock_drop_locked(sock, exo_sock_size(sock));
-    store_release(&sock->mark_tail, load_acquire(&sock->mark_head));
-    exo_lock_release(&sock->output);
-}
-
 /* Whether the peer was killed, if there is reason to doubt that it lives. */
 static bool is_lost(const struct exo_sock_end *end, uint32_t peer)
 {
-    struct exo_sock *other = exo_sock_at(KR, peer);
-    uint32_t slot = load_relaxed(&other->used);
+    uint32_t slot = load_relaxed(&exo_sock_at(KR, peer)->used);
     if (slot != 0 && slot < EXO_TASK_COUNT && exo_alive_test(&KR->tasks[slot]))
         return false;
-    if (end->sock->type == EXO_SOCK_SEQPACKET)
-        return exo_sock_check_peer(end);
-    if (exo_sock_ring_bell(end, other) != -ECONNREFUSED)
-        return false;
-    exo_sock_lose_peer(KR, end->sock);
-    return true;
+    return exo_sock_check_peer(end);
 }
 
 /* Whether nothing can be sent: 0, or -errno, in Linux's order. */
 static long unsendable(struct exo_sock *sock, uint64_t size)
 {
-    bool dgram = sock->type == EXO_SOCK_DGRAM;
-    uint32_t shut = load_acquire(&sock->shut), peer = load_acquire(&sock->peer);
-    bool left = load_acquire(&sock->mode) == EXO_SOCK_HOST; /* and is to be told so */
-    long error = dgram && !left ? 0 : take_error(sock);
+    uint32_t shut = load_acquire(&sock->shut);
+    long error = take_error(sock);
     if (error != 0)
         return error;
-    if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ||
-        (dgram && peer == 0 && !(shut & EXO_SHUT_GONE)))
+    if (load_acquire(&sock->mode) != EXO_SOCK_CONNECTED)
         return -ENOTCONN;
     if (size > EXO_RECORD_MAX || size + 32 > load_relaxed(&sock->limit))
         return -EMSGSIZE;
-    error = take_error(sock);
-    if (error != 0 || (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF)))
-        return error != 0 ? error : -EPIPE;
-    if (peer == 0 || (shut & EXO_SHUT_GONE)) {
-        if (dgram)
-            forget_peer(sock);
-        return dgram ? -ECONNREFUSED : -EPIPE;
-    }
-    return dgram && (load_relaxed(&exo_sock_at(KR, peer)->shut) & EXO_SHUT_READS) ? -EPIPE : 0;
+    bool gone = load_acquire(&sock->peer) == 0 || (shut & EXO_SHUT_GONE);
+    return gone || (shut & (EXO_SHUT_WRITES | EXO_SHUT_DEAF)) ? -EPIPE : 0;
 }
 
 /* 1, 0: no room, -errno or EXO_SOCK_AGAIN. */
@@ -197,8 +201,7 @@ static long put(const struct exo_sock_end *end, struct exo_span *span,
         record.cred[2] = (uint32_t)HOST_0(__NR_getgid);
     }
     exo_lock_acquire(&to->input);
-    if (likely(load_acquire(&end->sock->peer) == peer && exo_sock_same(end) &&
-               load_relaxed(&end->sock->mode) != EXO_SOCK_HOST)) {
+    if (likely(load_acquire(&end->sock->peer) == peer && exo_sock_same(end))) {
         if (!exo_record_fits(to, load_relaxed(&end->sock->limit), record.size))
             done = 0;
         else if (rights != NULL)
@@ -239,6 +242,8 @@ long exo_packet_send(struct exo_fd *at, struct exo_span *span, long flags,
         if (exo_sock_is_udp(end.sock))
             return exo_udp_send(at, span, flags, rights != NULL ? rights->to : NULL,
                                 rights != NULL ? rights->to_size : 0);
+        if (end.sock->type == EXO_SOCK_DGRAM)
+            return exo_dgram_send(at, span, flags, rights);
         if (flags & MSG_OOB_)
             return -EOPNOTSUPP;
         long size = (long)span->left, error = unsendable(end.sock, span->left);
@@ -287,7 +292,12 @@ long exo_packet_shutdown(const struct exo_sock_end *end, uint32_t how)
     exo_sock_stir(end, peer);
     if (peer == 0 && exo_watched(&sock->watch))
         exo_watchers_wake(&sock->watch, EXO_SOCK_ALL_EVENTS);
-    exo_sock_rouse(end, reads, writes);
+    if (exo_sock_is_unix_dgram(sock)) {
+        store_release(&sock->deaf, reads ? 1U : load_relaxed(&sock->deaf));
+        HOST_2(__NR_shutdown, end->fd.host, how);
+    } else {
+        exo_sock_rouse(end, reads, writes);
+    }
     bool udp = sock->family != AF_UNIX_;
     return udp && load_acquire(&sock->mode) != EXO_SOCK_CONNECTED ? -ENOTCONN : 0;
 }

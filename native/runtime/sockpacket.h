@@ -1,5 +1,5 @@
 /* Sockets whose messages are whole: sockpacket.c has those of AF_UNIX, pairs and SOCK_SEQPACKET, and receives
- * all; sockbeside.c has what is told of them beside, sockleave.c pairs that part, sockudp.c UDP.
+ * all; sockbeside.c has what is told of them beside, sockdgram.c sends AF_UNIX datagrams, sockudp.c UDP.
  */
 #ifndef EXO_RUNTIME_SOCKPACKET_H
 #define EXO_RUNTIME_SOCKPACKET_H
@@ -20,13 +20,6 @@ long exo_packet_shutdown(const struct exo_sock_end *end, uint32_t how);
 /* FIONREAD, SIOCOUTQ and what else ioctl(2) asks; false: the twin knows. */
 bool exo_packet_ioctl(const struct exo_sock_end *end, uint32_t command, uint64_t argument,
                       long *result);
-/* connect(2) of a pair's datagram socket to something else: both sides are the host's then. */
-long exo_packet_connect(struct exo_sock_end *end, long name, long size);
-/* Whether a message from a pair's datagram socket with that address is for somebody else than the peer: then
- * its twin sends it. */
-bool exo_packet_goes_past(const struct exo_fd *entry, uint64_t at, long size);
-/* ... whose twin has bells before what is to be read, and is not yet shut as they are. */
-void exo_packet_hand_over(const struct exo_sock *sock, int host);
 /* What recvmsg(2) tells beside the message: SCM_CREDENTIALS, IP_PKTINFO. */
 void exo_packet_control(const struct exo_sock *sock, struct exo_rights *rights);
 

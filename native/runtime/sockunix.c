@@ -7,6 +7,9 @@
 #include "sockunix.h"
 #include "translate.h"
 
+#define LONGEST 110 /* struct sockaddr_un */
+#define W_OK_ 2
+#define AT_EACCESS_ 0x200
 #define HASH_START 0xcbf29ce484222325
 #define HASH_PRIME 0x100000001b3
 
@@ -21,8 +24,7 @@ static void hash_name(uint64_t *key, const uint8_t *name, long size)
     key[1] |= 1UL << 63; /* no device number */
 }
 
-/* Device and inode of a path, as the host finds it from here; a hash of an abstract name. */
-static bool key_of(uint64_t *key, const struct exo_sockaddr *name, long size)
+bool exo_unix_key(uint64_t *key, const struct exo_sockaddr *name, long size)
 {
     struct k_stat stat;
     if (name->family != AF_UNIX_ || size <= 2)
@@ -53,7 +55,7 @@ static struct exo_unix_name *find_locked(const uint64_t *key)
 void exo_unix_bound(int host, const struct exo_sockaddr *name, long size)
 {
     struct exo_unix_name entry = {.cookie = exo_sock_cookie(host)};
-    if (entry.cookie == 0 || !key_of(entry.key, name, size))
+    if (entry.cookie == 0 || !exo_unix_key(entry.key, name, size))
         return;
     exo_lock_acquire(&KR->net_lock);
     struct exo_unix_name *at = find_locked(entry.key);
@@ -76,7 +78,7 @@ void exo_unix_listens(int host)
 uint32_t exo_unix_listener(const struct exo_sockaddr *name, long size)
 {
     uint64_t key[2];
-    if (KR->unix_name_high == 0 || !key_of(key, name, size))
+    if (KR->unix_name_high == 0 || !exo_unix_key(key, name, size))
         return 0;
     exo_lock_acquire(&KR->net_lock);
     const struct exo_unix_name *at = find_locked(key);
@@ -90,4 +92,27 @@ bool exo_unix_is_listener(int host, uint32_t pid)
     uint32_t cred[3], size = sizeof(cred);
     return HOST_5(__NR_getsockopt, host, SOL_SOCKET_, SO_PEERCRED_, cred, &size) == 0 &&
            cred[0] == pid;
+}
+
+/* As path_permission() has it: 0, -errno. */
+static bool may_write(const struct exo_sockaddr *name)
+{
+    return name->data[0] == 0 || HOST_0(__NR_geteuid) == 0 ||
+           HOST_4(__NR_faccessat2, AT_FDCWD_, name->data, W_OK_, AT_EACCESS_) == 0;
+}
+
+uint32_t exo_unix_dgram(const struct exo_sockaddr *name, long size, uint64_t *generation)
+{
+    uint64_t key[2];
+    *generation = 0;
+    if (size > LONGEST || !exo_unix_key(key, name, size) || !may_write(name))
+        return 0;
+    exo_lock_acquire(&KR->net_lock);
+    uint32_t number = exo_dgram_find_locked(KR, key);
+    if (number != 0 && !exo_sock_is_unix_dgram(exo_sock_at(KR, number)))
+        number = 0; /* the host knows what is wrong with that */
+    if (number != 0)
+        *generation = exo_sock_at(KR, number)->generation;
+    exo_lock_release(&KR->net_lock);
+    return number;
 }

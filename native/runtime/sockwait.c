@@ -11,14 +11,14 @@
 #include "patience.h"
 #include "poll.h"
 #include "sock.h"
+#include "sockdgram.h"
 #include "sockname.h"
 #include "translate.h"
 
 #define IN (POLLIN_ | POLLRDNORM_)
 #define OUT (POLLOUT_ | POLLWRNORM_)
 
-#define DEAF_LOOK_NS 1000000  /* how often who waits at a deaf twin looks */
-#define PEER_LOOK_NS 50000000 /* ... and who waits for room at a datagram socket asks */
+#define DEAF_LOOK_NS 1000000 /* how often who waits at a deaf twin looks */
 
 static uint8_t garbage[4096]; /* comes out of twins */
 
@@ -47,11 +47,12 @@ long exo_sock_ring_bell(const struct exo_sock_end *end, const struct exo_sock *o
 {
     bool udp = exo_sock_is_udp(other);
     struct exo_twin_name name;
+    if (exo_sock_is_unix_dgram(other)) /* to be known among messages */
+        return HOST_6(__NR_sendto, end->fd.host, KR->bell, sizeof(KR->bell),
+                      MSG_DONTWAIT_ | MSG_NOSIGNAL_, end->to, end->to != NULL ? end->to_size : 0);
     if (udp)
         name = exo_twin_name('d', exo_sock_number(KR, other), other->generation);
-    bool dgram = other->type == EXO_SOCK_DGRAM; /* to be known among what the host may bring */
-    return HOST_6(__NR_sendto, end->fd.host, dgram ? (const void *)&KR->instance : garbage,
-                  dgram ? sizeof(KR->instance) : 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_,
+    return HOST_6(__NR_sendto, end->fd.host, garbage, 1, MSG_DONTWAIT_ | MSG_NOSIGNAL_,
                   udp ? &name : NULL, udp ? sizeof(name) : 0);
 }
 
@@ -161,6 +162,10 @@ static void empty_twin_locked(const struct exo_sock_end *end)
     store_release(&sock->rung, 0);
     store_relaxed(&sock->bells, 0);
     store_relaxed(&sock->litter, 0);
+    if (exo_dgram_is_mixed(sock)) {
+        exo_dgram_sift_locked(end);
+        return;
+    }
     long got;
     do
         got = HOST_6(__NR_recvfrom, end->fd.host, garbage, sizeof(garbage), MSG_DONTWAIT_, 0, 0);
@@ -196,6 +201,8 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urg
                  (urgent && load_acquire(&sock->urgent) == EXO_URGENT_THERE) || !exo_sock_same(end);
     if (!ready)
         empty_twin_locked(end);
+    ready = ready || (in && (load_relaxed(&sock->udp) & EXO_UNIX_FOREIGN) &&
+                      exo_sock_is_ready(KR, sock, EXO_SOCK_IN));
     exo_lock_release(&sock->lock);
     if (!ready)
         wake_watchers_again(sock);
@@ -238,18 +245,6 @@ static long sleep_deaf(const struct exo_sock_end *end, int what, uint64_t timeou
     return -EAGAIN;
 }
 
-/* That a datagram socket's peer has gone nobody tells: who waits for room there asks now and then. */
-static long sleep_beside(const struct exo_sock_end *end)
-{
-    long result = poll_twin(end, POLLIN_, PEER_LOOK_NS);
-    if (result != -EAGAIN)
-        return result;
-    uint32_t peer = load_acquire(&end->sock->peer);
-    if (peer != 0 && exo_sock_ring_bell(end, exo_sock_at(KR, peer)) == -ECONNREFUSED)
-        exo_sock_lose_peer(KR, end->sock);
-    return 1;
-}
-
 static long sleep_on(const struct exo_sock_end *end, int what, uint64_t timeout_ns)
 {
     uint8_t byte;
@@ -257,8 +252,6 @@ static long sleep_on(const struct exo_sock_end *end, int what, uint64_t timeout_
         return sleep_deaf(end, what, timeout_ns);
     if (timeout_ns != 0)
         return poll_twin(end, POLLIN_, timeout_ns);
-    if (what == EXO_SOCK_OUT && end->sock->type == EXO_SOCK_DGRAM)
-        return sleep_beside(end);
     return host_wait(__NR_recvfrom, end->fd.host, (long)&byte, 1, MSG_PEEK_, 0, 0);
 }
 
@@ -266,6 +259,9 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
 {
     struct exo_sock *sock = end->sock;
     bool in = what == EXO_SOCK_IN;
+    uint32_t there = in || !exo_sock_is_unix_dgram(sock) ? 0 : exo_dgram_peer(KR, sock);
+    if (there != 0)
+        return exo_dgram_wait(end, exo_sock_at(KR, there), 0);
     if (exo_look(&sock->patience[what], is_ready, sock, what))
         return 0;
     long result = 1;
@@ -280,8 +276,12 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
             exo_slept(&sock->patience[what], since);
     }
     get_up(sock, in, !in, slept && result > 0);
-    if (result == -ECONNRESET || (result == 0 && has_lost_peer(end)))
+    if (exo_sock_is_unix_dgram(sock)) { /* whose peer has nothing to do with that */
+        if (result == -ECONNRESET)
+            store_release(&sock->error, (uint32_t)ECONNRESET);
+    } else if (result == -ECONNRESET || (result == 0 && has_lost_peer(end))) {
         exo_sock_lose_peer(KR, sock);
+    }
     return result > 0 || result == -ECONNRESET ? 0 : result;
 }
 
@@ -306,6 +306,9 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
     if (!exo_sock_enter(&end, at))
         return false;
     bool in = events & (IN | POLLRDHUP_ | POLLPRI_), out = events & OUT;
+    uint32_t there = out && exo_sock_is_unix_dgram(end.sock) ? exo_dgram_peer(KR, end.sock) : 0;
+    if (there != 0)
+        exo_dgram_fill(&end, exo_sock_at(KR, there));
     if (lie_down(&end, in, out, events & POLLPRI_))
         return true;
     get_up(end.sock, in, out, false);

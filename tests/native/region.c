@@ -1,7 +1,7 @@
 /* A new kernel region. */
 #include "setup.h"
 
-static void test_init(const struct exo_kr *kr)
+static void test_init(struct exo_kr *kr)
 {
     CHECK(kr->magic == EXO_ABI_MAGIC);
     CHECK_SAME(kr->version, EXO_ABI_VERSION);

@@ -732,7 +732,8 @@ struct exo_flight {
 };
 #define EXO_FLIGHT_COUNT 4096
 
-/* As in struct sockaddr_in and sockaddr_in6, in network order; AF_UNIX sockets have none. */
+/* As in struct sockaddr_in and sockaddr_in6, in network order; AF_UNIX datagrams have their name's key as
+ * the address. */
 struct exo_sock_name {
     uint16_t family, port;
     uint32_t scope;
@@ -748,6 +749,7 @@ struct exo_unix_name {
 };
 
 #define EXO_UNIX_NAME_COUNT 256
+#define EXO_UNIX_NAME_MAX 112 /* struct sockaddr_un, and a whole number of words */
 #define EXO_SOCK_MARK_COUNT 16
 
 /* With the byte at `at`, and up to size more, comes control data: the twin has it, with a byte. */
@@ -813,6 +815,11 @@ struct exo_sock {
     uint32_t deaf;   /* A: who slept on the twin was woken by ending it: it hears nothing more */
     uint32_t udp;    /* A, atomic: enum exo_udp_flags */
     uint32_t litter; /* who slept was woken by a byte in the twin, which may be there still */
+    /* AF_UNIX datagrams: a peer is one only while its generation is this, and need not know of it. */
+    uint64_t peer_generation; /* A, net_lock */
+    uint32_t crowd;           /* who waits for room here has filled the twin */
+    uint32_t name_size;       /* A, net_lock: of name, 0 none */
+    uint8_t name[EXO_UNIX_NAME_MAX];
 };
 
 enum exo_udp_flags {
@@ -820,18 +827,29 @@ enum exo_udp_flags {
     EXO_UDP_ADDRESS = 2,  /* ... an address */
     EXO_UDP_PKTINFO = 4,  /* IP_PKTINFO */
     EXO_UDP_PKTINFO6 = 8, /* IPV6_RECVPKTINFO */
-    EXO_PAIR_POURED = 16, /* not UDP: the twin has messages, since the pair has parted */
+    /* Of AF_UNIX datagrams: */
+    EXO_UNIX_NAMED = 16,   /* bound: processes of the host may send to the twin */
+    EXO_UNIX_MIXED = 32,   /* what is sent to it goes to the twin, from now on: behind the ring's */
+    EXO_UNIX_FOREIGN = 64, /* there is such a message in the twin */
+    EXO_UNIX_AWAY = 128,   /* connected to somebody at the host */
 };
 
 /* Before each message in a ring; at a multiple of 64. */
 struct exo_record {
-    uint32_t size;     /* bytes of the message, which follows */
-    uint32_t has_cred; /* cred is who has sent it, for SO_PASSCRED */
+    uint32_t size;      /* bytes of the message, which follows */
+    uint16_t has_cred;  /* cred is who has sent it, for SO_PASSCRED */
+    uint16_t name_size; /* AF_UNIX: the sender's name, behind the message */
     union {
         struct exo_sock_name from; /* UDP */
         uint32_t cred[3];
     };
-    uint8_t to[16]; /* UDP: the address it was sent to, as the receiver's family has it */
+    union {
+        uint8_t to[16]; /* UDP: the address it was sent to, as the receiver's family has it */
+        struct {
+            uint64_t sent_by; /* AF_UNIX: the sender's generation */
+            uint32_t sender;  /* ... and number */
+        };
+    };
 };
 
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
@@ -872,13 +890,16 @@ struct exo_kr {
     struct exo_lock object_lock; /* taking and freeing objects */
     struct exo_lock net_lock;    /* who is connected with whom, ports */
     uint64_t instance;           /* K: random, in the names of twins */
-    uint64_t next_generation;    /* A, atomic: of sockets */
-    uint32_t next_port;          /* A, net_lock: to try for who names none */
-    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
-    uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t flight_high;        /* A, net_lock: of flights */
-    struct exo_lock group_lock;  /* taking and freeing groups of watches */
-    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
+    uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
+    uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
+    uint32_t reserved_net;
+    uint64_t next_generation;   /* A, atomic: of sockets */
+    uint32_t next_port;         /* A, net_lock: to try for who names none */
+    uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;    /* A, net_lock */
+    uint32_t flight_high;       /* A, net_lock: of flights */
+    struct exo_lock group_lock; /* taking and freeing groups of watches */
+    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -912,8 +933,9 @@ struct exo_kr {
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
-    uint16_t bound[65536];     /* A, net_lock: number of the first socket of a TCP port, 0 none */
-    uint16_t udp_bound[65536]; /* A, net_lock: the same of UDP */
+    uint16_t bound[65536];      /* A, net_lock: number of the first socket of a TCP port, 0 none */
+    uint16_t udp_bound[65536];  /* A, net_lock: the same of UDP */
+    uint16_t unix_bound[65536]; /* A, net_lock: AF_UNIX datagrams, by their name's hash */
     uint64_t udp_at_host[65536 / 64]; /* A, atomic: UDP ports that guests' sockets have had there */
     struct exo_flight flights[EXO_FLIGHT_COUNT]; /* A, net_lock */
     struct exo_time_wait time_waits[65536];      /* A, net_lock: by TCP port, in host order */

@@ -1,4 +1,4 @@
-/* What the benchmark guests share: clocks, and printing samples in one write at the end. */
+/* What benchmark guests share: clocks, and printing samples in one write at the end. */
 #ifndef CLOCK_H
 #define CLOCK_H
 

@@ -1,0 +1,10 @@
+"""A memfd, the host's."""
+
+from benchmarks.job import Job, guest
+
+JOB = Job(
+    title="the host's: 64 bytes written to a memfd and read",
+    unit="cycles",
+    better="less",
+    command=lambda: [guest("hostfd"), "memfd"],
+)

@@ -1,0 +1,92 @@
+/* exo/api.h: spawn, over posix_spawn(3), and batched writes. */
+#include <errno.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <exo/api.h>
+
+extern char **environ;
+extern char exo_direct_entry[8] __attribute__((weak, visibility("hidden")));
+
+/* dup2 of a number to itself would leave it close-on-exec: posix_spawn takes that flag away. */
+static int list_fds(posix_spawn_file_actions_t *actions, const struct exo_spawn_fd *fds,
+                    size_t count)
+{
+    int error = 0;
+    for (size_t i = 0; i < count && error == 0; i++)
+        error = posix_spawn_file_actions_adddup2(actions, fds[i].ours, fds[i].theirs);
+    return error;
+}
+
+pid_t exo_spawn(char *const argv[], char *const envp[], const struct exo_spawn_fd *fds,
+                size_t count)
+{
+    posix_spawn_file_actions_t actions;
+    pid_t pid = 0;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error != 0)
+        return -error;
+    error = list_fds(&actions, fds, count);
+    if (error == 0)
+        error = posix_spawnp(&pid, argv[0], &actions, NULL, argv, envp != NULL ? envp : environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error != 0 ? -error : pid;
+}
+
+int exo_spawn_wait(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int write_all(int fd, const char *data, size_t size, size_t *done)
+{
+    for (*done = 0; *done < size;) {
+        ssize_t written = write(fd, data + *done, size - *done);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -errno;
+        *done += (size_t)written;
+    }
+    return 0;
+}
+
+/* What could not be written waits on. */
+int exo_batch_flush(struct exo_batch *batch)
+{
+    size_t done;
+    int error = write_all(batch->fd, batch->data, batch->size, &done);
+    memmove(batch->data, batch->data + done, batch->size - done);
+    batch->size -= (uint32_t)done;
+    return error;
+}
+
+ssize_t exo_batch_write(struct exo_batch *batch, const void *data, size_t size)
+{
+    if (size > EXO_API_BATCH - batch->size) {
+        int error = exo_batch_flush(batch);
+        if (error != 0)
+            return error;
+    }
+    if (size >= EXO_API_BATCH) {
+        size_t done;
+        int error = write_all(batch->fd, data, size, &done);
+        return error != 0 && done == 0 ? error : (ssize_t)done;
+    }
+    memcpy(batch->data + batch->size, data, size);
+    batch->size += (uint32_t)size;
+    return (ssize_t)size;
+}
+
+int exo_is_direct(void)
+{
+    static const char none[8];
+    return exo_direct_entry != NULL && memcmp(exo_direct_entry, none, sizeof(none)) != 0;
+}

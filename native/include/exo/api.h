@@ -1,0 +1,83 @@
+/* The native API for C programs, which exo-cc adds: channels, spawn, batched writes.
+ *
+ * Works on exo-um and on plain Linux, between processes started by exo_spawn() or fork(). Functions
+ * give a result or -errno. A channel is shared memory with a ring: messages of up to 56 bytes travel
+ * in it, larger ones in blocks, and nobody calls the host unless somebody has to wait. It is the one
+ * that exo_std's programs have (exo_um/std/channel.py), so a Python program may be at the other end.
+ */
+#ifndef EXO_API_H
+#define EXO_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EXO_API_FOREVER UINT64_MAX
+#define EXO_API_INLINE 56 /* bytes of a message that needs no block */
+#define EXO_API_BATCH 8192
+
+/* --- Channels: any number of processes send, any number receive; each message goes to one. */
+
+struct exo_chan;
+
+/* A channel of `messages` (a power of two, from 2 to 2^20) that may wait in it, with `blocks` of
+ * `block_size` bytes (a multiple of 4096) for large ones. -EINVAL, -ENOMEM, -EMFILE. */
+int exo_chan_create(struct exo_chan **channel, uint32_t messages, uint64_t block_size,
+                    uint64_t blocks);
+/* One that another process has made, by its fd, which is then the channel's. -EBADMSG, -EPERM: it is
+ * none; -EAGAIN: 63 processes have it. After fork(), the child opens a dup(2) of exo_chan_fd(). */
+int exo_chan_open(struct exo_chan **channel, int fd);
+int exo_chan_fd(const struct exo_chan *channel);
+/* Copies a message in. Waits up to timeout_ns while there is no room: -ETIMEDOUT (0: -EAGAIN).
+ * -EMSGSIZE: larger than a block; -EPIPE: nobody is left who could receive, -EOWNERDEAD: as that
+ * one was killed; -EINTR. */
+int exo_chan_send(struct exo_chan *channel, const void *data, size_t size, uint64_t timeout_ns);
+/* Copies a message out; its size, of which at most `size` bytes are copied. Errors as above; -EPIPE:
+ * nobody is left who could send, and nothing is left. */
+ssize_t exo_chan_receive(struct exo_chan *channel, void *buffer, size_t size, uint64_t timeout_ns);
+/* The others see it go. */
+void exo_chan_close(struct exo_chan *channel);
+
+/* --- Spawn: fork and exec in one, without copying the caller's memory. */
+
+struct exo_spawn_fd {
+    int ours;   /* an open fd of the caller's */
+    int theirs; /* its number in the child */
+};
+
+/* Starts argv[0], searched on PATH if it has no slash; envp NULL: the caller's. Of fds without
+ * FD_CLOEXEC, and of those listed, the child has copies. Its pid; the errors of execve(2). */
+pid_t exo_spawn(char *const argv[], char *const envp[], const struct exo_spawn_fd *fds,
+                size_t count);
+/* Its exit status, 128 + the signal that killed it; waits. -ECHILD. */
+int exo_spawn_wait(pid_t pid);
+
+/* --- Batched writes: what is small is written together, in order. For one thread. */
+
+struct exo_batch {
+    int fd;
+    uint32_t size; /* bytes that wait in data */
+    char data[EXO_API_BATCH];
+};
+
+#define EXO_BATCH_INIT(to)                                                                         \
+    {                                                                                              \
+        .fd = (to), .size = 0                                                                      \
+    }
+
+/* All of data, now or with what follows: size. Errors of write(2), of what waited before, too. */
+ssize_t exo_batch_write(struct exo_batch *batch, const void *data, size_t size);
+/* Writes what waits; to be called before waiting for an answer, and at the end. */
+int exo_batch_flush(struct exo_batch *batch);
+
+/* Whether system calls enter exo-um's runtime directly: 1, or 0 on plain Linux. */
+int exo_is_direct(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
