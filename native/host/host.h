@@ -238,7 +238,6 @@ int exo_host_control_open(int directory, const char *name);
 /* Removes an entry whose listener is dead: 1, or 0 if it lives. */
 int exo_host_control_clean(int directory, const char *name);
 
-
 /* record.c: for who watches an instance's tasks. */
 #define EXO_DRAIN_EVENT 4160
 #define EXO_DRAIN_OUT 65536

@@ -9,11 +9,11 @@
  */
 #include <linux/futex.h>
 
-#include "record.h"
 #include "clone.h"
 #include "intercept.h"
 #include "legacy.h"
 #include "mdwe.h"
+#include "record.h"
 #include "signal.h"
 #include "stub.h"
 #include "trace.h"

@@ -9,12 +9,12 @@
 #include <linux/futex.h>
 #include <linux/prctl.h>
 
-#include "record.h"
 #include "exec.h"
 #include "file.h"
 #include "intercept.h"
 #include "mdwe.h"
 #include "pipe.h"
+#include "record.h"
 #include "text.h"
 #include "trace.h"
 #include "translate.h"

@@ -24,7 +24,7 @@ static void watch(struct exo_area *mine)
 /* A new task, or one that has executed a program and goes on with its stage. */
 void exo_record_attach(struct exo_area *new)
 {
-    if (likely(!(new->task->flags & EXO_TASK_RECORDED)))
+    if (likely(!(new->task->flags &EXO_TASK_RECORDED)))
         return;
     struct exo_stage *stage = exo_stage_of(new);
     if (stage->call == 0 || exo_called_of(stage)->nr != __NR_execve) {

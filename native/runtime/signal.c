@@ -493,8 +493,8 @@ long exo_signal_self(const struct k_siginfo *info)
     uint64_t bit = SIG_BIT(info->signo), before = mine->mask;
     uint32_t format;
     memcpy(&format, mine->xstate_format, sizeof(format));
-    if (!(mine->sighand->handled & ~before & bit) || (mine->observe & (EXO_OBSERVE_TRACE | EXO_OBSERVE_RECORD)) ||
-        format == 0)
+    if (!(mine->sighand->handled & ~before & bit) ||
+        (mine->observe & (EXO_OBSERVE_TRACE | EXO_OBSERVE_RECORD)) || format == 0)
         return EXO_BY_HOST;
     struct k_sigaction action = mine->sighand->actions[info->signo - 1];
     if (action.handler <= SIG_IGN_)

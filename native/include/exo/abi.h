@@ -109,7 +109,7 @@ enum exo_task_flags {
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_PIPES =
         0x200000, /* it or those before it have made pipes: its fd table may have ends */
-    EXO_TASK_RECORDED = 0x400000, /* is watched: struct exo_recording */
+    EXO_TASK_RECORDED = 0x400000,     /* is watched: struct exo_recording */
     EXO_TASK_VFORK_WATCHED = 0x80000, /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
 
@@ -509,7 +509,7 @@ enum exo_trace_work {
     EXO_WORK_GROUP_STOP = 8, /* by group_signal */
     EXO_WORK_CONTINUED = 16,
     EXO_WORK_RECORD = 64, /* is to be watched from now on, or no more */
-    EXO_WORK_EXIT = 32, /* the whole process ends, as its first thread's group_exit says */
+    EXO_WORK_EXIT = 32,   /* the whole process ends, as its first thread's group_exit says */
 };
 
 enum exo_trace_changes {
@@ -644,7 +644,7 @@ struct exo_recording {
     uint64_t calls[EXO_CALL_COUNT / 64]; /* K: bit set: is told about */
     struct exo_tamper tampers[EXO_TAMPER_COUNT];
     struct exo_tally tallies[EXO_TALLY_SETS][EXO_CALL_COUNT]; /* by the slot's number */
-    uint8_t rings[EXO_RECORD_RINGS_SIZE]; /* from a multiple of 128 on */
+    uint8_t rings[EXO_RECORD_RINGS_SIZE];                     /* from a multiple of 128 on */
 };
 
 /* Counters kept while stats is set (or always, where they cost nothing). */
