@@ -35,9 +35,7 @@ class Served:
         self.joined: list[Joining] = []
         self.start: Callable[[Joining], tuple[int, int]] = self.remember
         recording = Recording(self.instance.region)
-        self.control = Control(
-            self.instance, self.reaper, self.entry.fd, self.begin, recording
-        )
+        self.control = Control(self.instance, self.reaper, self.entry.fd, self.begin, recording)
         self.client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.client.settimeout(5)
         self.client.connect(str(folder / "exo-um" / "x"))
