@@ -8,13 +8,14 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("analyze", "benchmark")
-PLANNED = ("migrate", "profile")
+COMMANDS = ("analyze", "benchmark", "migrate")
+PLANNED = ("profile",)
 
 EXAMPLES = """\b
 Examples:
   posix-x analyze /usr/bin/redis-server     which calls it can make, and who serves them
   posix-x benchmark                         exo-um against Linux, operation by operation
+  posix-x migrate app.c -o app_native.c     to the native API, where only the speed changes
 
 \b
 Completion: eval "$(_POSIX_X_COMPLETE=bash_source posix-x)", or zsh_source, or fish_source.

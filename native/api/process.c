@@ -16,12 +16,14 @@ static int list_fds(posix_spawn_file_actions_t *actions, const struct exo_spawn_
 {
     int error = 0;
     for (size_t i = 0; i < count && error == 0; i++)
-        error = posix_spawn_file_actions_adddup2(actions, fds[i].ours, fds[i].theirs);
+        error = fds[i].ours < 0
+                    ? posix_spawn_file_actions_addclose(actions, fds[i].theirs)
+                    : posix_spawn_file_actions_adddup2(actions, fds[i].ours, fds[i].theirs);
     return error;
 }
 
-pid_t exo_spawn(char *const argv[], char *const envp[], const struct exo_spawn_fd *fds,
-                size_t count)
+pid_t exo_spawn(const char *file, char *const argv[], char *const envp[],
+                const struct exo_spawn_fd *fds, size_t count)
 {
     posix_spawn_file_actions_t actions;
     pid_t pid = 0;
@@ -30,7 +32,7 @@ pid_t exo_spawn(char *const argv[], char *const envp[], const struct exo_spawn_f
         return -error;
     error = list_fds(&actions, fds, count);
     if (error == 0)
-        error = posix_spawnp(&pid, argv[0], &actions, NULL, argv, envp != NULL ? envp : environ);
+        error = posix_spawnp(&pid, file, &actions, NULL, argv, envp != NULL ? envp : environ);
     posix_spawn_file_actions_destroy(&actions);
     return error != 0 ? -error : pid;
 }
@@ -43,6 +45,12 @@ int exo_spawn_wait(pid_t pid)
             return -errno;
     }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void exo_batch_begin(struct exo_batch *batch, int fd)
+{
+    batch->fd = fd;
+    batch->size = 0;
 }
 
 static int write_all(int fd, const char *data, size_t size, size_t *done)

@@ -11,8 +11,11 @@
 
 #define SPIN_LIMIT 2048 /* pauses */
 #define YIELD_LIMIT 16
-#define YIELD_FIRST 128  /* pauses before others are let run */
+#define YIELD_FIRST 8    /* pauses before others are let run */
 #define OTHER_RAN 3      /* units of 1024 cycles: a yield alone is faster */
+#define OTHER_WORKS 256  /* the same: others who run for so long are not to be waited for */
+#define YIELDS_WANTED 6  /* others are let run so often, if they run shortly */
+#define SPIN_SHORT 300   /* pauses, where nobody else wants the CPU: to wake it would take longer */
 #define YIELD_EVERY 32   /* looks: how often to try again whether yields help */
 #define SHORT_SLEEP 2048 /* units of 1024 cycles */
 #define TRY_AGAIN 256    /* the same: about what SPIN_LIMIT takes */
@@ -36,12 +39,20 @@ static uint32_t learnt(uint32_t i, uint32_t spent, uint32_t limit)
     return i < spent ? (i * 4 < limit ? i * 4 + limit / 8 : limit) : spent / 2;
 }
 
-/* Whether somebody else has run on this CPU, when let. */
-static bool is_wanted(void)
+/* Lets others run on this CPU: for how long, in units of 1024 cycles, nobody did if no longer than OTHER_RAN. */
+static uint32_t let_run(void)
 {
     uint32_t since = exo_moment();
     HOST_0(__NR_sched_yield);
-    return exo_moment() - since > OTHER_RAN;
+    return exo_moment() - since;
+}
+
+/* Others have run when let. They may be who brings the news, one after the other; to sleep and be woken costs more
+ * than a few such turns. */
+static void let_run_on(const struct looking *by, uint32_t ran)
+{
+    for (int i = 0; i < YIELDS_WANTED && ran > OTHER_RAN && ran < OTHER_WORKS && !has_news(by); i++)
+        ran = let_run();
 }
 
 /* How many pauses until there was news, count for none. To spin where others could run would delay the very
@@ -54,8 +65,11 @@ static uint32_t spin(const struct looking *by, uint32_t count)
         if (i != until_yield)
             continue;
         until_yield *= 2;
-        if (is_wanted())
+        uint32_t ran = let_run();
+        if (ran > OTHER_RAN) {
+            let_run_on(by, ran);
             return count; /* what news there is has come by letting others run */
+        }
     }
     return i;
 }
@@ -124,6 +138,8 @@ bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), c
     if (exo_look_awake(patience, ready, object, what))
         return true;
     look_by_yielding(patience, &by);
+    if (KR->cpu_count > 1 && load_relaxed(&patience->hope) && !has_news(&by))
+        spin(&by, SPIN_SHORT);
     return has_news(&by);
 }
 

@@ -42,7 +42,8 @@ int main(int argc, char **argv)
     if (argc > 1)
         return child(atoi(argv[1]));
     struct exo_chan *channel;
-    struct exo_batch out = EXO_BATCH_INIT(1);
+    struct exo_batch out;
+    exo_batch_begin(&out, 1);
     char number[16];
     printf("%d", exo_chan_create(&channel, 3, 0, 0));
     printf(" %d\n", exo_chan_create(&channel, 64, 16384, 4));
@@ -50,7 +51,7 @@ int main(int argc, char **argv)
     printf("%d\n", exo_chan_send(channel, got, 20000, 0));
     struct exo_spawn_fd fd = {exo_chan_fd(channel), 9};
     sprintf(number, "%d", 9);
-    pid_t pid = exo_spawn((char *[]){argv[0], number, NULL}, NULL, &fd, 1);
+    pid_t pid = exo_spawn(argv[0], (char *[]){argv[0], number, NULL}, NULL, &fd, 1);
     long sum = 0;
     for (int i = 0, value; i < COUNT; i++) {
         if (exo_chan_receive(channel, &value, sizeof value, EXO_API_FOREVER) != sizeof value)
@@ -61,7 +62,7 @@ int main(int argc, char **argv)
     printf("%ld %zd %d\n", sum, size, got[size - 1] == 'x');
     printf("%zd\n", exo_chan_receive(channel, got, sizeof got, EXO_API_FOREVER));
     printf("%d\n", exo_spawn_wait(pid));
-    printf("%d\n", exo_spawn((char *[]){"/nonesuch", NULL}, NULL, NULL, 0));
+    printf("%d\n", exo_spawn("/nonesuch", (char *[]){"x", NULL}, NULL, NULL, 0));
     fflush(stdout);
     for (int i = 0; i < 3000; i++)
         if (exo_batch_write(&out, "line\n", 5) != 5)

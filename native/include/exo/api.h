@@ -45,14 +45,15 @@ void exo_chan_close(struct exo_chan *channel);
 /* --- Spawn: fork and exec in one, without copying the caller's memory. */
 
 struct exo_spawn_fd {
-    int ours;   /* an open fd of the caller's */
+    int ours;   /* an open fd; -1: theirs is closed */
     int theirs; /* its number in the child */
 };
 
-/* Starts argv[0], searched on PATH if it has no slash; envp NULL: the caller's. Of fds without
- * FD_CLOEXEC, and of those listed, the child has copies. Its pid; the errors of execve(2). */
-pid_t exo_spawn(char *const argv[], char *const envp[], const struct exo_spawn_fd *fds,
-                size_t count);
+/* Starts a file, searched on PATH if it has no slash; envp NULL: the caller's. Of fds without
+ * FD_CLOEXEC, and of those listed, the child has copies; the list is gone through in order, in the
+ * child. Its pid; the errors of execve(2). */
+pid_t exo_spawn(const char *file, char *const argv[], char *const envp[],
+                const struct exo_spawn_fd *fds, size_t count);
 /* Its exit status, 128 + the signal that killed it; waits. -ECHILD. */
 int exo_spawn_wait(pid_t pid);
 
@@ -64,11 +65,8 @@ struct exo_batch {
     char data[EXO_API_BATCH];
 };
 
-#define EXO_BATCH_INIT(to)                                                                         \
-    {                                                                                              \
-        .fd = (to), .size = 0                                                                      \
-    }
-
+/* Nothing waits. */
+void exo_batch_begin(struct exo_batch *batch, int fd);
 /* All of data, now or with what follows: size. Errors of write(2), of what waited before, too. */
 ssize_t exo_batch_write(struct exo_batch *batch, const void *data, size_t size);
 /* Writes what waits; to be called before waiting for an answer, and at the end. */
