@@ -29,9 +29,8 @@ static bool put(struct exo_area *mine, uint32_t kind, const struct exo_told *rec
                                          sizeof(struct exo_told), count - done);
         if (now > 0)
             done += (uint32_t)now;
-        else if (now != -EAGAIN ||
-                 exo_ring_wait_room(exo_ringset_ring(set, exo_ringset_here(set)), &policy) ==
-                     -EPIPE)
+        else if (now != -EAGAIN || exo_ring_wait_room(exo_ringset_ring(set, exo_ringset_here(set)),
+                                                      &policy) == -EPIPE)
             return false;
     }
     return true;
