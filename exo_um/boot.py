@@ -22,9 +22,13 @@ from exo_um.kernel.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
     from exo_um.bindings.process import Place
     from exo_um.kernel.call import Handlers
     from exo_um.kernel.control import Control, Joining
+    from exo_um.kernel.recording import Recording
     from exo_um.kernel.rundir import Entry
     from exo_um.kernel.tracer import Tracer
 
@@ -52,8 +56,10 @@ class Boot:
         "path",
         "placement",
         "platform",
+        "recorder",
         "stats",
         "verbose",
+        "wish",
     )
 
     def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
@@ -69,6 +75,8 @@ class Boot:
         self.platform = "inproc"
         self.stats = False
         self.verbose = False
+        self.recorder: socket.socket | None = None  # to who traces it from its beginning
+        self.wish: dict[str, Any] = {}  # ... and how
 
 
 class EntryError(Exception):
@@ -94,6 +102,7 @@ class Machine:
         self.places = boot.placement != "none"
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
+        self.recording = self._start_recording(boot)
         self.watch = Watch(WATCH, self.region)
         self.entry = None if boot.name is None else self._enter(boot)
         self.control: Control | None = None
@@ -101,6 +110,8 @@ class Machine:
         slot = self._create(self.inherited)
         self.region.kr.tasks[slot].host_pgid = self.region.kr.kernel_host_pgid
         self.region.kr.tasks[slot].ignored = self.signals.ignored
+        if self.recording is not None:
+            self.recording.watch(slot, running=False)
         self.region.kr.stats.boot_ns[lib.EXO_BOOT_SPAWN] = time.monotonic_ns()
         try:
             self.tracer = self._start_tracer(boot)
@@ -115,6 +126,21 @@ class Machine:
         self._close_inherited()
         if self.entry is None:  # beside the guest's own start, which does not wait for it
             self.entry = self._enter(boot)
+        if boot.recorder is not None:
+            self._open_control().add_tracer(boot.recorder)
+
+    def _start_recording(self, boot: Boot) -> Recording | None:
+        """Set up what is to be told of the guests, and let the one who asked for it look."""
+        if boot.recorder is None:
+            return None
+        import socket
+
+        from exo_um.kernel.recording import Recording
+
+        recording = Recording(self.region)
+        recording.start(boot.wish)
+        socket.send_fds(boot.recorder, [b"{}"], [self.region.fd])
+        return recording
 
     def _set_facts(self, boot: Boot) -> None:
         kr = self.region.kr
@@ -228,6 +254,8 @@ class Machine:
             server.every(INTERVAL_NS, Placement(self.instance.tasks).look)
         server.run(self._on_signals, self._on_control, IDLE_NS)
         self.reaper.kill_all()
+        if self.recording is not None:
+            self.recording.stop()
         self.watch.stop()
         self._leave()
         self.terminal.give_back()
@@ -240,13 +268,26 @@ class Machine:
             os.kill(self.first_pid, SIGKILL)
 
     def _on_control(self) -> None:
+        self._open_control().serve()
+
+    def _open_control(self) -> Control:
         if self.control is None:
+            import socket
+
             from exo_um.kernel.control import Control
 
-            assert self.entry is not None
-            self.control = Control(self.instance, self.reaper, self.entry.fd, self.join)
+            if self.entry is not None:
+                listener = self.entry.fd
+            else:  # nobody can find us, but for who traces us
+                self._nobody = socket.socketpair()
+                listener = self._nobody[0].fileno()
+            if self.recording is None:
+                from exo_um.kernel.recording import Recording
+
+                self.recording = Recording(self.region)
+            self.control = Control(self.instance, self.reaper, listener, self.join, self.recording)
             self.port.watch_control(self.control.fd)
-        self.control.serve()
+        return self.control
 
     def _on_signals(self) -> bool:
         while signal := self.signals.next():

@@ -7,10 +7,7 @@ import click
 
 from exo_um import __version__
 
-BUILT = ("exec", "kill", "ps", "top")
-PLANNED = {
-    "trace": "show a program's system calls as they happen",
-}
+BUILT = ("exec", "kill", "ps", "top", "trace")
 
 EXAMPLES = """\b
 Examples:
@@ -20,6 +17,7 @@ Examples:
   exo-um run --name build bash                 an instance with a name, and what runs in it:
   exo-um ps build
   exo-um exec build ps -ef
+  exo-um trace -f ls /                         what a program asks of the kernel
 """
 
 
@@ -60,25 +58,6 @@ def run(argv: tuple[str, ...]) -> int:
     from exo_um.cli.run import main as run_main
 
     return run_main(list(argv))
-
-
-def _planned(name: str, purpose: str) -> click.Command:
-    def refuse(argv: tuple[str, ...]) -> int:  # noqa: ARG001 - whatever the arguments
-        click.echo(f"exo-um {name}: not built yet", err=True)
-        return 2
-
-    return click.Command(
-        name,
-        callback=refuse,
-        params=[click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED)],
-        context_settings={"ignore_unknown_options": True},
-        help=f"Not built yet: {purpose}.",
-        short_help=f"(not built yet) {purpose}",
-    )
-
-
-for _name, _purpose in PLANNED.items():
-    group.add_command(_planned(_name, _purpose))
 
 
 def main(argv: list[str]) -> int:

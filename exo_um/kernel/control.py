@@ -5,6 +5,7 @@ SEQPACKET message; fds travel beside them:
 
     {"op": "describe"}              -> {"name", "pid", "argv"}, the region's fd, read-only
     {"op": "join", ...}             -> {"pid"}, and {"status"} when it has ended; see Joining
+    {"op": "trace", "wish", "pid"}  -> {"count"}, the region's fd; until it hangs up: see Recording
     {"op": "signal", "number", "group"}   to what was joined on this connection; no answer
 
 Anything wrong is answered by {"error": text}. The loop never waits for a peer: who does not take
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from exo_um.kernel.instance import Instance
     from exo_um.kernel.reaper import Reaper
+    from exo_um.kernel.recording import Recording
 
     Start = Callable[["Joining"], tuple[int, int]]
 
@@ -72,6 +74,7 @@ class Peer:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.host_pid = 0
+        self.traces = False
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """Return the next request and its fds; None when the peer has hung up."""
@@ -94,7 +97,15 @@ class Peer:
 class Control:
     """Serves everybody who is connected to the instance's entry."""
 
-    def __init__(self, instance: Instance, reaper: Reaper, listener: int, start: Start) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        reaper: Reaper,
+        listener: int,
+        start: Start,
+        recording: Recording,
+    ) -> None:
+        self._recording = recording
         self._instance = instance
         self._reaper = reaper
         self._start = start
@@ -121,8 +132,18 @@ class Control:
         if not may_enter(connection):
             connection.close()
             return
-        self._peers[connection.fileno()] = Peer(connection)
-        self._epoll.register(connection.fileno(), select.EPOLLIN)
+        self._add(Peer(connection))
+
+    def _add(self, peer: Peer) -> None:
+        self._peers[peer.connection.fileno()] = peer
+        self._epoll.register(peer.connection.fileno(), select.EPOLLIN)
+
+    def add_tracer(self, connection: socket.socket) -> None:
+        """Take a connection whose other end traces the instance from its beginning."""
+        connection.setblocking(False)
+        peer = Peer(connection)
+        peer.traces = True
+        self._add(peer)
 
     def _serve_peer(self, peer: Peer) -> None:
         try:
@@ -148,6 +169,8 @@ class Control:
                 self._describe(peer)
             elif operation == "join" and not peer.host_pid:
                 self._join(peer, request, dict(zip(request["fds"], fds, strict=True)))
+            elif operation == "trace" and not peer.traces:
+                self._trace(peer, request)
             elif operation == "signal" and peer.host_pid:
                 signal_to(peer.host_pid, int(request["number"]), group=bool(request["group"]))
             elif operation == "signal":
@@ -165,6 +188,17 @@ class Control:
             peer.answer({"name": instance.name, "pid": os.getpid(), "argv": argv}, (region,))
         finally:
             os.close(region)
+
+    def _trace(self, peer: Peer, request: dict[str, Any]) -> None:
+        try:
+            self._recording.start(request["wish"])
+        except OSError as error:
+            peer.answer({"error": error.strerror or str(error)})
+            return
+        peer.traces = True
+        follow = bool(int(request["wish"]["flags"]) & 4)
+        count = self._recording.watch_running(int(request["pid"]), follow)
+        peer.answer({"count": count}, (self._instance.region.fd,))
 
     def _join(self, peer: Peer, request: dict[str, Any], fds: dict[str, int]) -> None:
         joining = Joining(request, fds)
@@ -196,6 +230,8 @@ class Control:
             return
         self._epoll.unregister(peer.connection.fileno())
         peer.connection.close()
+        if peer.traces:
+            self._recording.stop()
         if peer.host_pid:
             signal_to(peer.host_pid, SIGHUP, group=True)
 

@@ -238,4 +238,41 @@ int exo_host_control_open(int directory, const char *name);
 /* Removes an entry whose listener is dead: 1, or 0 if it lives. */
 int exo_host_control_clean(int directory, const char *name);
 
+/* record.c: for who watches an instance's tasks. */
+#define EXO_DRAIN_EVENT 4160
+#define EXO_DRAIN_OUT 65536
+
+/* An event put together, or a call in progress. */
+struct exo_drained {
+    uint32_t tid, kind, sequence, size;
+    uint8_t data[EXO_DRAIN_EVENT];
+};
+
+/* What is at hand: plain: calls whose text is known go to out, and are not handed over. used: bytes
+ * of out. */
+struct exo_drain {
+    struct exo_kr *kr;
+    void *state;
+    uint32_t plain, used;
+    uint64_t events, records, misplaced, lost;
+    struct exo_drained event;
+    uint8_t out[EXO_DRAIN_OUT];
+};
+
+int exo_record_init(struct exo_kr *kr);
+void exo_record_close(struct exo_kr *kr);
+int exo_record_call_task(struct exo_kr *kr, uint32_t slot);
+int exo_drain_init(struct exo_drain *drain, struct exo_kr *kr);
+void exo_drain_deinit(struct exo_drain *drain);
+/* 1: an event, after what is in out. 0: nothing more at present. 2: out is full. -EPIPE: the end. */
+int exo_drain_next(struct exo_drain *drain);
+/* Remembers the text of the event that was handed over last: who takes its like next time need not ask. */
+void exo_drain_remember(struct exo_drain *drain, const uint8_t *text, uint32_t size);
+void exo_drain_forget(struct exo_drain *drain);
+/* Until there may be more, or for that time. */
+int exo_drain_wait(struct exo_drain *drain, uint64_t timeout_ns);
+/* Whether the task is in a call that was not told yet: it is in event then. */
+int exo_drain_progress(struct exo_drain *drain, uint32_t slot, uint32_t tid);
+uint64_t exo_host_tsc(void);
+
 #endif

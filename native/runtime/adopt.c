@@ -12,7 +12,7 @@
 HOT uint64_t exo_trace_traps;
 
 /* The host's dispositions anew, for how many of the process's tasks are traced now. */
-static void divert(struct exo_sighand *hand, bool on)
+void exo_trace_divert(struct exo_sighand *hand, bool on)
 {
     struct k_sigaction actions[64];
     for (int sig = 1; sig <= 64; sig++)
@@ -57,7 +57,7 @@ void exo_trace_adopt(struct exo_stopped *at)
         exo_trace_of(mine->task)->resume = PTRACE_CONT;
     exo_robust_guard();
     if (!mine->sighand->traced)
-        divert(mine->sighand, true);
+        exo_trace_divert(mine->sighand, true);
     unblock_traps();
     exo_patch_undo();
     HOST_3(__NR_madvise, EXO_WINDOW_BASE, EXO_WINDOW_END - EXO_WINDOW_BASE, MADV_DONTDUMP_);
@@ -84,12 +84,12 @@ void exo_trace_leave_tracer(void)
     mine->adopted = mine->steps = 0;
     exo_trace_disarm();
     mine->observe &= ~(uint32_t)EXO_OBSERVE_TRACE;
-    if (!others_traced() && mine->sighand->traced)
-        divert(mine->sighand, false);
+    if (!others_traced() && mine->sighand->traced && !(mine->observe & EXO_OBSERVE_RECORD))
+        exo_trace_divert(mine->sighand, false);
 }
 
 /* A new process, made by a traced one, that the tracer does not get. */
 void exo_trace_unfollowed(void)
 {
-    divert(area()->sighand, false);
+    exo_trace_divert(area()->sighand, false);
 }

@@ -6,6 +6,7 @@
  */
 #include <linux/futex.h>
 
+#include "record.h"
 #include "stub.h"
 
 #define TAKEN FUTEX_TID_MASK /* by exo_area_create, for a thread without a host tid yet */
@@ -181,6 +182,7 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     new->dispatch = (struct exo_dispatch){0};
     new->observe = exo_mm.flags &EXO_KR_STATS ? EXO_OBSERVE_STATS : 0;
     full_fence(); /* against exo_area_observe_siblings() */
+    exo_record_attach(new);
     if (load_acquire(&task->filter) != 0 || (task->security & EXO_SECURITY_STRICT))
         fetch_or(&new->observe, EXO_OBSERVE_FILTER);
     new->core.host_tid = host_tid;

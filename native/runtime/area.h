@@ -55,6 +55,7 @@ enum exo_observe {
     EXO_OBSERVE_FILTER = 2,   /* the guest has installed seccomp filters */
     EXO_OBSERVE_TRACE = 4,    /* a guest traces this thread's system calls */
     EXO_OBSERVE_DISPATCH = 8, /* the guest uses Syscall User Dispatch itself */
+    EXO_OBSERVE_RECORD = 32,  /* `exo-um trace` watches it */
     EXO_OBSERVE_STEP = 16,    /* this call only: the guest's trap flag was set */
 };
 

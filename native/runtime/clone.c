@@ -13,6 +13,7 @@
 #include "intercept.h"
 #include "legacy.h"
 #include "mdwe.h"
+#include "record.h"
 #include "signal.h"
 #include "stub.h"
 #include "trace.h"
@@ -95,6 +96,8 @@ static uint32_t prepare_slot(const struct request *want)
     if (!(want->flags & CLONE_FILES_))
         exo_fd_table_give(KR, slot, table);
     exo_filter_inherit(KR, slot, mine->slot);
+    if (KR->recording.flags & EXO_RECORDING_FOLLOWS)
+        child->flags |= mine->task->flags & EXO_TASK_RECORDED;
     if (thread)
         return slot;
     if (want->flags & CLONE_PARENT_) {
@@ -127,6 +130,7 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     exo_task_set_host(KR, slot, host_tid, leader ? host_tid : mine->leader->host_tgid);
     exo_intercept_arm();
     exo_trace_begin();
+    exo_record_executed();
     if (want->flags & CLONE_CLEAR_SIGHAND_)
         exo_actions_clear(mine->sighand);
     store_release(&task->state, EXO_TASK_ALIVE);

@@ -7,6 +7,7 @@
  *   - a result, or -errno; -EXO_ERESTART has the call done again after the signal's handler;
  *   - the thread runs on the runtime stack of its area: nothing large on it.
  */
+#include "record.h"
 #include "trace.h"
 #include "verdict.h"
 
@@ -51,6 +52,13 @@ long exo_serve_call(uint32_t nr, long a, long b, long c, long d, long e, long f)
 
 /* The slower way in, while the observer slot is set. */
 long exo_observe(long a, long b, long c, long d, long e, long f)
+{
+    if (area()->observe & EXO_OBSERVE_RECORD)
+        return exo_record_call(a, b, c, d, e, f);
+    return exo_observe_unrecorded(a, b, c, d, e, f);
+}
+
+long exo_observe_unrecorded(long a, long b, long c, long d, long e, long f)
 {
     if (area()->observe & EXO_OBSERVE_TRACE)
         return exo_trace_call();

@@ -1,6 +1,7 @@
 /* The end of a thread or process: exit(2), exit_group(2). */
 #include "futex.h"
 #include "pipe.h"
+#include "record.h"
 #include "robust.h"
 #include "trace.h"
 
@@ -42,6 +43,7 @@ noreturn void exo_exit_group(uint32_t code)
         exo_trace_end((code & 0xff) << 8, true);
     }
     exo_trace_tracer_ends();
+    exo_record_end((code & 0xff) << 8, true);
     end_group(code);
 }
 
@@ -66,6 +68,7 @@ SYSCALL(exit)
     exo_mask_block_all();
     if (area()->adopted) /* a last thread's end is the process's */
         exo_trace_end((uint32_t)(a & 0xff) << 8, exo_alone());
+    exo_record_end((uint32_t)(a & 0xff) << 8, exo_alone());
     exo_thread_leave();
     HOST_1(__NR_exit, a);
     __builtin_trap();

@@ -14,6 +14,7 @@
 #include "intercept.h"
 #include "mdwe.h"
 #include "pipe.h"
+#include "record.h"
 #include "text.h"
 #include "trace.h"
 #include "translate.h"
@@ -155,6 +156,7 @@ static void attach(const struct boot *boot)
     HOST_2(__NR_sigaltstack, &alt, 0);
     exo_signal_init();
     exo_trace_after_exec();
+    exo_record_executed();
 }
 
 /* A table of its own, without what was close-on-exec. */

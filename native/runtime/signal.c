@@ -4,6 +4,7 @@
  * runtime is stashed, everything is blocked (so there is never a second), and exo_exit_work()
  * delivers it on the way out. One that only the guest has blocked waits (sigmask.c).
  */
+#include "record.h"
 #include "robust.h"
 #include "stub.h"
 #include "trace.h"
@@ -44,6 +45,7 @@ noreturn void exo_signal_kill_self(int sig)
     uint64_t mask = 0;
     long host_tgid = HOST_0(__NR_getpid);
     tell_end(sig, host_tgid);
+    exo_record_end((uint32_t)sig, true);
     exo_host_sigaction(sig, &none, NULL);
     HOST_3(__NR_tgkill, host_tgid, HOST_0(__NR_gettid), sig);
     HOST_4(__NR_rt_sigprocmask, SIG_SETMASK_, &mask, 0, 8);
@@ -126,6 +128,8 @@ static void deliver_here(int sig, struct k_siginfo *info, struct k_ucontext *uc)
     struct exo_area *mine = area();
     if (unlikely(mine->adopted) && (sig = exo_trace_ask_now(sig, info, uc)) == 0)
         return;
+    if (unlikely(mine->observe & EXO_OBSERVE_RECORD))
+        exo_record_signal(info);
     struct k_sigaction action = take_action(sig);
     if (is_fault(sig, info) && (mine->mask & SIG_BIT(sig)))
         action.handler = SIG_DFL_;
@@ -387,6 +391,8 @@ static void deliver_stashed(struct exo_area *mine)
     int sig = info.signo;
     if (unlikely(mine->adopted) && (sig = exo_trace_ask_on_exit(sig, &info)) == 0)
         return;
+    if (unlikely(mine->observe & EXO_OBSERVE_RECORD))
+        exo_record_signal(&info);
     struct k_sigaction action = take_action(sig);
     if (action.handler <= SIG_IGN_) {
         if (action.handler == SIG_DFL_)
@@ -487,8 +493,8 @@ long exo_signal_self(const struct k_siginfo *info)
     uint64_t bit = SIG_BIT(info->signo), before = mine->mask;
     uint32_t format;
     memcpy(&format, mine->xstate_format, sizeof(format));
-    if (!(mine->sighand->handled & ~before & bit) || (mine->observe & EXO_OBSERVE_TRACE) ||
-        format == 0)
+    if (!(mine->sighand->handled & ~before & bit) ||
+        (mine->observe & (EXO_OBSERVE_TRACE | EXO_OBSERVE_RECORD)) || format == 0)
         return EXO_BY_HOST;
     struct k_sigaction action = mine->sighand->actions[info->signo - 1];
     if (action.handler <= SIG_IGN_)

@@ -94,6 +94,7 @@ void exo_trace_disarm(void);
 bool exo_trace_watched(struct k_siginfo *info);
 
 /* adopt.c */
+void exo_trace_divert(struct exo_sighand *hand, bool on);
 void exo_trace_unfollowed(void);
 void exo_trace_adopt(struct exo_stopped *at);
 void exo_trace_leave_tracer(void);

@@ -50,7 +50,7 @@ void exo_trace_begin(void)
     fetch_and(&mine->pending, (uint8_t) ~(EXO_PENDING_LEAVE | EXO_PENDING_TRACE));
     if (mine->task->tracer != 0)
         fetch_or(&mine->pending, EXO_PENDING_TRACE);
-    else if (own_actions && mine->sighand->traced)
+    else if (own_actions && mine->sighand->traced && !(mine->observe & EXO_OBSERVE_RECORD))
         exo_trace_unfollowed();
 }
 

@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 
 #include "legacy.h"
+#include "record.h"
 #include "robust.h"
 #include "trace.h"
 
@@ -266,6 +267,8 @@ void exo_trace_do_work(struct exo_stopped *at)
         exo_trace_leave_tracer();
     if (work & EXO_WORK_ATTACH)
         exo_trace_adopt(at);
+    if (work & EXO_WORK_RECORD)
+        exo_record_change();
     if (work & EXO_WORK_EXIT)
         exo_trace_end_with_group();
     if (work & EXO_WORK_SIGSTOP)

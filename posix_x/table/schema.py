@@ -1,4 +1,4 @@
-"""The format of syscalls.toml and types.toml: reads both and checks every row.
+"""The format of syscalls.toml, types.toml and names.toml: reads them and checks every row.
 
 Used by generate.py and by the tests; a running kernel imports the generated rows.py instead.
 """
@@ -78,7 +78,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Types:
-    """types.toml: size in bytes of each scalar, set and struct, and the tables themselves."""
+    """types.toml and names.toml: size in bytes of each scalar, set and struct, and the tables."""
 
     sizes: Mapping[str, int]
     scalars: Mapping[str, Any]
@@ -86,10 +86,12 @@ class Types:
     sets: Mapping[str, Any]
 
 
-def load_types(path: Path = FOLDER / "types.toml") -> Types:
-    """Read types.toml. Errors: SchemaError for a set of an unknown C type."""
-    table = tomllib.loads(path.read_text())
-    scalars, structs, sets = table["scalar"], table["struct"], table["set"]
+def load_types(path: Path = FOLDER / "types.toml", names: Path = FOLDER / "names.toml") -> Types:
+    """Read types.toml and names.toml. Errors: SchemaError, a set of an unknown C type, or twice."""
+    table, more = (tomllib.loads(file.read_text()) for file in (path, names))
+    scalars, structs, sets = table["scalar"], table["struct"], table["set"] | more["set"]
+    if twice := table["set"].keys() & more["set"].keys():
+        raise SchemaError(f"sets {sorted(twice)} stand in both files")
     sizes = {name: int(row["size"]) for name, row in (scalars | structs).items()}
     for name, row in sets.items():
         if row["c"] not in scalars or row["kind"] not in ("bits", "enum"):

@@ -19,7 +19,7 @@
 /* One window of the guest's address space belongs to the runtime; the guest may not map there. */
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
-#define EXO_KR_BASE 0x7e9000180000   /* the kernel region */
+#define EXO_KR_BASE 0x7e9000190000   /* the kernel region */
 #define EXO_AREA_BASE 0x7e9400000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
@@ -109,6 +109,7 @@ enum exo_task_flags {
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_PIPES =
         0x200000, /* it or those before it have made pipes: its fd table may have ends */
+    EXO_TASK_RECORDED = 0x400000,     /* is watched: struct exo_recording */
     EXO_TASK_VFORK_WATCHED = 0x80000, /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
 
@@ -507,7 +508,8 @@ enum exo_trace_work {
     EXO_WORK_INTERRUPT = 4,
     EXO_WORK_GROUP_STOP = 8, /* by group_signal */
     EXO_WORK_CONTINUED = 16,
-    EXO_WORK_EXIT = 32, /* the whole process ends, as its first thread's group_exit says */
+    EXO_WORK_RECORD = 64, /* is to be watched from now on, or no more */
+    EXO_WORK_EXIT = 32,   /* the whole process ends, as its first thread's group_exit says */
 };
 
 enum exo_trace_changes {
@@ -555,6 +557,95 @@ struct exo_trace {
 #define EXO_SI_TRACE (-4712)   /* look into your trace record */
 #define EXO_SI_FORWARD (-4714) /* a signal of the process waits: ownqueue.c */
 #define EXO_SI_WAKE (-4713)    /* something you trace has stopped or ended: wait again */
+
+/* What is told about tasks that `exo-um trace` watches: runtime/record.c. Events go, in records of 56
+ * bytes, through a set of rings (ringset.h) to the one who watches; one that is longer takes several. */
+#define EXO_RECORD_ORDER 13 /* records of one ring */
+#define EXO_RECORD_RING_COUNT 16
+#define EXO_RECORD_RINGS_SIZE (EXO_RECORD_RING_COUNT * (64 * 8192 + 512) + 512)
+#define EXO_RECORD_DATA 48
+#define EXO_RECORD_MORE 0x80000000 /* of a record's sequence: the event goes on in the next one */
+#define EXO_STAGE_DATA 4048
+#define EXO_TAMPER_COUNT 8
+#define EXO_TALLY_SETS 8
+
+struct exo_told {
+    uint32_t tid;      /* of the task that has written it */
+    uint32_t sequence; /* counts the task's records, | EXO_RECORD_MORE */
+    uint8_t data[EXO_RECORD_DATA];
+};
+
+/* The ring's type of an event's records. */
+enum exo_record_kind {
+    EXO_RECORD_CALL = 1,   /* struct exo_called, arguments, pieces of memory */
+    EXO_RECORD_SIGNAL = 2, /* TSC, siginfo_t */
+    EXO_RECORD_ENDED = 3,  /* TSC, wait status, whether it is the process's */
+    EXO_RECORD_BORN = 4,   /* TSC, pid of the process */
+};
+
+enum exo_called_flags {
+    EXO_CALLED_ENDLESS = 1,  /* does not return */
+    EXO_CALLED_LONG = 2,     /* spent is in units of 2^20 cycles */
+    EXO_CALLED_INJECTED = 4, /* was not made, or a signal came with it */
+    EXO_CALLED_DELAYED = 8,
+};
+
+/* Its arguments follow, argc of 8 bytes each; then pieces of memory: an address of 48 bits, above it
+ * the size in bytes (15 bits) and whether it was read after the call (1 bit); the bytes, at a multiple
+ * of 8. A zero instead of an address ends them. */
+struct exo_called {
+    uint16_t nr;
+    uint8_t argc;
+    uint8_t flags;  /* enum exo_called_flags */
+    uint32_t spent; /* TSC cycles */
+    uint64_t began; /* TSC */
+    int64_t result;
+};
+
+/* Where a watched task puts an event together: same index as the slot. */
+struct exo_stage {
+    uint32_t call;     /* T: of the call in progress, the sequence number it will have; 0 none */
+    uint32_t sequence; /* T */
+    uint32_t size;     /* T: bytes of data */
+    uint32_t reserved;
+    uint32_t counts[EXO_TAMPER_COUNT]; /* T: calls that were meant, by tampering */
+    uint8_t data[EXO_STAGE_DATA];
+};
+
+enum exo_tamper_flags { EXO_TAMPER_RESULT = 1 };
+
+/* What is done to calls: strace(1), -e inject. K */
+struct exo_tamper {
+    uint64_t calls[EXO_CALL_COUNT / 64];
+    int64_t result;
+    uint32_t flags;
+    uint32_t signal;
+    uint64_t delay_enter_ns, delay_exit_ns;
+    uint32_t first, last, step; /* of a task's calls, counted from 1; last 0: no end */
+    uint32_t reserved;
+};
+
+struct exo_tally {
+    uint64_t calls, errors, cycles; /* A, atomic */
+    uint64_t reserved;
+};
+
+enum exo_recording_flags {
+    EXO_RECORDING_EVENTS = 1,
+    EXO_RECORDING_TALLIES = 2, /* calls are counted here */
+    EXO_RECORDING_FOLLOWS = 4, /* tasks that watched ones make are watched, too */
+};
+
+struct exo_recording {
+    uint32_t on; /* K */
+    uint32_t flags;
+    uint32_t string_limit;
+    uint32_t tamper_count;
+    uint64_t calls[EXO_CALL_COUNT / 64]; /* K: bit set: is told about */
+    struct exo_tamper tampers[EXO_TAMPER_COUNT];
+    struct exo_tally tallies[EXO_TALLY_SETS][EXO_CALL_COUNT]; /* by the slot's number */
+    uint8_t rings[EXO_RECORD_RINGS_SIZE];                     /* from a multiple of 128 on */
+};
 
 /* Counters kept while stats is set (or always, where they cost nothing). */
 struct exo_stats {
@@ -828,6 +919,8 @@ struct exo_kr {
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
     struct exo_bpf filter_code[EXO_FILTER_UNIT_COUNT * EXO_FILTER_UNIT];
     struct exo_trace traces[EXO_TASK_COUNT];
+    struct exo_recording recording;
+    struct exo_stage stages[EXO_TASK_COUNT];
     struct exo_items items; /* in which task slots are the numbers */
     struct exo_pipe pipes[EXO_PIPE_COUNT];
     struct exo_watch_lock watch_locks[EXO_WATCH_LOCK_COUNT];

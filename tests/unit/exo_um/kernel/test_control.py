@@ -20,6 +20,7 @@ from exo_um.kernel import control
 from exo_um.kernel.control import Control, Joining, receive_message
 from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
+from exo_um.kernel.recording import Recording
 from exo_um.kernel.rundir import Entry
 
 
@@ -33,7 +34,8 @@ class Served:
         self.entry = Entry({"XDG_RUNTIME_DIR": str(folder)}, "x")
         self.joined: list[Joining] = []
         self.start: Callable[[Joining], tuple[int, int]] = self.remember
-        self.control = Control(self.instance, self.reaper, self.entry.fd, self.begin)
+        recording = Recording(self.instance.region)
+        self.control = Control(self.instance, self.reaper, self.entry.fd, self.begin, recording)
         self.client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.client.settimeout(5)
         self.client.connect(str(folder / "exo-um" / "x"))

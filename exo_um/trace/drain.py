@@ -1,0 +1,275 @@
+"""Takes what guests' runtimes tell out of an instance's rings, and hands it to a sink.
+
+Calls whose like was seen before are answered from remembered text by native/host/drain.c; the
+others are decoded here.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+from exo_um.bindings import ffi, lib
+from posix_x.decode.memory import Snippets
+from posix_x.decode.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exo_um.bindings.region import Region
+    from exo_um.trace.sink import Sink
+
+HEAD = struct.Struct("<HBBIQq")
+SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
+LOOK_NS = 50_000_000  # between looks for who was killed without a word
+SIGKILL = 9
+WAIT4 = 61
+
+
+class Task:
+    """A watched task."""
+
+    def __init__(self, tid: int, slot: int) -> None:
+        self.tid = tid
+        self.slot = slot
+        self.process = tid
+        self.began = 0  # sequence number of the call whose beginning was written
+        self.status: int | None = None
+
+
+class Drain:
+    """The watching side of one instance."""
+
+    def __init__(self, region: Region, sink: Sink, alive: Callable[[], bool]) -> None:
+        """Watch a region; alive says whether the instance goes on."""
+        self._kr = region.kr
+        self._sink = sink
+        self._alive = alive
+        self._drain: Any = ffi.new("struct exo_drain *")
+        lib.exo_drain_init(self._drain, region.kr)
+        self._tasks: dict[int, Task] = {}
+        self._clock = Clock()
+        self._plain = sink.is_plain()
+        self.first_status: int | None = None
+        self.first = 0
+        self._left = False
+        self.leave_with = 0  # pid with whose end ours comes
+        self._first_call: View | None = None
+
+    @property
+    def events(self) -> int:
+        """Return how many events there were."""
+        return int(self._drain.events)
+
+    @property
+    def lost(self) -> int:
+        """Return how many records never came: their tasks were killed while writing them."""
+        return int(self._drain.lost)
+
+    def run(self) -> None:
+        """Take events until the instance has ended, or everybody who was watched has."""
+        while True:
+            self._drain.plain = self._plain and self._sink.writer.is_whole()
+            code = lib.exo_drain_next(self._drain)
+            self._pass_on()
+            if code == 1:
+                self._handle()
+            elif code == 0:
+                if not self._idle():
+                    return
+            elif code < 0:
+                return
+
+    def _pass_on(self) -> None:
+        if self._drain.used:
+            self._sink.writer.raw(bytes(ffi.buffer(self._drain.out, self._drain.used)))
+            self._drain.used = 0
+
+    def _idle(self) -> bool:
+        """Write what is going on, and wait for more; False: nothing will come."""
+        for task in list(self._tasks.values()):
+            if self._is_in_new_call(task):
+                self._begin(task)
+        self._sink.writer.flush()
+        if lib.exo_drain_wait(self._drain, LOOK_NS) == 0:
+            return True
+        self._look_for_dead()
+        return self._alive() and not (self._left and not self._tasks)
+
+    def _is_in_new_call(self, task: Task) -> bool:
+        if task.status is not None:
+            return False
+        inside = lib.exo_drain_progress(self._drain, task.slot, task.tid)
+        return bool(inside) and task.began != self._drain.event.sequence
+
+    def _look_for_dead(self) -> None:
+        for task in list(self._tasks.values()):
+            place = self._kr.tasks[task.slot]
+            if place.tid == task.tid and lib.exo_alive_test(ffi.addressof(place)):
+                continue
+            if lib.exo_drain_wait(self._drain, 0) == 0:
+                return  # it may have left a word
+            self._end(task, self._end_of_process(task) if task.status is None else task.status)
+
+    def _end_of_process(self, task: Task) -> int:
+        for other in self._tasks.values():
+            if other.process == task.process and other.status is not None:
+                return other.status
+        return SIGKILL
+
+    def finish(self) -> None:
+        """Write how those ended who were killed at the very end."""
+        for task in list(self._tasks.values()):
+            self._end(task, task.status if task.status is not None else SIGKILL)
+
+    def start_with(self, view: View) -> None:
+        """Write a call before all others: the one that has executed the program."""
+        self._first_call = view
+
+    def _task(self, tid: int) -> Task:
+        task = self._tasks.get(tid)
+        if task is None:
+            task = self._tasks[tid] = Task(tid, lib.exo_task_find(self._kr, tid))
+            task.process = int(self._kr.tasks[task.slot].tgid) or tid
+            if not self.first:
+                self.first = tid
+            lib.exo_drain_forget(self._drain)  # prefixes may differ now
+            self._sink.born(tid)
+            if self._first_call is not None:
+                view, self._first_call = self._first_call, None
+                self._sink.call(tid, time.time_ns(), view, 0, "")
+        return task
+
+    def _handle(self) -> None:
+        event = self._drain.event
+        task = self._task(event.tid)
+        data = bytes(ffi.buffer(event.data, event.size))
+        kind = event.kind
+        if kind == lib.EXO_RECORD_CALL:
+            self._call(task, data, event.sequence)
+            return
+        at = self._clock.ns(int.from_bytes(data[:8], "little"))
+        if kind == lib.EXO_RECORD_SIGNAL:
+            self._sink.signal(task.tid, at, data[8:])
+        elif kind == lib.EXO_RECORD_ENDED:
+            status, whole = struct.unpack_from("<QQ", data, 8)
+            self._ended(task, at, status, bool(whole))
+        elif kind == lib.EXO_RECORD_BORN:
+            task.process = int.from_bytes(data[8:16], "little")
+            task.slot = lib.exo_task_find(self._kr, task.tid)
+
+    def _view(self, data: bytes) -> tuple[View, int, int, int]:
+        """Return the call, when it began, cycles spent, and its flags."""
+        nr, argc, flags, spent, began, result = HEAD.unpack_from(data)
+        args = struct.unpack_from(f"<{argc}Q", data, HEAD.size) + (0,) * (6 - argc)
+        before: list[tuple[int, bytes]] = []
+        after: list[tuple[int, bytes]] = []
+        place = HEAD.size + 8 * argc
+        stack = 0
+        while place + 8 <= len(data):
+            head = int.from_bytes(data[place : place + 8], "little")
+            size, at = head >> 48 & SIZE_MASK, head & ADDRESS_MASK
+            if not head:
+                break
+            piece = (at, data[place + 8 : place + 8 + size])
+            (after if head >> 63 else before).append(piece)
+            place += 8 + (size + 7 & ~7)
+            stack = stack or at
+        view = View(
+            nr, args, result, Snippets(before), Snippets(after), self._sink.options, stack - 296
+        )
+        if flags & lib.EXO_CALLED_LONG:
+            spent <<= 20
+        return view, began, spent, flags
+
+    def _begin(self, task: Task) -> None:
+        event = self._drain.event
+        view, began, _, _ = self._view(bytes(ffi.buffer(event.data, event.size)))
+        view.result = None
+        if self._sink.enter(task.tid, self._clock.ns(began), view):
+            task.began = event.sequence
+
+    def _call(self, task: Task, data: bytes, sequence: int) -> None:
+        view, began, spent, flags = self._view(data)
+        at, spent_ns = self._clock.ns(began), self._clock.span_ns(spent)
+        tail = ""
+        if flags & (lib.EXO_CALLED_INJECTED | lib.EXO_CALLED_DELAYED):
+            tail = " (INJECTED)" if flags & lib.EXO_CALLED_INJECTED else " (DELAYED)"
+        if flags & lib.EXO_CALLED_ENDLESS:
+            view.result = None
+            self._sink.enter(task.tid, at, view)
+        elif task.began == sequence:
+            self._waited_for(view)
+            self._sink.leave(task.tid, at + spent_ns, view, spent_ns, tail)
+        else:
+            self._waited_for(view)
+            text = self._sink.call(task.tid, at, view, spent_ns, tail)
+            if text is not None and self._plain:
+                lib.exo_drain_remember(self._drain, text, len(text))
+
+    def _waited_for(self, view: View) -> None:
+        """Take note of the end of a task that wait4(2) tells of: it may have left no word."""
+        task = self._tasks.get(view.result or 0) if view.nr == WAIT4 else None
+        data = view.after.peek(view.args[1], 4) if task is not None else b""
+        if task is None or len(data) < 4:
+            return
+        status = int.from_bytes(data, "little")
+        if status & 0xFF != 0x7F and status != 0xFFFF:
+            self._end(task, status)
+
+    def _ended(self, task: Task, at: int, status: int, whole: bool) -> None:
+        task.status = status
+        if not whole:
+            self._end(task, status, at)
+            return
+        others = [t for t in self._tasks.values() if t.process == task.process and t is not task]
+        for other in [*others, task]:
+            self._end(other, status, at)
+
+    def _end(self, task: Task, status: int, at: int = 0) -> None:
+        if self._tasks.pop(task.tid, None) is None:
+            return
+        if task.tid == self.first:
+            self.first_status = status
+        self._left = self._left or task.tid == self.leave_with
+        self._sink.ended(task.tid, at or time.time_ns(), status)
+        lib.exo_drain_forget(self._drain)
+
+    def tallies(self) -> None:
+        """Add what the runtimes have counted to the sink's summary."""
+        summary = self._sink.wishes.summary
+        assert summary is not None
+        for nr in range(lib.EXO_CALL_COUNT):
+            rows = [self._kr.recording.tallies[i][nr] for i in range(lib.EXO_TALLY_SETS)]
+            calls = sum(row.calls for row in rows)
+            if calls:
+                spent = self._clock.span_ns(sum(row.cycles for row in rows))
+                summary.add(nr, spent, False, calls, sum(row.errors for row in rows))
+
+
+class Clock:
+    """Turns the processor's time stamps into nanoseconds since the epoch."""
+
+    def __init__(self) -> None:
+        self._tsc, self._ns = lib.exo_host_tsc(), time.time_ns()
+        self._rate = 0.0
+
+    def _ns_per_cycle(self) -> float:
+        tsc, now = lib.exo_host_tsc(), time.time_ns()
+        if not self._rate or now - self._ns < 10**9:
+            self._rate = max(now - self._ns, 1) / max(tsc - self._tsc, 1)
+        return self._rate
+
+    def ns(self, tsc: int) -> int:
+        """Return a point in time."""
+        return self._ns + int((tsc - self._tsc) * self._ns_per_cycle())
+
+    def span_ns(self, cycles: int) -> int:
+        """Return how long so many cycles are."""
+        return int(cycles * self._ns_per_cycle())
+
+
+def signal_status(code: int) -> int:
+    """Return a wait status from an exit status as a shell has it."""
+    return code - 128 if code > 128 else code << 8

@@ -1,0 +1,101 @@
+/* A call of a watched task: its arguments are put into the task's stage before it, its result after
+ * it, and then all of it goes into the ring at once. Who watches finds calls in progress in the stages. */
+#include <asm-generic/errno-base.h>
+
+#include "record.h"
+
+#define HEAD sizeof(struct exo_called)
+#define LONG_SHIFT 20
+
+static bool never_returns(uint32_t nr)
+{
+    return nr == __NR_exit || nr == __NR_exit_group;
+}
+
+static void begin(struct exo_area *mine, struct exo_stage *stage, uint32_t nr)
+{
+    const struct exo_regs *regs = &mine->regs;
+    struct exo_called *called = exo_called_of(stage);
+    uint32_t argc = nr < exo_call_limit ? exo_calls[nr].argc : 6;
+    const uint64_t args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+    uint64_t *to = (uint64_t *)(void *)(called + 1);
+    *called = (struct exo_called){.nr = (uint16_t)nr, .argc = (uint8_t)argc};
+    for (uint32_t i = 0; i < argc; i++)
+        to[i] = args[i];
+    stage->size = (uint32_t)HEAD + argc * 8;
+    if (nr < exo_call_limit)
+        exo_record_memory(stage, regs, false);
+    called->began = exo_tsc();
+    store_release(&stage->call, (stage->sequence + 1) & ~EXO_RECORD_MORE);
+}
+
+static void finish(struct exo_area *mine, struct exo_stage *stage, long result, uint8_t flags)
+{
+    struct exo_called *called = exo_called_of(stage);
+    uint64_t spent = exo_tsc() - called->began;
+    store_release(&stage->call, 0);
+    called->result = result;
+    called->flags = flags;
+    if (spent >> 32) {
+        called->flags |= EXO_CALLED_LONG;
+        spent >>= LONG_SHIFT;
+    }
+    called->spent = (uint32_t)spent;
+    if (called->nr < exo_call_limit)
+        exo_record_memory(stage, &mine->regs, true);
+    exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
+}
+
+static void count(const struct exo_area *mine, uint32_t nr, long result, uint64_t cycles)
+{
+    struct exo_tally *tally = &KR->recording.tallies[mine->slot % EXO_TALLY_SETS][nr];
+    fetch_add(&tally->calls, 1);
+    fetch_add(&tally->cycles, cycles);
+    if (result < 0 && result >= -4095)
+        fetch_add(&tally->errors, 1);
+}
+
+static long serve(struct exo_stage *stage, uint32_t nr, uint8_t *flags, const long *args)
+{
+    const struct exo_tamper *change =
+        likely(KR->recording.tamper_count == 0) ? NULL : exo_record_tamper(stage, nr);
+    long result;
+    if (likely(change == NULL))
+        return exo_observe_unrecorded(args[0], args[1], args[2], args[3], args[4], args[5]);
+    *flags |= change->flags || change->signal ? EXO_CALLED_INJECTED : EXO_CALLED_DELAYED;
+    exo_record_delay(change->delay_enter_ns);
+    if (change->signal)
+        HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, change->signal);
+    if (change->flags & EXO_TAMPER_RESULT)
+        result = change->result;
+    else
+        result = exo_observe_unrecorded(args[0], args[1], args[2], args[3], args[4], args[5]);
+    exo_record_delay(change->delay_exit_ns);
+    return result;
+}
+
+long exo_record_call(long a, long b, long c, long d, long e, long f)
+{
+    struct exo_area *mine = area();
+    const struct exo_recording *recording = &KR->recording;
+    uint32_t nr = (uint32_t)mine->regs.nr, tid = mine->tid;
+    const long args[6] = {a, b, c, d, e, f};
+    uint8_t flags = 0;
+    if (nr >= EXO_CALL_COUNT || !(recording->calls[nr / 64] >> nr % 64 & 1))
+        return exo_observe_unrecorded(a, b, c, d, e, f);
+    struct exo_stage *stage = exo_stage_of(mine);
+    bool events = recording->flags & EXO_RECORDING_EVENTS;
+    uint64_t before = recording->flags & EXO_RECORDING_TALLIES ? exo_tsc() : 0;
+    if (events)
+        begin(mine, stage, nr);
+    if (events && never_returns(nr))
+        finish(mine, stage, 0, EXO_CALLED_ENDLESS);
+    long result = serve(stage, nr, &flags, args);
+    if (area()->tid != tid || !(mine->observe & EXO_OBSERVE_RECORD))
+        return result; /* a forked child: it was not the one to call */
+    if (recording->flags & EXO_RECORDING_TALLIES)
+        count(mine, nr, result, exo_tsc() - before);
+    if (events && stage->call != 0)
+        finish(mine, stage, result, flags);
+    return result;
+}

@@ -1,0 +1,59 @@
+/* Telling `exo-um trace` what a task does: struct exo_recording. Off, nothing of it is ever run. */
+#ifndef EXO_RUNTIME_RECORD_H
+#define EXO_RUNTIME_RECORD_H
+
+#include <exo/ringset.h>
+
+#include "signal.h"
+
+static inline uint64_t exo_tsc(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static inline struct exo_stage *exo_stage_of(const struct exo_area *mine)
+{
+    return &KR->stages[mine->slot];
+}
+
+static inline struct exo_called *exo_called_of(struct exo_stage *stage)
+{
+    return (struct exo_called *)(void *)stage->data;
+}
+
+static inline struct exo_ringset *exo_record_rings(struct exo_kr *kr)
+{
+    return (struct exo_ringset *)(((uintptr_t)kr->recording.rings + 127) & ~127UL);
+}
+
+/* record.c: a call of a watched task. */
+long exo_record_call(long a, long b, long c, long d, long e, long f);
+/* dispatch.c */
+long exo_observe_unrecorded(long a, long b, long c, long d, long e, long f);
+
+/* recordpush.c: an event of this task; waits for room, and stops watching when nobody takes it. */
+void exo_record_push(struct exo_area *mine, uint32_t kind, const void *data, uint32_t size);
+
+/* recordmem.c: what of the call's arguments is in memory, before and after it. */
+void exo_record_memory(struct exo_stage *stage, const struct exo_regs *regs, bool after);
+/* Appends a piece of the guest's memory, as much as is there and has room. */
+void exo_record_piece(struct exo_stage *stage, uint64_t at, uint64_t size, bool after);
+void exo_record_string(struct exo_stage *stage, uint64_t at, uint64_t limit);
+
+/* recorddeep.c: the same for memory that other memory leads to. */
+void exo_record_deep(struct exo_stage *stage, const struct exo_regs *regs, bool after);
+
+/* recordlife.c */
+void exo_record_attach(struct exo_area *new);
+void exo_record_executed(void);
+void exo_record_change(void);
+void exo_record_signal(const struct k_siginfo *info);
+void exo_record_end(uint32_t status, bool whole);
+
+/* recordtamper.c: what is to be done to this call; NULL nothing. */
+const struct exo_tamper *exo_record_tamper(struct exo_stage *stage, uint32_t nr);
+void exo_record_delay(uint64_t ns);
+
+#endif

@@ -1,0 +1,337 @@
+"""Memory, time, System V IPC, ioctl, and flags that only one call has."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from posix_x.decode.line import LATE, argument, special
+from posix_x.decode.text import address, flags, hexadecimal, named, octal
+from posix_x.decode.values import number, pointed
+from posix_x.table.rows import NAMES, ROWS, SETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from posix_x.decode.view import View
+
+# Arguments whose type is a wider set, or a plain number, in syscalls.toml.
+NARROWER = {
+    ("pipe2", 1): "fd_creation_flags", ("dup3", 2): "fd_creation_flags",
+    ("userfaultfd", 0): "fd_creation_flags", ("memfd_secret", 0): "fd_creation_flags",
+    ("signalfd4", 3): "signalfd_flags", ("timerfd_create", 1): "timerfd_flags",
+    ("timerfd_settime", 1): "timerfd_settime_flags", ("epoll_create1", 0): "epoll_create_flags",
+    ("inotify_init1", 0): "inotify_init_flags", ("pidfd_open", 1): "pidfd_flags",
+    ("sync_file_range", 3): "sync_file_range_flags", ("mbind", 5): "mpol_flags",
+    ("get_mempolicy", 4): "get_mempolicy_flags", ("seccomp", 1): "seccomp_flags",
+    ("fanotify_init", 0): "fanotify_flags", ("fanotify_mark", 1): "fanotify_mark_flags",
+    ("fanotify_mark", 2): "fanotify_mask",
+    ("unlinkat", 2): "unlinkat_flags", ("fsopen", 1): "fsopen_flags",
+    ("fsmount", 1): "fsmount_flags", ("fsmount", 2): "mount_attr_flags",
+    ("fspick", 2): "fspick_flags", ("add_key", 4): "keyctl_id", ("request_key", 3): "keyctl_id",
+    ("msgsnd", 3): "msg_ipc_flags", ("msgrcv", 4): "msg_ipc_flags", ("shmat", 2): "shmat_flags",
+    ("faccessat2", 3): "faccessat_flags", ("name_to_handle_at", 4): "name_to_handle_flags",
+}  # fmt: skip
+# Numbers that strace writes in hexadecimal.
+HEXADECIMAL = {
+    ("mmap", 5), ("rseq", 1), ("rseq", 3), ("personality", 0), ("pidfd_send_signal", 3),
+    ("pkey_alloc", 0), ("copy_file_range", 5), ("mseal", 2),
+    ("process_mrelease", 1), ("pidfd_getfd", 2), ("move_pages", 5), ("sched_setattr", 2),
+    ("sched_getattr", 3), ("futex_waitv", 2),
+}  # fmt: skip
+
+
+def _narrowed(view: View) -> Iterator[str]:
+    late = False
+    for i, (_, kind, *_) in enumerate(ROWS[view.nr][3]):
+        if kind in ("out", "inout") and not late:
+            late = True
+            yield LATE
+        name = NARROWER.get((view.name, i))
+        if name is not None:
+            yield flags(name, view.args[i] if SETS[name][0] == "bits" else view.i32(i))
+        elif (view.name, i) in HEXADECIMAL:
+            yield hexadecimal(view.args[i] if (view.name, i) == ("mmap", 5) else view.u32(i))
+        else:
+            yield argument(view, i)
+
+
+for _name in {name for name, _ in [*NARROWER, *HEXADECIMAL]}:
+    if _name in NAMES:
+        special(_name)(_narrowed)
+
+
+@special("mremap")
+def _mremap(view: View) -> Iterator[str]:
+    yield address(view.args[0])
+    yield str(view.args[1])
+    yield str(view.args[2])
+    yield flags("mremap_flags", view.args[3])
+    if view.args[3] & 6:
+        yield address(view.args[4])
+
+
+@special("mincore")
+def _mincore(view: View) -> Iterator[str]:
+    yield address(view.args[0])
+    yield str(view.args[1])
+    yield LATE
+    count = (view.args[1] + 4095) // 4096
+    data = view.after.peek(view.args[2], min(count, view.options.string_limit))
+    if view.failed or not data:
+        yield address(view.args[2])
+    else:
+        dots = ["..."] if count > len(data) else []
+        yield "[" + ", ".join([*(str(byte & 1) for byte in data), *dots]) + "]"
+
+
+@special("nanosleep", "clock_nanosleep")
+def _nanosleep(view: View) -> Iterator[str]:
+    first = 0
+    if view.name == "clock_nanosleep":
+        yield number(view, "clockid", view.args[0])
+        yield flags("timer_flags", view.u32(1))
+        first = 2
+    yield pointed(view, "timespec", view.args[first], view.before)
+    yield LATE
+    interrupted = view.result in (-4, -514, -516)
+    at = view.args[first + 1]
+    yield pointed(view, "timespec", at, view.after) if interrupted else address(at)
+
+
+def _permissions(how: int) -> str:
+    names = flags("ipc_flags", how & ~0o777) if how & ~0o777 else ""
+    return "|".join(
+        part for part in (names, octal(how & 0o777) if how & 0o777 or not names else "") if part
+    )
+
+
+@special("shmget", "semget", "msgget")
+def _shmget(view: View) -> Iterator[str]:
+    yield number(view, "key", view.args[0])
+    if view.name == "shmget":
+        yield str(view.args[1])
+    elif view.name == "semget":
+        yield str(view.i32(1))
+    how = view.u32(view_last(view))
+    shown = _permissions(how)
+    yield shown if how & 0o777 else (shown + "|000" if how & ~0o777 else "000")
+
+
+def view_last(view: View) -> int:
+    """Return the number of the last argument."""
+    return len(ROWS[view.nr][3]) - 1
+
+
+@special("shmctl", "msgctl")
+def _shmctl(view: View) -> Iterator[str]:
+    yield str(view.i32(0))
+    yield _ipc_cmd(view.i32(1))
+    yield LATE
+    yield address(view.args[2])
+
+
+def _ipc_cmd(command: int) -> str:
+    name = SETS["ipc_cmd"][2].get(command & ~0x100)
+    if name is None:
+        return hexadecimal(command & 0xFFFFFFFF)
+    return ("IPC_64|" if command & 0x100 else "") + str(name)
+
+
+@special("semctl")
+def _semctl(view: View) -> Iterator[str]:
+    yield str(view.i32(0))
+    yield str(view.i32(1))
+    yield _ipc_cmd(view.i32(2))
+    yield hexadecimal(view.args[3]) if view.args[3] else "NULL"
+
+
+@special("getcwd")
+def _getcwd(view: View) -> Iterator[str]:
+    yield LATE
+    size = max(view.result or 1, 1) - 1
+    yield address(view.args[0]) if view.failed else view.data(view.args[0], size, view.after)
+    yield str(view.args[1])
+
+
+@special("membarrier")
+def _membarrier(view: View) -> Iterator[str]:
+    yield number(view, "membarrier_cmd", view.args[0])
+    yield flags("membarrier_flags", view.u32(1))
+    if view.u32(1) & 1:
+        yield str(view.i32(2))
+
+
+@special("sendfile")
+def _sendfile(view: View) -> Iterator[str]:
+    yield view.fd(view.i32(0))
+    yield view.fd(view.i32(1))
+    shown = pointed(view, "off", view.args[2], view.before)
+    yield LATE
+    later = pointed(view, "off", view.args[2], view.after)
+    yield f"{shown} => {later}" if later != shown and not view.failed else shown
+    yield str(view.args[3])
+
+
+@special("splice", "copy_file_range")
+def _splice(view: View) -> Iterator[str]:
+    for i in (0, 2):
+        yield view.fd(view.i32(i))
+        yield pointed(view, "off", view.args[i + 1], view.before)
+    yield str(view.args[4])
+    how = view.u32(5)
+    yield flags("splice_flags", how) if view.name == "splice" else hexadecimal(how)
+
+
+@special("process_vm_readv", "process_vm_writev")
+def _process_vm(view: View) -> Iterator[str]:
+    from posix_x.decode.files import iovecs_bare
+    from posix_x.decode.sockets import iovecs
+
+    reads = view.name == "process_vm_readv"
+    yield str(view.i32(0))
+    if reads:
+        yield LATE
+    memory = view.after if reads else view.before
+    shown = iovecs(view, view.args[1], view.args[2], memory, view.result if reads else None)
+    yield iovecs_bare(view, view.args[1], view.args[2]) if reads and view.failed else shown
+    yield str(view.args[2])
+    yield iovecs_bare(view, view.args[3], view.args[4])
+    yield str(view.args[4])
+    yield hexadecimal(view.args[5])
+
+
+@special("msgsnd", "msgrcv")
+def _msgsnd(view: View) -> Iterator[str]:
+    yield str(view.i32(0))
+    memory, size = view.before, view.args[2]
+    if view.name == "msgrcv":
+        yield LATE
+        memory, size = view.after, max(view.result or 0, 0)
+    kind = memory.peek(view.args[1], 8) if not view.failed or view.name == "msgsnd" else b""
+    text = view.data(view.args[1] + 8, size, memory)
+    known = len(kind) == 8
+    yield (
+        f"{{mtype={int.from_bytes(kind, 'little', signed=True)}, mtext={text}}}"
+        if known
+        else address(view.args[1])
+    )
+    yield str(view.args[2])
+    if view.name == "msgrcv":
+        yield str(view.i64(3))
+    yield flags("msg_ipc_flags", view.u32(view_last(view)))
+
+
+@special("personality")
+def _personality(view: View) -> Iterator[str]:
+    yield personality_text(view.u32(0))
+
+
+def personality_text(value: int) -> str:
+    """Return a personality by name, all bits set as the question it is."""
+    if value == 0xFFFFFFFF:
+        return "0xffffffff"
+    parts = [named("personality_type", value & 0xFF)]
+    if value & ~0xFF:
+        parts.append(flags("personality_flags", value & ~0xFF))
+    return "|".join(parts)
+
+
+@special("ioprio_set")
+def _ioprio_set(view: View) -> Iterator[str]:
+    yield number(view, "ioprio_which", view.args[0])
+    yield str(view.i32(1))
+    yield ioprio_text(view.i32(2))
+
+
+def ioprio_text(value: int) -> str:
+    """Return an I/O priority: class and level."""
+    return f"IOPRIO_PRIO_VALUE({named('ioprio_class', value >> 13)}, {value & 0x1FFF})"
+
+
+TERMIOS = ("TCGETS", "TCSETS", "TCSETSW", "TCSETSF")
+INTEGERS = {"FIONREAD", "FIONBIO", "FIOASYNC", "TIOCGPGRP", "TIOCSPGRP", "TIOCGSID", "TIOCGPTN",
+            "TIOCSPTLCK", "TIOCOUTQ", "SIOCOUTQ", "SIOCATMARK", "TIOCGETD", "TIOCSETD", "SIOCGPGRP",
+            "SIOCSPGRP", "FIOGETOWN", "FIOSETOWN", "TIOCGEXCL", "TIOCGPTLCK"}  # fmt: skip
+READS = {"FIONREAD", "TCGETS", "TIOCGWINSZ", "TIOCGPGRP", "TIOCGSID", "TIOCGPTN", "SIOCOUTQ",
+         "SIOCATMARK", "TIOCGETD", "SIOCGPGRP", "FIOGETOWN", "TIOCGEXCL", "TIOCGPTLCK"}  # fmt: skip
+NO_ARGUMENT = {"FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL", "TIOCSBRK", "TIOCCBRK"}
+
+
+def ioctl_name(command: int) -> str:
+    """Return a request's name, or its parts as _IOC takes them."""
+    name = SETS["ioctl_cmd"][2].get(command)
+    if name is not None:
+        return str(name)
+    ways = {0: "_IOC_NONE", 1: "_IOC_WRITE", 2: "_IOC_READ", 3: "_IOC_READ|_IOC_WRITE"}
+    kind, code, size = command >> 8 & 0xFF, command & 0xFF, command >> 16 & 0x3FFF
+    return f"_IOC({ways[command >> 30]}, {kind:#x}, {hexadecimal(code)}, {hexadecimal(size)})"
+
+
+@special("ioctl")
+def _ioctl(view: View) -> Iterator[str]:
+    name = ioctl_name(view.u32(1))
+    yield view.fd(view.i32(0))
+    yield name
+    at = view.args[2]
+    if name in NO_ARGUMENT:
+        return
+    reads = name in READS
+    if reads:
+        yield LATE
+    memory = view.after if reads else view.before
+    if reads and view.failed:
+        yield address(at)
+    elif name in INTEGERS:
+        data = memory.peek(at, 4)
+        yield f"[{int.from_bytes(data, 'little', signed=True)}]" if len(data) == 4 else address(at)
+    elif name in ("TIOCGWINSZ", "TIOCSWINSZ"):
+        data = memory.peek(at, 8)
+        words = ("ws_row", "ws_col", "ws_xpixel", "ws_ypixel")
+        pairs = zip(words, struct.unpack("<4H", data.ljust(8, b"\0")), strict=True)
+        yield "{" + ", ".join(f"{k}={v}" for k, v in pairs) + "}" if len(data) == 8 else address(at)
+    elif name in TERMIOS:
+        from posix_x.decode.terminals import termios_text
+
+        data = memory.peek(at, 36)
+        yield termios_text(data) if len(data) == 36 else address(at)
+    else:
+        yield hexadecimal(at) if at else "NULL" if view.u32(1) >> 30 else "0"
+
+
+@special("adjtimex", "clock_adjtime")
+def _adjtimex(view: View) -> Iterator[str]:
+    if view.name == "clock_adjtime":
+        yield number(view, "clockid", view.args[0])
+    yield LATE
+    at = view.args[view_last(view)]
+    data = view.after.peek(at, 208)
+    if len(data) < 208 or view.failed:
+        yield address(at)
+        return
+    (
+        modes,
+        offset,
+        freq,
+        most,
+        estimated,
+        status,
+        constant,
+        precision,
+        tolerance,
+        sec,
+        usec,
+        tick,
+    ) = struct.unpack_from("<Ixxxx4qixxxx6q", data)
+    rest = struct.unpack_from("<2qixxxx5qi", data, 96)
+    names = ("ppsfreq", "jitter", "shift", "stabil", "jitcnt", "calcnt", "errcnt", "stbcnt", "tai")
+    shown = [
+        f"modes={flags('adjtimex_modes', modes)}", f"offset={offset}", f"freq={freq}",
+        f"maxerror={most}", f"esterror={estimated}", f"status={flags('adjtimex_status', status)}",
+        f"constant={constant}", f"precision={precision}", f"tolerance={tolerance}",
+        f"time={{tv_sec={sec}, tv_usec={usec}}}", f"tick={tick}",
+    ]  # fmt: skip
+    shown += [f"{name}={value}" for name, value in zip(names, rest, strict=False)]
+    yield "{" + ", ".join(shown) + "}"
+    if view.result is not None and not view.failed:
+        view.note = SETS["clock_state"][2].get(view.result, "")

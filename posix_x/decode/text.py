@@ -1,0 +1,103 @@
+"""How strace writes strings, numbers and sets: quotes and escapes, hexadecimal, names and bits."""
+
+from __future__ import annotations
+
+from posix_x.table.rows import SETS
+
+_NAMED = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
+_PLAIN = [
+    _NAMED.get(code) or (chr(code) if 32 <= code < 127 else f"\\{code:o}") for code in range(256)
+]
+_DIGITS = frozenset(b"01234567")
+
+
+def escaped(data: bytes) -> str:
+    """Return bytes as in a C string; octal escapes are as short as what follows allows."""
+    if data.isascii() and data.decode().isprintable() and b'"' not in data and b"\\" not in data:
+        return data.decode()
+    parts: list[str] = []
+    last = len(data) - 1
+    for i, code in enumerate(data):
+        text = _PLAIN[code]
+        if text[0] == "\\" and text[1:].isdigit() and i < last and data[i + 1] in _DIGITS:
+            text = f"\\{code:03o}"
+        parts.append(text)
+    return "".join(parts)
+
+
+def quoted(data: bytes, limit: int) -> str:
+    """Return bytes in quotes, with dots behind them if there are more than limit."""
+    return f'"{escaped(data[:limit])}"' + ("..." if len(data) > limit else "")
+
+
+def quoted_hex(data: bytes, limit: int) -> str:
+    """Return bytes in quotes, each as two hexadecimal digits."""
+    text = "".join(f"\\x{code:02x}" for code in data[:limit])
+    return f'"{text}"' + ("..." if len(data) > limit else "")
+
+
+def address(value: int) -> str:
+    """Return an address: NULL or hexadecimal."""
+    return f"{value:#x}" if value else "NULL"
+
+
+def hexadecimal(value: int) -> str:
+    """Return a number in hexadecimal; 0 as it is."""
+    return f"{value:#x}" if value else "0"
+
+
+def octal(value: int) -> str:
+    """Return permissions: at least three digits, the first a 0."""
+    return f"0{value:03o}" if value > 0o77 else f"{value:03o}"
+
+
+def signed(value: int, size: int) -> int:
+    """Return a number of size bytes as a signed one."""
+    bits = size * 8
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def prefix_of(name: str) -> str:
+    """Return the prefix that the names of a set share, as strace's comments have it."""
+    names = list(SETS[name][2].values())
+    first, last = min(names), max(names)
+    same = 0
+    while same < min(len(first), len(last)) and first[same] == last[same]:
+        same += 1
+    return first[: first.rfind("_", 0, same) + 1] or ""
+
+
+def named(name: str, value: int) -> str:
+    """Return one of a set's values by its name, or in hexadecimal with a comment."""
+    label: str | None = SETS[name][2].get(value)
+    if label is not None:
+        return label
+    return f"{hexadecimal(value & 0xFFFFFFFFFFFFFFFF)} /* {prefix_of(name)}??? */"
+
+
+def flags(name: str, value: int, zero: str = "0") -> str:
+    """Return bits by their names, what is left over in hexadecimal."""
+    kind: str
+    mask: int
+    values: dict[int, str]
+    kind, mask, values = SETS[name]
+    if kind == "enum":
+        return named(name, value)
+    if not mask and value in values:
+        return values[value]
+    parts: list[tuple[int, str]] = []
+    if mask and (value & mask) in values:
+        parts.append((0, values[value & mask]))
+        value &= ~mask
+    elif not value:
+        return zero
+    for bits in sorted(values, key=int.bit_count, reverse=True):
+        if bits > 0 and not (mask and not bits & ~mask) and value & bits == bits:
+            parts.append((bits & -bits, values[bits]))
+            value &= ~bits
+    if not parts:
+        return f"{value:#x} /* {prefix_of(name)}??? */"
+    if value:
+        parts.append((1 << 64, f"{value:#x}"))
+    return "|".join(label for _, label in sorted(parts))
