@@ -87,9 +87,9 @@ void exo_record_signal(const struct k_siginfo *info)
 void exo_record_end(uint32_t status, bool whole)
 {
     struct exo_area *mine = area();
-    const uint64_t data[3] = {exo_tsc(), status, whole};
     if (likely(!(mine->observe & EXO_OBSERVE_RECORD)) ||
         !(KR->recording.flags & EXO_RECORDING_EVENTS))
         return;
+    const uint64_t data[3] = {exo_tsc(), status, whole};
     exo_record_push(mine, EXO_RECORD_ENDED, data, sizeof(data));
 }
