@@ -15,18 +15,23 @@ static inline struct exo_watch_group *exo_epoll_group_at(struct exo_kr *kr, uint
     return &kr->watch_groups[index % EXO_WATCH_GROUP_COUNT];
 }
 
-#define EXO_LOOK_COUNT 128 /* at least two groups */
+#define EXO_LOOK_COUNT 128
+#define EXO_ARRIVALS_OLD 0x80000000U /* arrivals are no older than that */
 
 /* A look at what is ready: zero at first but for max, then as exo_epoll_look() has left it. */
 struct exo_look {
-    uint32_t max;     /* events that are still wanted */
-    uint32_t visited; /* groups */
-    uint32_t start;   /* the set's cursor at first, + 1 */
-    uint32_t stray;   /* number of a watch whose object is the host's by now, 0: none */
-    uint32_t busy;    /* number of a set in this one at which somebody looks just now, 0: none */
-    bool peeks;       /* whether there is anything is all that is wanted: then max is 0 */
-    uint32_t count;   /* of found */
+    uint32_t max;   /* events that are still wanted */
+    bool begun;     /* and what was ready then: */
+    uint32_t until; /* of the set's arrivals */
+    uint32_t stray; /* number of a watch whose object is the host's by now, 0: none */
+    uint32_t busy;  /* number of a set in this one at which somebody looks just now, 0: none */
+    bool peeks;     /* whether there is anything is all that is wanted: then max is 0 */
+    uint32_t count; /* of found */
     uint32_t numbers[EXO_LOOK_COUNT];
+    uint32_t
+        some; /* of some_at and came: to be looked at, and which of the set's arrivals made them so */
+    uint32_t some_at[EXO_LOOK_COUNT];
+    uint32_t came[EXO_LOOK_COUNT];
     struct exo_epoll_event found[EXO_LOOK_COUNT];
 };
 

@@ -87,54 +87,133 @@ static bool goes_on(const struct exo_look *look)
     return look->max != 0 && look->stray == 0 && look->busy == 0;
 }
 
-/* Of the group at place, those of mask. False: no more are wanted, or there is no room for them. */
-static bool look_at_group(struct exo_kr *kr, struct exo_epoll *set, uint32_t place, uint64_t mask,
-                          struct exo_look *look)
+static uint32_t *came_of(struct exo_kr *kr, uint32_t number)
 {
-    uint64_t bit = 1ULL << place % 64, again = 0;
-    uint64_t *some = &set->ready[place / 64];
-    struct exo_watch_group *group = exo_epoll_group_at(kr, set->groups[place]);
-    if (!(load_relaxed(some) & bit))
-        return true;
-    if (look->count > EXO_LOOK_COUNT - EXO_WATCH_GROUP_SIZE)
-        return false;
-    fetch_and(some, ~bit); /* who tells sets the other first, and then this */
-    uint64_t bits = fetch_and(&group->ready, ~mask) & mask;
-    for (; bits != 0 && goes_on(look); bits &= bits - 1) {
-        uint32_t at = (uint32_t)__builtin_ctzll(bits);
-        if (!look->peeks)
-            set->cursor = place * EXO_WATCH_GROUP_SIZE + at + 1;
-        if (look_at(kr, set->groups[place] * EXO_WATCH_GROUP_SIZE + at, look))
-            again |= 1ULL << at;
-    }
-    if ((fetch_or(&group->ready, bits | again) | bits | again) != 0)
-        fetch_or(some, bit);
-    return goes_on(look);
+    return &exo_watch_group_of(kr, number)->came[number % EXO_WATCH_GROUP_SIZE];
 }
 
-/* All groups once, from the cursor on; the first in two parts, for whoever stands behind is never
- * looked at before all others have been. */
-static bool look_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_look *look)
+/* Those of a group's bits that became ready from..to; *first is the one of them all that did so first. */
+static uint64_t bits_of(const struct exo_watch_group *group, uint32_t from, uint32_t span,
+                        uint32_t *first)
 {
-    uint32_t count = exo_epoll_groups(set);
-    if (count == 0)
-        return false;
-    if (look->start == 0)
-        look->start = set->cursor % (count * EXO_WATCH_GROUP_SIZE) + 1;
-    uint32_t first = (look->start - 1) / EXO_WATCH_GROUP_SIZE;
-    uint64_t behind = ~0ULL << (look->start - 1) % EXO_WATCH_GROUP_SIZE;
-    for (; look->visited <= count; look->visited++) {
-        uint32_t place = (first + look->visited) % count;
-        if (place % 64 == 0 && place + 64 <= count && look->visited != 0 &&
-            look->visited + 64 <= count && load_relaxed(&set->ready[place / 64]) == 0) {
-            look->visited += 63; /* none of these */
+    uint64_t found = 0;
+    for (uint64_t bits = load_acquire(&group->ready); bits != 0; bits &= bits - 1) {
+        uint32_t at = (uint32_t)__builtin_ctzll(bits), came = load_relaxed(&group->came[at]);
+        if (came - from >= span)
             continue;
-        }
-        uint64_t mask = look->visited == 0 ? behind : look->visited == count ? ~behind : ~0ULL;
-        if (mask != 0 && !look_at_group(kr, set, place, mask, look))
-            return goes_on(look);
+        found |= 1ULL << at;
+        if (came - from < *first - from)
+            *first = came;
     }
-    return false;
+    return found;
+}
+
+/* The next group from place on with something ready; EXO_SET_GROUP_COUNT: none. */
+static uint32_t next_place(const struct exo_epoll *set, uint32_t place)
+{
+    for (; place < exo_epoll_groups(set); place = (place | 63) + 1) {
+        uint64_t some = load_acquire(&set->ready[place / 64]) >> place % 64;
+        if (some != 0)
+            return place + (uint32_t)__builtin_ctzll(some);
+    }
+    return EXO_SET_GROUP_COUNT;
+}
+
+/* Whether there is room for all; if not, which is the first of them. */
+static bool fits_locked(struct exo_kr *kr, struct exo_epoll *set, uint32_t from, uint32_t span,
+                        uint32_t *first)
+{
+    uint32_t place = next_place(set, 0), count = 0;
+    *first = from + span;
+    if (next_place(set, next_place(set, place + 1) + 1) >= exo_epoll_groups(set))
+        return true; /* no more than two groups */
+    for (; place < exo_epoll_groups(set); place = next_place(set, place + 1))
+        for (uint64_t bits = bits_of(exo_epoll_group_at(kr, set->groups[place]), from, span, first);
+             bits != 0; bits &= bits - 1)
+            count++;
+    return count <= EXO_LOOK_COUNT;
+}
+
+_Static_assert(2 * EXO_WATCH_GROUP_SIZE <= EXO_LOOK_COUNT, "two groups fit");
+
+/* Of the group at place, those are taken that became ready from..to, as many as there is room for. */
+static void take_group_locked(struct exo_kr *kr, struct exo_epoll *set, uint32_t place,
+                              uint32_t from, uint32_t span, struct exo_look *look)
+{
+    uint64_t bit = 1ULL << place % 64;
+    uint64_t *some = &set->ready[place / 64];
+    struct exo_watch_group *group = exo_epoll_group_at(kr, set->groups[place]);
+    fetch_and(some, ~bit); /* who tells sets the other first, and then this */
+    uint32_t first = from + span;
+    uint64_t bits = bits_of(group, from, span, &first), taken = 0;
+    for (; bits != 0 && look->some < EXO_LOOK_COUNT; bits &= bits - 1) {
+        uint32_t at = (uint32_t)__builtin_ctzll(bits);
+        taken |= 1ULL << at;
+        look->some_at[look->some] = set->groups[place] * EXO_WATCH_GROUP_SIZE + at;
+        look->came[look->some++] = load_relaxed(&group->came[at]);
+    }
+    if ((fetch_and(&group->ready, ~taken) & ~taken) != 0)
+        fetch_or(some, bit);
+}
+
+/* All that are ready, if there is room for them, else the first of them. True: there are more. What has become ready
+ * since this look has begun is for the next one, as it may have been told in this one. */
+static bool take_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_look *look)
+{
+    uint32_t now = load_relaxed(&set->arrivals), from = now - EXO_ARRIVALS_OLD, span, first;
+    if (!look->begun)
+        look->until = now;
+    look->begun = true;
+    span = look->until - from;
+    bool all = fits_locked(kr, set, from, span, &first);
+    if (!all && EXO_LOOK_COUNT < look->until - first) {
+        from = first;
+        span = EXO_LOOK_COUNT;
+    }
+    for (uint32_t place = next_place(set, 0); place < exo_epoll_groups(set);
+         place = next_place(set, place + 1))
+        take_group_locked(kr, set, place, from, span, look);
+    return !all;
+}
+
+/* Those taken, by when they became ready. */
+static void sort(struct exo_look *look)
+{
+    for (uint32_t i = 1; i < look->some; i++) {
+        uint32_t number = look->some_at[i], came = look->came[i], j = i;
+        for (; j > 0 && (int32_t)(came - look->came[j - 1]) < 0; j--) {
+            look->some_at[j] = look->some_at[j - 1];
+            look->came[j] = look->came[j - 1];
+        }
+        look->some_at[j] = number;
+        look->came[j] = came;
+    }
+}
+
+/* It is to be looked at again. */
+static void put_back_locked(struct exo_kr *kr, struct exo_epoll *set, uint32_t number)
+{
+    struct exo_watch_group *group = exo_watch_group_of(kr, number);
+    uint32_t place = load_relaxed(&group->place) % EXO_SET_GROUP_COUNT;
+    fetch_or(&group->ready, 1ULL << number % EXO_WATCH_GROUP_SIZE);
+    if (!(load_relaxed(&set->ready[place / 64]) >> place % 64 & 1))
+        fetch_or(&set->ready[place / 64], 1ULL << place % 64);
+}
+
+/* As Linux does: what became ready first is told first, what stays ready comes behind all others then, and what is
+ * not reached keeps its place. */
+static void tell_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_look *look)
+{
+    sort(look);
+    for (uint32_t i = 0; i < look->some; i++) {
+        uint32_t number = look->some_at[i], before = look->count;
+        bool looks = goes_on(look);
+        if (looks && !look_at(kr, number, look))
+            continue;
+        if (looks && look->count != before)
+            store_relaxed(came_of(kr, number), fetch_add(&set->arrivals, 1));
+        put_back_locked(kr, set, number);
+    }
 }
 
 /* Whoever was killed with the lock may have had bits in its hand. */
@@ -142,8 +221,9 @@ static void repair_locked(struct exo_kr *kr, struct exo_epoll *set)
 {
     for (uint32_t i = 0; i < exo_epoll_groups(set); i++) {
         struct exo_watch_group *group = exo_epoll_group_at(kr, set->groups[i]);
-        fetch_or(&group->ready, load_relaxed(&group->used));
-        fetch_or(&set->ready[i / 64], 1ULL << i % 64);
+        for (uint64_t used = load_relaxed(&group->used); used != 0; used &= used - 1)
+            exo_watch_mark(kr,
+                           set->groups[i] * EXO_WATCH_GROUP_SIZE + (uint32_t)__builtin_ctzll(used));
     }
     set->repaired = set->lock.generation;
 }
@@ -152,14 +232,17 @@ int exo_epoll_look(struct exo_kr *kr, uint32_t number, struct exo_look *look)
 {
     struct exo_epoll *set = exo_epoll_at(kr, number);
     int more = -EBADF;
-    look->count = look->stray = look->busy = 0;
+    look->count = look->stray = look->busy = look->some = 0;
     exo_lock_acquire(&set->lock);
     if (unlikely(set->repaired != set->lock.generation))
         repair_locked(kr, set);
     store_relaxed(&set->turn, set->turn | 1); /* for exo_epoll_peek() */
     full_fence();
-    if (set->mode == EXO_SET_OWN)
-        more = look_locked(kr, set, look);
+    if (set->mode == EXO_SET_OWN) {
+        more = take_locked(kr, set, look);
+        tell_locked(kr, set, look);
+        more = more && goes_on(look);
+    }
     store_release(&set->turn, set->turn + 1);
     exo_lock_release(&set->lock);
     return more;

@@ -126,7 +126,7 @@ void exo_set_calm(uint32_t set)
 {
     struct exo_look look;
     look.max = 1;
-    look.visited = look.start = 0;
+    look.begun = false;
     look.peeks = true;
     exo_epoll_look(KR, set, &look);
 }
@@ -136,7 +136,7 @@ static bool peek(struct exo_fd set, uint32_t *state)
 {
     struct exo_look look;
     look.max = 1;
-    look.visited = look.start = 0;
+    look.begun = false;
     look.peeks = true;
     *state = exo_epoll_look(KR, set.stamp, &look) < 0 ? EXO_STATE_HOST
              : look.max == 0                          ? EXO_POLL_INS

@@ -86,7 +86,7 @@ static long take_own(struct waiting *by, long done)
     if (done < 0)
         return done;
     look.max = (uint32_t)(by->max - done);
-    look.visited = look.start = 0;
+    look.begun = false;
     look.peeks = false;
     int more = look.max != 0;
     while (more > 0) {
@@ -104,7 +104,7 @@ static long take_own(struct waiting *by, long done)
             more = clear_way(by, &look, &tries);
             if (done > 0)
                 return done;
-            look.visited = look.start = 0;
+            look.begun = false;
         }
     }
     return done;

@@ -60,7 +60,7 @@ static uint32_t look(struct exo_kr *kr, uint32_t set, uint32_t max, uint32_t *to
     uint32_t sum = 0;
     int more;
     found.max = max;
-    found.visited = found.start = 0;
+    found.begun = false;
     do {
         more = exo_epoll_look(kr, set, &found);
         CHECK(more >= 0 && found.stray == 0);

@@ -303,6 +303,7 @@ struct exo_watch_group {
     uint32_t next_free; /* A, group_lock */
     uint32_t reserved[9];
     struct exo_watch watches[EXO_WATCH_GROUP_SIZE];
+    uint32_t came[EXO_WATCH_GROUP_SIZE]; /* A: which of the set's arrivals made it ready */
 };
 
 enum exo_set_mode {
@@ -330,7 +331,7 @@ struct exo_epoll {
     uint32_t inside;      /* A, its lock: wait for the twin, or were killed there */
     uint32_t hosts;       /* A, atomic: files of the host's that were added, less those removed */
     uint32_t group_count; /* A, its lock */
-    uint32_t cursor;      /* A, its lock: group at which the next look begins */
+    uint32_t arrivals;    /* A, atomic: how often a watch has become ready */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
     struct exo_patience patience;
     uint32_t
