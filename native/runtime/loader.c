@@ -156,7 +156,6 @@ static void attach(const struct boot *boot)
     HOST_2(__NR_sigaltstack, &alt, 0);
     exo_signal_init();
     exo_trace_after_exec();
-    exo_record_executed();
 }
 
 /* A table of its own, without what was close-on-exec. */
@@ -372,6 +371,7 @@ noreturn void exo_loader(uint64_t *stack)
         area()->task->security |= EXO_SECURITY_NO_NEW_PRIVS;
     if (boot.first && exo_intercept_init() != 0)
         fail("the host refuses a seccomp filter");
+    exo_record_executed();
     exo_intercept_arm();
     note_phase(&boot, EXO_BOOT_ENTRY);
     if (area()->adopted)

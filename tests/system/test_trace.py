@@ -269,3 +269,18 @@ def test_mistakes_take_a_line(
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_executed_is_said_and_not_traced(
+    trace: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """As exo-um run has it: one line, and a shell's exit status."""
+    garbage = trace.folder / "garbage"  # type: ignore[attr-defined]
+    garbage.write_bytes(b"garbage")
+    garbage.chmod(0o700)
+    for name, why in (("/tmp", "permission denied"), ("./garbage", "not an ELF file")):
+        run = trace("-o", "out", name)
+        assert (run.returncode, run.stdout) == (126, "")
+        assert run.stderr.count("\n") == 1
+        assert why in run.stderr
+        assert lines_of(trace) == []
