@@ -87,11 +87,6 @@ static bool goes_on(const struct exo_look *look)
     return look->max != 0 && look->stray == 0 && look->busy == 0;
 }
 
-static uint32_t *came_of(struct exo_kr *kr, uint32_t number)
-{
-    return &exo_watch_group_of(kr, number)->came[number % EXO_WATCH_GROUP_SIZE];
-}
-
 /* Those of a group's bits that became ready from..to; *first is the one of them all that did so first. */
 static uint64_t bits_of(const struct exo_watch_group *group, uint32_t from, uint32_t span,
                         uint32_t *first)
@@ -190,19 +185,9 @@ static void sort(struct exo_look *look)
     }
 }
 
-/* It is to be looked at again. */
-static void put_back_locked(struct exo_kr *kr, struct exo_epoll *set, uint32_t number)
-{
-    struct exo_watch_group *group = exo_watch_group_of(kr, number);
-    uint32_t place = load_relaxed(&group->place) % EXO_SET_GROUP_COUNT;
-    fetch_or(&group->ready, 1ULL << number % EXO_WATCH_GROUP_SIZE);
-    if (!(load_relaxed(&set->ready[place / 64]) >> place % 64 & 1))
-        fetch_or(&set->ready[place / 64], 1ULL << place % 64);
-}
-
 /* As Linux does: what became ready first is told first, what stays ready comes behind all others then, and what is
  * not reached keeps its place. */
-static void tell_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_look *look)
+static void tell_locked(struct exo_kr *kr, struct exo_look *look)
 {
     sort(look);
     for (uint32_t i = 0; i < look->some; i++) {
@@ -211,8 +196,8 @@ static void tell_locked(struct exo_kr *kr, struct exo_epoll *set, struct exo_loo
         if (looks && !look_at(kr, number, look))
             continue;
         if (looks && look->count != before)
-            store_relaxed(came_of(kr, number), fetch_add(&set->arrivals, 1));
-        put_back_locked(kr, set, number);
+            exo_watch_line_up(kr, number);
+        exo_watch_keep(kr, number);
     }
 }
 
@@ -240,7 +225,7 @@ int exo_epoll_look(struct exo_kr *kr, uint32_t number, struct exo_look *look)
     full_fence();
     if (set->mode == EXO_SET_OWN) {
         more = take_locked(kr, set, look);
-        tell_locked(kr, set, look);
+        tell_locked(kr, look);
         more = more && goes_on(look);
     }
     store_release(&set->turn, set->turn + 1);

@@ -34,18 +34,30 @@ static void end_change(struct exo_watch_lock *lock)
     exo_lock_release(&lock->lock);
 }
 
-void exo_watch_mark(struct exo_kr *kr, uint32_t number)
+void exo_watch_keep(struct exo_kr *kr, uint32_t number)
 {
     struct exo_watch_group *group = exo_watch_group_of(kr, number);
     struct exo_epoll *set = exo_epoll_at(kr, load_relaxed(&group->set));
     uint32_t place = load_relaxed(&group->place) % EXO_SET_GROUP_COUNT;
-    uint32_t at = number % EXO_WATCH_GROUP_SIZE;
-    if (!(load_relaxed(&group->ready) >> at & 1)) /* else it has its place already */
-        store_relaxed(&group->came[at], fetch_add(&set->arrivals, 1));
-    fetch_or(&group->ready, 1ULL << at);
+    fetch_or(&group->ready, 1ULL << number % EXO_WATCH_GROUP_SIZE);
     /* Who looks clears this first and takes the other then. */
     if (!(load_relaxed(&set->ready[place / 64]) >> place % 64 & 1))
         fetch_or(&set->ready[place / 64], 1ULL << place % 64);
+}
+
+void exo_watch_line_up(struct exo_kr *kr, uint32_t number)
+{
+    struct exo_watch_group *group = exo_watch_group_of(kr, number);
+    struct exo_epoll *set = exo_epoll_at(kr, load_relaxed(&group->set));
+    store_relaxed(&group->came[number % EXO_WATCH_GROUP_SIZE], fetch_add(&set->arrivals, 1));
+}
+
+void exo_watch_mark(struct exo_kr *kr, uint32_t number)
+{
+    uint64_t ready = load_relaxed(&exo_watch_group_of(kr, number)->ready);
+    if (!(ready >> number % EXO_WATCH_GROUP_SIZE & 1)) /* else it has its place already */
+        exo_watch_line_up(kr, number);
+    exo_watch_keep(kr, number);
 }
 
 /* Whether it is for us to wake one who sleeps on the set. */

@@ -91,7 +91,10 @@ void exo_watch_free(struct exo_kr *kr, uint32_t number); /* that is in no list *
 bool exo_watch_claim(struct exo_epoll *set);
 /* epoll.c: the set has no fd any more; what it watched is free of it. */
 void exo_epoll_end(struct exo_kr *kr, uint32_t number);
-/* It is to be looked at. */
+/* It is to be looked at: behind all others that are, if it is not yet. */
 void exo_watch_mark(struct exo_kr *kr, uint32_t number);
+/* The two halves of that: a new place, and where it has its place. */
+void exo_watch_line_up(struct exo_kr *kr, uint32_t number);
+void exo_watch_keep(struct exo_kr *kr, uint32_t number);
 
 #endif
