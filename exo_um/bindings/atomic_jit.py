@@ -4,7 +4,7 @@ numba has none of its own for the CPU. Addresses and values are int64, smaller o
 what is there must be aligned to its size. Orders are those of C11 (7.17.3): loads acquire, stores
 release, read-modify-writes are sequentially consistent. A wrong address is a SIGSEGV.
 
-With NUMBA_DISABLE_JIT=1 the same names are plain Python, without any ordering: for one thread.
+With NUMBA_DISABLE_JIT=1 the same names are atomic_plain's.
 """
 
 from __future__ import annotations

@@ -31,6 +31,14 @@ int exo_host_shared_create(uint64_t size);
 int64_t exo_host_shared_map(int fd, void **at);
 int exo_host_shared_unmap(void *at, uint64_t size);
 
+/* atomic.c: words of 16, 32 or 64 bits at addresses, sequentially consistent; the value before. */
+uint64_t exo_host_atomic_add(uint64_t at, uint32_t bits, uint64_t value);
+uint64_t exo_host_atomic_or(uint64_t at, uint32_t bits, uint64_t value);
+uint64_t exo_host_atomic_exchange(uint64_t at, uint32_t bits, uint64_t value);
+/* Whether it was as expected, and is now as desired. */
+int exo_host_atomic_replace(uint64_t at, uint32_t bits, uint64_t expected, uint64_t desired);
+void exo_host_atomic_fence(void);
+
 /* beneath.c: openat2(2) that never leaves a directory. */
 int exo_host_open_beneath(int directory, const char *path, int flags, uint32_t mode);
 
