@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exo_um.bindings.region import Region
 
 STRING_LIMIT = 3000
+STACK_LIMIT = 2048  # leaves room for what the call itself has in memory
 
 
 class Recording:
@@ -36,8 +37,9 @@ class Recording:
         recording = self._region.kr.recording
         if self.active:
             raise BlockingIOError("the instance is being traced already")
-        recording.flags = int(wish["flags"]) & 7
+        recording.flags = int(wish["flags"]) & 15
         recording.string_limit = max(0, min(int(wish["string_limit"]), STRING_LIMIT))
+        recording.stack_limit = max(0, min(int(wish.get("stack_limit", 0)), STACK_LIMIT)) & ~7
         fill(recording.calls, wish["calls"])
         tampers = wish["tamper"][: lib.EXO_TAMPER_COUNT]
         for place, change in zip(recording.tampers, tampers, strict=False):
@@ -45,6 +47,9 @@ class Recording:
         recording.tamper_count = len(tampers)
         ffi.memmove(
             recording.tallies, bytes(ffi.sizeof(recording.tallies)), ffi.sizeof(recording.tallies)
+        )
+        ffi.memmove(
+            recording.depths, bytes(ffi.sizeof(recording.depths)), ffi.sizeof(recording.depths)
         )
         check(lib.exo_record_init(self._region.kr))
         recording.on = 1

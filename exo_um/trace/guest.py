@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings.region import OpenedRegion
@@ -17,6 +18,7 @@ from posix_x.decode.view import View
 if TYPE_CHECKING:
     from exo_um.trace.sink import Sink
 
+Watcher = Callable[[OpenedRegion, "Sink", Callable[[], bool]], Drain]
 EXECVE = 59
 HELD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
@@ -29,8 +31,9 @@ def launch(
     sink: Sink,
     *,
     patch: bool,
+    watcher: Watcher = Drain,
 ) -> int:
-    """Run a program in a new instance, traced; return its wait status."""
+    """Run a program in a new instance, traced; return its wait status. watcher takes its events."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()  # noqa: TID251 - one thread, and no lock is held
     if child == 0:
@@ -42,7 +45,7 @@ def launch(
     _, fds, _, _ = socket.recv_fds(ours, 64, 1)
     if not fds:  # it has said why
         return os.waitpid(child, 0)[1]
-    drain = Drain(OpenedRegion(fds[0]), sink, lambda: not is_closed(ours))
+    drain = watcher(OpenedRegion(fds[0]), sink, lambda: not is_closed(ours))
     if not sink.wishes.summary_only:
         drain.start_with(executed(path, argv, env, sink))
     drain.run()
