@@ -54,26 +54,17 @@ uint64_t exo_profile_bound(uint32_t bucket)
     return bucket < 8 ? bucket : (uint64_t)(8 + bucket % 8) << (bucket / 8 - 1);
 }
 
-/* NULL: there are too many. */
 static struct profiled_task *task_of(struct profiling *state, uint32_t tid)
 {
-    for (uint32_t i = 0; i < EXO_PROFILE_TASKS; i++) {
-        struct profiled_task *it = &state->tasks[(tid + i) % EXO_PROFILE_TASKS];
-        if (it->tid == tid)
-            return it;
-        if (it->tid == 0) {
-            it->tid = tid;
-            return it;
-        }
-    }
-    return NULL;
+    struct profiled_task *it = &state->tasks[tid % EXO_PROFILE_TASKS];
+    if (it->tid != tid)
+        *it = (struct profiled_task){.tid = tid};
+    return it;
 }
 
 void exo_profile_enter(struct exo_profile *profile, uint32_t tid, uint32_t space)
 {
     struct profiled_task *task = task_of(profile->state, tid);
-    if (task == NULL)
-        return;
     task->space = space;
     task->length = 0;
 }
@@ -170,7 +161,7 @@ int exo_profile_take(struct exo_profile *profile, struct exo_drained *event)
     struct profiled_task *task = task_of(profile->state, event->tid);
     if (event->kind != EXO_RECORD_CALL)
         return EXO_PROFILE_EVENT;
-    if (task == NULL || !parse(event, &call))
+    if (!parse(event, &call))
         return EXO_PROFILE_IDLE;
     if (profile->site_count == EXO_PROFILE_SITES || profile->copy_count == EXO_PROFILE_COPIES ||
         profile->run_count == EXO_PROFILE_RUNS)

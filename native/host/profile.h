@@ -10,7 +10,7 @@
 #define EXO_PROFILE_COPIES 512
 #define EXO_PROFILE_RUNS 512
 #define EXO_PROFILE_RULES 32768
-#define EXO_PROFILE_TASKS 4096
+#define EXO_PROFILE_TASKS 65536 /* pids that are that far apart are not alive at a time */
 #define EXO_PROFILE_BUFFERS 1024
 #define EXO_PROFILE_DATA 32   /* bytes of a buffer that are compared */
 #define EXO_PROFILE_SMALL 512 /* a write of fewer bytes is small */

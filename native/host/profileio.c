@@ -27,7 +27,7 @@ static uint64_t peek(const struct profiled_call *call, uint64_t at, bool after, 
     return 0;
 }
 
-static struct filled *place_of(struct profiling *state, uint32_t space, uint64_t start)
+static struct filled *filled_at(struct profiling *state, uint32_t space, uint64_t start)
 {
     uint64_t hash = profile_mix(profile_mix(2, start), space);
     return &state->filled[(hash >> 17) % EXO_PROFILE_BUFFERS];
@@ -36,7 +36,7 @@ static struct filled *place_of(struct profiling *state, uint32_t space, uint64_t
 static void note_read(struct profiling *state, const struct profiled_call *call, uint64_t start,
                       uint64_t size, bool first)
 {
-    struct filled *it = place_of(state, call->space, start);
+    struct filled *it = filled_at(state, call->space, start);
     *it = (struct filled){.start = start,
                           .left = size,
                           .at = call->origin.rip,
@@ -79,7 +79,7 @@ static struct exo_profile_copy *pattern_of(struct exo_profile *profile, const st
 static void note_write(struct exo_profile *profile, const struct profiled_call *call,
                        uint64_t start, uint64_t size, uint64_t done, bool first, int *code)
 {
-    struct filled *from = place_of(profile->state, call->space, start);
+    struct filled *from = filled_at(profile->state, call->space, start);
     uint8_t data[EXO_PROFILE_DATA];
     if (from->start != start || from->space != call->space || size == 0 || size > from->left)
         return;
@@ -108,7 +108,7 @@ static void note_write(struct exo_profile *profile, const struct profiled_call *
     rest.left -= done;
     rest.counted = 1;
     rest.size = 0; /* no more is known of its bytes */
-    *place_of(profile->state, rest.space, rest.start) = rest;
+    *filled_at(profile->state, rest.space, rest.start) = rest;
 }
 
 /* Every buffer of a call that has moved `left` bytes. */

@@ -10,7 +10,7 @@
 #define DEPTH 48
 #define UNKNOWN (~0UL)
 
-static struct exo_profile_rule *place_of(struct profiling *state, uint32_t space, uint64_t pc)
+static struct exo_profile_rule *rule_of(struct profiling *state, uint32_t space, uint64_t pc)
 {
     uint64_t hash = profile_mix(profile_mix(1, pc), space);
     for (uint64_t i = hash >> 17;; i++) {
@@ -27,7 +27,7 @@ void exo_profile_add(struct exo_profile *profile, const struct exo_profile_rule 
         memset(state->rules, 0, sizeof(state->rules));
         state->rule_count = 0;
     }
-    struct exo_profile_rule *place = place_of(state, rule->space, rule->pc);
+    struct exo_profile_rule *place = rule_of(state, rule->space, rule->pc);
     state->rule_count += !place->used;
     *place = *rule;
     place->used = 1;
@@ -69,7 +69,7 @@ int exo_profile_unwind(struct exo_profile *profile, struct profiled_call *call)
     if (call->origin.rip == 0)
         return 0;
     for (uint32_t depth = 0; depth < DEPTH; depth++) {
-        const struct exo_profile_rule *rule = place_of(profile->state, call->space, pc);
+        const struct exo_profile_rule *rule = rule_of(profile->state, call->space, pc);
         if (!rule->used) {
             profile->asked_pc = pc;
             profile->asked_space = call->space;

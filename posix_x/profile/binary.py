@@ -19,6 +19,8 @@ from elftools.dwarf.callframe import CallFrameInfo
 from elftools.dwarf.structs import DWARFStructs
 from elftools.elf.elffile import ELFFile
 
+from posix_x.analyze.frames import frames
+
 SYMBOL = struct.Struct("<IBBHQQ")
 FUNCTION, INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
 RBP, RSP, RETURN = 6, 7, 16  # DWARF's numbers of registers
@@ -225,20 +227,14 @@ class Frames:
         """Take a file's sections."""
         self._table: list[tuple[int, int]] = []
         self._decoded: dict[int, list[dict[Any, Any]]] = {}
-        header, frames = (elf.get_section_by_name(name) for name in (".eh_frame_hdr", ".eh_frame"))
-        if header is None or frames is None:
+        section = elf.get_section_by_name(".eh_frame")
+        if section is None:
             return
-        data = header.data()
-        if data[:4] != b"\x01\x1b\x03\x3b":  # version, and encodings that every linker writes
-            return
-        (count,) = struct.unpack_from("<I", data, 8)
-        pairs = struct.iter_unpack("<ii", data[12 : 12 + 8 * count])
-        base = header["sh_addr"]
-        self._table = [(base + start, base + frame) for start, frame in pairs]
-        self._address = frames["sh_addr"]
-        self._info = CallFrameInfo(
-            io.BytesIO(frames.data()), frames["sh_size"], self._address, STRUCTS, for_eh_frame=True
+        address, data = section["sh_addr"], section.data()
+        self._table = _from_header(elf, address) or sorted(
+            (frame.start, frame.entry) for frame in frames(address, data)
         )
+        self._info = CallFrameInfo(io.BytesIO(data), len(data), address, STRUCTS, for_eh_frame=True)
 
     def rule(self, address: int) -> Rule:
         """Return the rule that holds at the instruction before an address."""
@@ -247,8 +243,7 @@ class Frames:
             return Rule()
         place = self._table[index][1]
         if place not in self._decoded:
-            at = place - self._address
-            entry: Any = self._info._parse_entry_at(at)  # noqa: SLF001 - just one
+            entry: Any = self._info._parse_entry_at(place)  # noqa: SLF001 - just one
             rows = entry.get_decoded().table
             start, size = entry.header["initial_location"], entry.header["address_range"]
             inside = start <= address - 1 < start + size
@@ -258,6 +253,18 @@ class Frames:
             if row["pc"] <= address - 1:
                 found = row
         return _rule_of(found)
+
+
+def _from_header(elf: Any, address: int) -> list[tuple[int, int]]:
+    """Return where functions begin, and where .eh_frame tells of them; static programs lack it."""
+    header = elf.get_section_by_name(".eh_frame_hdr")
+    data = header.data() if header is not None else b""
+    if data[:4] != b"\x01\x1b\x03\x3b":  # version, and encodings that every linker writes
+        return []
+    (count,) = struct.unpack_from("<I", data, 8)
+    base = header["sh_addr"]
+    pairs = struct.iter_unpack("<ii", data[12 : 12 + 8 * count])
+    return [(base + start, base + frame - address) for start, frame in pairs]
 
 
 def _rule_of(row: dict[Any, Any]) -> Rule:

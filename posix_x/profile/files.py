@@ -104,9 +104,11 @@ class Files:
 def socket_of(view: View) -> Thing:
     """Return what socket(2) or socketpair(2) makes."""
     family, packets = FAMILIES.get(view.i32(0), "other"), view.args[1] & 15 != 1
+    name = "UDP" if packets and family == "TCP" else family
+    article = "an" if name[0] in "Ao" else "a"
     if packets:
-        return Thing("packets", f"a {'UDP' if family == 'TCP' else family} socket of packets")
-    return Thing("socket", f"a{'n' if family[0] == 'A' else ''} {family} socket")
+        return Thing("packets", f"{article} {name} socket of packets")
+    return Thing("socket", f"{article} {name} socket")
 
 
 def path_of(view: View, at: int) -> str:

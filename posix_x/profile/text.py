@@ -76,7 +76,8 @@ def summary(result: dict[str, Any]) -> list[str]:
         (
             f"{result['calls']:,} calls of {result['processes']} "
             f"process{'es' if result['processes'] != 1 else ''} in {wall:,.1f} ms profiled, "
-            f"{spent:,.1f} ms in calls, waiting included; cycles of {result['tsc_hz'] / 1e9:.2f} GHz"
+            f"{spent:,.1f} ms in calls, waiting included; "
+            f"cycles of {result['tsc_hz'] / 1e9:.2f} GHz"
         ),
     ]
     if result["lost_records"]:
