@@ -12,7 +12,7 @@ import struct
 from bisect import bisect_right
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.dwarf.callframe import CallFrameInfo
@@ -20,6 +20,10 @@ from elftools.dwarf.structs import DWARFStructs
 from elftools.elf.elffile import ELFFile
 
 from posix_x.analyze.frames import frames
+from posix_x.profile.inlines import Inlines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SYMBOL = struct.Struct("<IBBHQQ")
 FUNCTION, INDIRECT = 2, 10  # STT_FUNC, STT_GNU_IFUNC
@@ -95,7 +99,10 @@ class Binary:
         return None
 
     def function(self, address: int) -> str:
-        """Return the name of the function there, empty if there is none."""
+        """Return the name of the function there, inlined ones included; empty if there is none."""
+        inlined = "" if self.is_library else self._lines.inlined(address)
+        if inlined:
+            return inlined
         symbols = self._symbols
         index = bisect_right(self._starts, address) - 1
         if index < 0:
@@ -165,6 +172,7 @@ class Lines:
         self._ranges: Any = None
         self._units: dict[int, list[tuple[int, int, str, int]]] = {}
         self._known: dict[int, tuple[str, int] | None] = {}
+        self._inlines: Inlines | None = None
 
     def find(self, address: int) -> tuple[str, int] | None:
         """Return source file and line."""
@@ -175,19 +183,35 @@ class Lines:
                 self._known[address] = None
         return self._known[address]
 
+    def inlined(self, address: int) -> str:
+        """Return the function that was put there into another, empty if none was."""
+        if self._dwarf is None or self.find(address) is None:
+            return ""
+        try:
+            self._inlines = self._inlines or Inlines(self._dwarf)
+            return self._inlines.find(next(self._units_of(address)), address)
+        except DAMAGE:
+            return ""
+
     def _find(self, address: int) -> tuple[str, int] | None:
-        if self._ranges is None:
-            self._ranges = self._dwarf.get_aranges() or False
-        offset = self._ranges.cu_offset_at_addr(address) if self._ranges else None
-        if offset is not None:
-            return self._in_unit(self._dwarf.get_CU_at(offset), address)
-        if self._ranges:
-            return None
-        for unit in self._dwarf.iter_CUs():  # clang writes no table of them
+        for unit in self._units_of(address):
             found = self._in_unit(unit, address)
             if found is not None:
                 return found
         return None
+
+    def _units_of(self, address: int) -> Iterator[Any]:
+        """Yield the units that may have code there."""
+        if self._ranges is None:
+            self._ranges = self._dwarf.get_aranges() or False
+        if not self._ranges:  # clang writes no table of them
+            yield from (
+                unit for unit in self._dwarf.iter_CUs() if self._in_unit(unit, address) is not None
+            )
+            return
+        offset = self._ranges.cu_offset_at_addr(address)
+        if offset is not None:
+            yield self._dwarf.get_CU_at(offset)
 
     def _in_unit(self, unit: Any, address: int) -> tuple[str, int] | None:
         if unit.cu_offset not in self._units:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from posix_x.profile.plots import bars, unfolded
 from posix_x.profile.report import TIERS
-from posix_x.profile.text import by, milliseconds, share, summary, unchanged, way
+from posix_x.profile.text import by, milliseconds, named, share, summary, unchanged, way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ svg .mark { stroke: #b04a5a; stroke-dasharray: 3 3; }
 
 def page(result: dict[str, Any], top: int) -> str:
     """Return the page."""
-    title = escape(" ".join(result["program"]))
+    title = escape(named(result))
     lines = "".join(f"<p>{escape(line)}</p>" for line in summary(result)[1:])
     sections = (
         ("What could be saved", _suggestions(result, top)),

@@ -15,6 +15,7 @@ from exo_um.cli.rows import LINE_LIMIT, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LONGEST = 80  # of a command line that is shown
 LEFT = ("TIER", "CALL", "PLACE", "PATH", "FROM", "TO", "BY")
 
 
@@ -66,13 +67,19 @@ def share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
+def named(result: dict[str, Any]) -> str:
+    """Return the command line, cut where it is long."""
+    text = " ".join(result["program"])
+    return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
+
+
 def summary(result: dict[str, Any]) -> list[str]:
     """Return the lines that the report begins with."""
     end = result["status"]
     how = f"exit status {end}" if end >= 0 else f"killed by signal {-end}"
     wall, spent = (milliseconds(result[key], result) for key in ("wall_cycles", "call_cycles"))
     lines = [
-        f"{' '.join(result['program'])}: {how}",
+        f"{named(result)}: {how}",
         (
             f"{result['calls']:,} calls of {result['processes']} "
             f"process{'es' if result['processes'] != 1 else ''} in {wall:,.1f} ms profiled, "

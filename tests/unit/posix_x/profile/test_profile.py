@@ -26,7 +26,11 @@ __attribute__((noinline)) int framed(int n)
     room[n] = 1;
     return leaf(n) + room[0];
 }
-int main(int argc, char **argv) { return framed(argc); }
+static inline __attribute__((always_inline)) int inner(int n)
+{
+    return n * leaf(n);
+}
+int main(int argc, char **argv) { return framed(argc) + inner(argc); }
 """
 PLACE = Place("app", 0x1000, "work", "app.c", 7)
 
@@ -49,7 +53,10 @@ def address_of(binary: Binary, name: str) -> int:
 def test_functions_and_lines(binary: Binary) -> None:
     leaf = address_of(binary, "leaf")
     assert (binary.function(leaf), binary.line(leaf)) == ("leaf", ("app.c", 1))
-    assert binary.line(address_of(binary, "main")) == ("app.c", 8)
+    main = address_of(binary, "main")
+    assert binary.line(main) == ("app.c", 12)
+    inside = {binary.function(main + i) for i in range(60)}
+    assert {"main", "inner"} <= inside
     assert (binary.function(0), binary.line(0)) == ("", None)
     assert binary.is_own(leaf)
 
