@@ -14,6 +14,10 @@ def main(argv: list[str] | None = None) -> int:
         from exo_um.cli.run import main as run
 
         return run(argv[1:])
+    if argv == ["companion"]:  # from native/runtime/companion.c
+        from exo_um.companion import main as companion
+
+        return companion()
     from exo_um.cli.commands import main as commands
 
     return commands(argv)

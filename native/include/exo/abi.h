@@ -853,6 +853,25 @@ struct exo_record {
     };
 };
 
+/* Whether there is a kernel process. On the platform preload a program makes the region itself, and the
+ * first of its processes that needs a kernel process starts it (runtime/companion.c). */
+enum exo_kernel_state {
+    EXO_KERNEL_THERE = 0, /* it made the region */
+    EXO_KERNEL_ABSENT = 1,
+    EXO_KERNEL_STARTING = 2,
+    EXO_KERNEL_SERVES = 3,
+    EXO_KERNEL_FAILED = 4, /* its calls give ENOSYS */
+};
+
+/* How to start it; strings that may be empty. */
+struct exo_companion {
+    char launcher[EXO_PATH_SIZE];
+    char stats[EXO_PATH_SIZE];    /* file for the counts at the end */
+    char runtime[EXO_PATH_SIZE];  /* XDG_RUNTIME_DIR=... of the environment */
+    uint32_t host_pid;            /* 0 until it is there; pid 1 is then who started the first guest */
+    uint32_t reserved;
+};
+
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
  * a host maps so much at one page fault. The first fd tables are in the same 2 MiB, for which one
  * page table will do. */
@@ -893,7 +912,7 @@ struct exo_kr {
     uint64_t instance;           /* K: random, in the names of twins */
     uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
     uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
-    uint32_t reserved_net;
+    uint32_t kernel_state;       /* A, atomic: enum exo_kernel_state */
     uint64_t next_generation;   /* A, atomic: of sockets */
     uint32_t next_port;         /* A, net_lock: to try for who names none */
     uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
@@ -915,6 +934,7 @@ struct exo_kr {
     struct exo_copy far_copies[EXO_COPY_COUNT - EXO_NEAR_COUNT];
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_call_counts counts;
+    struct exo_companion companion;
     struct exo_frame frames[EXO_TASK_COUNT];
     uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
