@@ -106,7 +106,7 @@ class Machine:
         self._set_facts(boot)
         self.recording = self._start_recording(boot)
         self.watch = Watch(WATCH, self.region)
-        self.entry = None if boot.name is None else self._enter(boot)
+        self.entry = None if boot.name is None else self._enter(boot.argv, boot.name)
         self.control: Control | None = None
         self.loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
         slot = self._create(self.inherited)
@@ -127,7 +127,7 @@ class Machine:
             self.reaper.watch(self.tracer.host_pid, self._on_tracer_death)
         self._close_inherited()
         if self.entry is None:  # beside the guest's own start, which does not wait for it
-            self.entry = self._enter(boot)
+            self.entry = self._enter(boot.argv, boot.name)
         if boot.recorder is not None:
             self._open_control().add_tracer(boot.recorder)
 
@@ -162,16 +162,16 @@ class Machine:
         )
         self.region.mark_kernel_alive()
 
-    def _enter(self, boot: Boot) -> Entry | None:
+    def _enter(self, argv: list[bytes], name: str | None) -> Entry | None:
         """Make the instance findable; one that was not given a name can do without."""
         from exo_um.kernel.rundir import Entry
 
-        self.instance.argv = boot.argv
+        self.instance.argv = argv
         try:
-            entry = Entry(os.environ, boot.name)
+            entry = Entry(os.environ, name)
         except OSError as error:
-            if boot.name is not None:
-                raise EntryError(boot.name, error) from error
+            if name is not None:
+                raise EntryError(name, error) from error
             self.instance.say(f"not to be found by exo-um ps: {error}")
             return None
         self.instance.name = entry.name

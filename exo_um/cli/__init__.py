@@ -18,6 +18,10 @@ def main(argv: list[str] | None = None) -> int:
         from exo_um.cli.tracing import main as trace
 
         return trace(argv[1:])
+    if argv == ["companion"]:  # from native/runtime/companion.c
+        from exo_um.companion import main as companion
+
+        return companion()
     from exo_um.cli.commands import main as commands
 
     return commands(argv)

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 
 #include "clone.h"
+#include "companion.h"
 #include "intercept.h"
 #include "legacy.h"
 #include "mdwe.h"
@@ -351,6 +352,8 @@ static long do_clone(struct request *want)
     long error = check(want);
     if (error != 0)
         return error;
+    if (!(want->flags & CLONE_THREAD_))
+        exo_companion_start();
     uint32_t slot = prepare_slot(want);
     if (slot == 0)
         return -EAGAIN;

@@ -167,7 +167,8 @@ def test_fork_bomb_up_to_the_users_limit(launcher: Launcher, both: Callable[...,
         drop = ["setpriv", "--reuid", str(uid), "--clear-groups"]
     # The user's other tasks, of tests that run meanwhile, come and go.
     pair = both([*drop, "python3", "-c", BOMB, str(tasks_of(uid) + 300)])
-    assert pair.native.stdout == b"Resource temporarily unavailable True\nTrue\n0\n"
+    said = (pair.native.stdout, pair.native.stderr)
+    assert said == (b"Resource temporarily unavailable True\nTrue\n0\n", b"")
     assert not (difference := pair.difference()), difference
 
 

@@ -109,8 +109,8 @@ enum exo_task_flags {
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_PIPES =
         0x200000, /* it or those before it have made pipes: its fd table may have ends */
-    EXO_TASK_RECORDED = 0x400000,     /* is watched: struct exo_recording */
-    EXO_TASK_ORPHANED = 0x800000,     /* its parent has died: whose it is now, the host knows */
+    EXO_TASK_RECORDED = 0x400000, /* is watched: struct exo_recording */
+    EXO_TASK_ORPHANED = 0x800000, /* its parent is dead or the host's, which knows whose it is */
     EXO_TASK_VFORK_WATCHED = 0x80000, /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
 
@@ -858,6 +858,25 @@ struct exo_record {
     };
 };
 
+/* Whether there is a kernel process. On the platform preload a program makes the region itself, and the
+ * first of its processes that needs a kernel process starts it (runtime/companion.c). */
+enum exo_kernel_state {
+    EXO_KERNEL_THERE = 0, /* it made the region */
+    EXO_KERNEL_ABSENT = 1,
+    EXO_KERNEL_STARTING = 2,
+    EXO_KERNEL_SERVES = 3,
+    EXO_KERNEL_FAILED = 4, /* its calls give ENOSYS */
+};
+
+/* How to start it; strings that may be empty. */
+struct exo_companion {
+    char launcher[EXO_PATH_SIZE];
+    char stats[EXO_PATH_SIZE];   /* file for the counts at the end */
+    char runtime[EXO_PATH_SIZE]; /* XDG_RUNTIME_DIR=... of the environment */
+    uint32_t host_pid; /* 0 until it is there; pid 1 is then who started the first guest */
+    uint32_t reserved;
+};
+
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
  * a host maps so much at one page fault. The first fd tables are in the same 2 MiB, for which one
  * page table will do. */
@@ -898,14 +917,14 @@ struct exo_kr {
     uint64_t instance;           /* K: random, in the names of twins */
     uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
     uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
-    uint32_t reserved_net;
-    uint64_t next_generation;   /* A, atomic: of sockets */
-    uint32_t next_port;         /* A, net_lock: to try for who names none */
-    uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
-    uint32_t unix_name_high;    /* A, net_lock */
-    uint32_t flight_high;       /* A, net_lock: of flights */
-    struct exo_lock group_lock; /* taking and freeing groups of watches */
-    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
+    uint32_t kernel_state;       /* A, atomic: enum exo_kernel_state */
+    uint64_t next_generation;    /* A, atomic: of sockets */
+    uint32_t next_port;          /* A, net_lock: to try for who names none */
+    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;     /* A, net_lock */
+    uint32_t flight_high;        /* A, net_lock: of flights */
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -920,6 +939,7 @@ struct exo_kr {
     struct exo_copy far_copies[EXO_COPY_COUNT - EXO_NEAR_COUNT];
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_call_counts counts;
+    struct exo_companion companion;
     struct exo_frame frames[EXO_TASK_COUNT];
     uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
