@@ -57,6 +57,7 @@ class Boot:
         "placement",
         "platform",
         "recorder",
+        "region",
         "stats",
         "verbose",
         "wish",
@@ -75,8 +76,9 @@ class Boot:
         self.platform = "inproc"
         self.stats = False
         self.verbose = False
-        self.recorder: socket.socket | None = None  # to who traces it from its beginning
-        self.wish: dict[str, Any] = {}  # ... and how
+        self.region: Region | None = None  # made before, by who traces it from its beginning
+        self.recorder: socket.socket | None = None  # ... to that one
+        self.wish: dict[str, Any] | None = None  # ... and how
 
 
 class EntryError(Exception):
@@ -97,7 +99,7 @@ class Machine:
         self.terminal = Terminal()
         self.signals = Signals()
         become_subreaper()
-        self.instance = Instance(Region(), boot.verbose)
+        self.instance = Instance(boot.region or Region(), boot.verbose)
         self.region = self.instance.region
         self.places = boot.placement != "none"
         self.port = Port(self.region, self.signals.fd)
@@ -131,15 +133,14 @@ class Machine:
 
     def _start_recording(self, boot: Boot) -> Recording | None:
         """Set up what is to be told of the guests, and let the one who asked for it look."""
-        if boot.recorder is None:
+        if boot.wish is None:
             return None
-        import socket
-
         from exo_um.kernel.recording import Recording
 
         recording = Recording(self.region)
         recording.start(boot.wish)
-        socket.send_fds(boot.recorder, [b"{}"], [self.region.fd])
+        if boot.recorder is not None:
+            boot.recorder.send(b"{}")
         return recording
 
     def _set_facts(self, boot: Boot) -> None:

@@ -103,6 +103,7 @@ static uint32_t prepare_slot(const struct request *want)
         return slot;
     if (want->flags & CLONE_PARENT_) {
         child->ppid = mine->leader->ppid;
+        child->flags |= mine->leader->flags & EXO_TASK_ORPHANED;
         child->parent_slot = mine->leader->parent_slot;
     }
     child->host_pgid = mine->leader->host_pgid;

@@ -39,6 +39,7 @@ static uint32_t make_slot(struct exo_preload *with)
         exo_preload_fails(with, "no room in the kernel region", -ENOMEM);
         return 0;
     }
+    KR->tasks[slot].flags |= EXO_TASK_ORPHANED;
     exo_fd_table_give(KR, slot, table);
     if (!exo_preload_limits(with, slot) || !exo_preload_fds(with, table))
         return 0;
