@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exo_um.bindings.region import Region
+    from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
 
 HEAD = struct.Struct("<HBBIQq")
@@ -41,7 +42,7 @@ class Task:
 class Drain:
     """The watching side of one instance."""
 
-    def __init__(self, region: Region, sink: Sink, alive: Callable[[], bool]) -> None:
+    def __init__(self, region: Region, sink: Sink, clock: Clock, alive: Callable[[], bool]) -> None:
         """Watch a region; alive says whether the instance goes on."""
         self._kr = region.kr
         self._sink = sink
@@ -49,7 +50,7 @@ class Drain:
         self._drain: Any = ffi.new("struct exo_drain *")
         lib.exo_drain_init(self._drain, region.kr)
         self._tasks: dict[int, Task] = {}
-        self._clock = Clock()
+        self._clock = clock
         self._plain = sink.is_plain()
         self.first_status: int | None = None
         self.first = 0
@@ -235,41 +236,3 @@ class Drain:
         self._left = self._left or task.tid == self.leave_with
         self._sink.ended(task.tid, at or time.time_ns(), status)
         lib.exo_drain_forget(self._drain)
-
-    def tallies(self) -> None:
-        """Add what the runtimes have counted to the sink's summary."""
-        summary = self._sink.wishes.summary
-        assert summary is not None
-        for nr in range(lib.EXO_CALL_COUNT):
-            rows = [self._kr.recording.tallies[i][nr] for i in range(lib.EXO_TALLY_SETS)]
-            calls = sum(row.calls for row in rows)
-            if calls:
-                spent = self._clock.span_ns(sum(row.cycles for row in rows))
-                summary.add(nr, spent, False, calls, sum(row.errors for row in rows))
-
-
-class Clock:
-    """Turns the processor's time stamps into nanoseconds since the epoch."""
-
-    def __init__(self) -> None:
-        self._tsc, self._ns = lib.exo_host_tsc(), time.time_ns()
-        self._rate = 0.0
-
-    def _ns_per_cycle(self) -> float:
-        tsc, now = lib.exo_host_tsc(), time.time_ns()
-        if not self._rate or now - self._ns < 10**9:
-            self._rate = max(now - self._ns, 1) / max(tsc - self._tsc, 1)
-        return self._rate
-
-    def ns(self, tsc: int) -> int:
-        """Return a point in time."""
-        return self._ns + int((tsc - self._tsc) * self._ns_per_cycle())
-
-    def span_ns(self, cycles: int) -> int:
-        """Return how long so many cycles are."""
-        return int(cycles * self._ns_per_cycle())
-
-
-def signal_status(code: int) -> int:
-    """Return a wait status from an exit status as a shell has it."""
-    return code - 128 if code > 128 else code << 8

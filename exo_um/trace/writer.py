@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from posix_x.decode.signals import siginfo_text
 from posix_x.decode.values import signal_name
 
 if TYPE_CHECKING:
-    from exo_um.trace.summary import Summary
     from posix_x.decode.view import View
 
 
@@ -175,13 +173,6 @@ class Writer:
         if file is not None:
             file.close()
         self.tasks.discard(tid)
-
-    def write_summary(self, summary: Summary) -> None:
-        """Write the table of -c."""
-        text = io.StringIO()
-        summary.write(text)
-        self._out.write(text.getvalue().encode())
-        self._out.flush()
 
     def flush(self) -> None:
         """Have everything written reach its files."""

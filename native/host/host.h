@@ -65,6 +65,8 @@ struct exo_signal {
 int exo_host_signals_open(struct exo_signals *signals);
 /* Blocks the signals of a mask; returns a signalfd of them. */
 int exo_host_signals_watch(uint64_t mask);
+/* Back to the default disposition. */
+void exo_host_signal_default(int number);
 /* The next pending signal: 1, or 0 if there is none. */
 int exo_host_signal_next(int fd, struct exo_signal *signal);
 /* Queues a signal with siginfo: to a thread, or with host_tid 0 to the process. */
@@ -233,6 +235,9 @@ int exo_host_reply(struct exo_kr *kr, uint32_t slot, uint32_t sequence, int64_t 
                    uint32_t flags);
 /* Publishes the host call that stands in the frame. */
 int exo_host_ask(struct exo_kr *kr, uint32_t slot, uint32_t sequence);
+
+/* wait.c: to the guests of an instance that had no kernel process yet. */
+void exo_host_kernel_serves(struct exo_kr *kr);
 
 /* channel.c: ends[0] sends (the kernel's), ends[1] receives (every guest's). */
 int exo_host_channel_open(int ends[2]);

@@ -69,7 +69,7 @@ def command(argv: tuple[str, ...], env: tuple[str, ...], **given: Any) -> int:
     status, found = profiled(argv, env, follow=given["follow"], callers=not given["no_callers"])
     if found is not None:
         write(report_of(argv, status, found), given)
-    from exo_um.trace.sink import repeat_end
+    from exo_um.cli.tracing import repeat_end
 
     return repeat_end(status)
 
@@ -81,13 +81,13 @@ def profiled(
     import os
 
     from exo_um.bindings import lib
-    from exo_um.cli.trace import environment
-    from exo_um.trace.guest import launch
-    from exo_um.trace.sink import Sink, Wishes
+    from exo_um.cli.tracing import environment
+    from exo_um.trace.launch import Program, Started
+    from exo_um.trace.sink import Sink
+    from exo_um.trace.wish import Wishes
     from exo_um.trace.writer import Style, Writer
     from posix_x.decode.view import Options
     from posix_x.profile.watcher import Watcher
-    from posix_x.table.rows import ROWS
 
     variables = environment(env)
     path = program_of(argv[0], variables)
@@ -96,19 +96,21 @@ def profiled(
         "flags": flags | (lib.EXO_RECORDING_FOLLOWS if follow else 0),
         "string_limit": STRING_LIMIT,
         "stack_limit": STACK_LIMIT if callers else 0,
-        "calls": sorted(ROWS),
+        "calls": None,
         "tamper": [],
     }
     with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - as in writer.py
-        sink = Sink(Wishes(summary_only=True), Writer(Style(), nothing), Options())
+        wishes = Wishes()
+        wishes.summary_only = True
+        sink = Sink(wishes, Writer(Style(), nothing), Options(), "time")
         watchers: list[Watcher] = []
 
         def watch(*given: Any) -> Watcher:
             watchers.append(Watcher(*given))
             return watchers[0]
 
-        words = [os.fsencode(word) for word in argv]
-        status = launch(path, words, variables, wish, sink, patch=True, watcher=watch)
+        program = Program(path, [os.fsencode(word) for word in argv], variables)
+        status = Started(program, wish, patch=True).follow(sink, watch)
     return status, watchers[0].found if watchers and watchers[0].found.calls else None
 
 

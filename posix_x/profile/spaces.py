@@ -55,11 +55,10 @@ class Spaces:
         return len(self._spaces) - 1
 
     def _like(self, space: int) -> int:
-        """Return of which one a space is a copy: always one with a lower number, at last 0."""
+        """Return of which one a space is a copy."""
         before = self._before[space]
         if callable(before):
-            number = before()
-            before = self._before[space] = number if number < space else 0
+            before = self._before[space] = before()
         return before
 
     def binary(self, path: str) -> Binary:
@@ -85,13 +84,14 @@ class Spaces:
 
     def find(self, space: int, address: int) -> Mapped | None:
         """Return what is mapped there."""
-        while True:
+        seen: set[int] = set()
+        while space not in seen:  # 0 is a copy of itself
+            seen.add(space)
             for mapped in reversed(self._spaces[space]):
                 if mapped.start <= address < mapped.end:
                     return mapped
-            if space == 0:
-                return None
             space = self._like(space)
+        return None
 
     def place(self, space: int, address: int) -> Place:
         """Return the place of the instruction before an address, which goes on there."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from exo_um.bindings.region import Region
+    from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
     from posix_x.decode.view import View
 
@@ -56,9 +57,9 @@ IMAGE = ffi.sizeof("struct exo_imaged")
 class Watcher(Drain):
     """The watching side of a profiled instance."""
 
-    def __init__(self, region: Region, sink: Sink, alive: Callable[[], bool]) -> None:
+    def __init__(self, region: Region, sink: Sink, clock: Clock, alive: Callable[[], bool]) -> None:
         """Watch a region. Errors: OSError, out of memory."""
-        super().__init__(region, sink, alive)
+        super().__init__(region, sink, clock, alive)
         self.found = tally.Tally()
         self.spaces = Spaces()
         self._files: dict[int, Files] = {}  # by process, as all of these

@@ -80,8 +80,8 @@ def test_what_is_no_elf_file_says_nothing(tmp_path: Path) -> None:
 
 def test_a_child_s_space_is_its_parent_s_when_it_is_needed(binary: Binary) -> None:
     spaces = Spaces()
-    parent = spaces.new()
     child = spaces.new(lambda: parent)
+    parent = spaces.new()  # it has executed a program, of which we have heard later
     spaces.load(parent, binary.path, 0x10000)
     leaf = address_of(binary, "leaf")
     place = spaces.place(child, 0x10000 + leaf + 1)
