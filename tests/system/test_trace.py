@@ -167,7 +167,7 @@ def test_signals_and_ends_are_shown(
 ) -> None:
     """Whoever is killed, by whatever; a parent's wait goes on after that."""
     script = (
-        "kill -USR1 $$ & trap : USR1; wait; (kill -KILL $BASHPID); sh -c 'kill -TERM $$'; exit 5"
+        "trap : USR1; kill -USR1 $$ & wait; (kill -KILL $BASHPID); sh -c 'kill -TERM $$'; exit 5"
     )
     done = trace("-f", "-o", "out", "/bin/bash", "-c", script)
     assert done.returncode == 5
