@@ -583,7 +583,8 @@ enum exo_record_kind {
     EXO_RECORD_SIGNAL = 2, /* TSC, siginfo_t */
     EXO_RECORD_ENDED = 3,  /* TSC, wait status, whether it is the process's */
     EXO_RECORD_BORN = 4,   /* TSC, pid of the process */
-    EXO_RECORD_STACK = 5,  /* TSC, rip, rsp, rbp, rbx, r12 to r15; the task waits: exo_stage.walked */
+    EXO_RECORD_STACK =
+        5, /* TSC, rip, rsp, rbp, rbx, r12 to r15; the task waits: exo_stage.walked */
 };
 
 enum exo_called_flags {
