@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exo_um.bindings.region import Region
     from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
+    from exo_um.trace.stacks import Stacks
 
 HEAD = struct.Struct("<HBBIQq")
 SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
@@ -57,6 +58,7 @@ class Drain:
         self._left = False
         self.leave_with = 0  # pid with whose end ours comes
         self._first_call: View | None = None
+        self._stacks: Stacks | None = None
 
     @property
     def events(self) -> int:
@@ -156,9 +158,21 @@ class Drain:
         elif kind == lib.EXO_RECORD_ENDED:
             status, whole = struct.unpack_from("<QQ", data, 8)
             self._ended(task, at, status, bool(whole))
+        elif kind == lib.EXO_RECORD_STACK:
+            self._stack(task, data)
         elif kind == lib.EXO_RECORD_BORN:
             task.process = int.from_bytes(data[8:16], "little")
             task.slot = lib.exo_task_find(self._kr, task.tid)
+
+    def _stack(self, task: Task, data: bytes) -> None:
+        """Walk up the stack of a task that waits for us to have done so."""
+        if self._stacks is None:
+            from exo_um.trace.stacks import Stacks
+
+            self._stacks = Stacks()
+        host_pid = int(self._kr.tasks[task.slot].host_tgid)
+        self._sink.frames(task.tid, self._stacks.text(host_pid, struct.unpack_from("<8Q", data, 8)))
+        lib.exo_record_walked(self._kr, task.slot, task.tid)
 
     def _view(self, data: bytes) -> tuple[View, int, int, int]:
         """Return the call, when it began, cycles spent, and its flags."""

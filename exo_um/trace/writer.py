@@ -46,6 +46,7 @@ class Writer:
         self._names: dict[int, str] = {}
         self._last_ns: dict[int, int] = {}
         self.tasks: set[int] = set()
+        self.frames: dict[int, str] = {}  # of tasks that are in a call: who has made it
 
     def _file(self, tid: int) -> BinaryIO:
         if self.style.follow < 2 or self.style.path is None:
@@ -108,6 +109,7 @@ class Writer:
             del self._open[self._key(tid)]
             shown = pad(line.exit, self._width[tid], self.style.column)
             self._put(tid, shown + self._tail(line, spent_ns, tail))
+            self._put_frames(tid)
             return
         self._break(tid)
         self._broken.discard(tid)
@@ -117,6 +119,7 @@ class Writer:
             tid,
             before + pad(text, len(before), self.style.column) + self._tail(line, spent_ns, tail),
         )
+        self._put_frames(tid)
 
     def is_whole(self) -> bool:
         """Whether no line is open."""
@@ -136,7 +139,13 @@ class Writer:
             "utf-8", "surrogateescape"
         )
         self._file(tid).write(whole)
+        self._put_frames(tid)
         return whole
+
+    def _put_frames(self, tid: int) -> None:
+        frames = self.frames.pop(tid, "")
+        if frames:
+            self._put(tid, frames)
 
     def _tail(self, line: Line, spent_ns: int, tail: str) -> str:
         spent = f" <{spent_ns // 10**9}.{spent_ns % 10**9 // 1000:06}>" if self.style.spent else ""
@@ -169,6 +178,7 @@ class Writer:
             self.line(tid, at_ns, f"+++ killed by {signal_name(os.WTERMSIG(status))}{core} +++")
         elif self.style.quiet < 2:
             self.line(tid, at_ns, f"+++ exited with {os.WEXITSTATUS(status)} +++")
+        self._put_frames(tid)
         file = self._files.pop(tid, None)
         if file is not None:
             file.close()

@@ -286,6 +286,8 @@ void exo_drain_forget(struct exo_drain *drain);
 int exo_drain_wait(struct exo_drain *drain, uint64_t timeout_ns);
 /* Whether the task is in a call that was not told yet: it is in event then. */
 int exo_drain_progress(struct exo_drain *drain, uint32_t slot, uint32_t tid);
+/* The task, which waits for it, goes on: its stack has been looked at. */
+void exo_record_walked(struct exo_kr *kr, uint32_t slot, uint32_t tid);
 uint64_t exo_host_tsc(void);
 
 #endif
