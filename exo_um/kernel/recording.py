@@ -36,7 +36,7 @@ class Recording:
         recording = self._region.kr.recording
         if self.active:
             raise BlockingIOError("the instance is being traced already")
-        recording.flags = int(wish["flags"]) & 7
+        recording.flags = int(wish["flags"]) & 15
         recording.string_limit = max(0, min(int(wish["string_limit"]), STRING_LIMIT))
         if wish["calls"] is None:
             ffi.memmove(

@@ -79,6 +79,8 @@ long exo_record_call(long a, long b, long c, long d, long e, long f)
     struct exo_stage *stage = exo_stage_of(mine);
     bool events = recording->flags & EXO_RECORDING_EVENTS;
     uint64_t before = recording->flags & EXO_RECORDING_TALLIES ? exo_tsc() : 0;
+    if (events && (recording->flags & EXO_RECORDING_STACKS))
+        exo_record_stack(mine);
     if (events)
         begin(mine, stage, nr);
     if (events && never_returns(nr))

@@ -567,7 +567,7 @@ struct exo_trace {
 #define EXO_RECORD_RINGS_SIZE (EXO_RECORD_RING_COUNT * (64 * 8192 + 512) + 512)
 #define EXO_RECORD_DATA 48
 #define EXO_RECORD_MORE 0x80000000 /* of a record's sequence: the event goes on in the next one */
-#define EXO_STAGE_DATA 4048
+#define EXO_STAGE_DATA 4040
 #define EXO_TAMPER_COUNT 8
 #define EXO_TALLY_SETS 64 /* the last one is for all tasks that got none for themselves */
 
@@ -583,6 +583,8 @@ enum exo_record_kind {
     EXO_RECORD_SIGNAL = 2, /* TSC, siginfo_t */
     EXO_RECORD_ENDED = 3,  /* TSC, wait status, whether it is the process's */
     EXO_RECORD_BORN = 4,   /* TSC, pid of the process */
+    EXO_RECORD_STACK =
+        5, /* TSC, rip, rsp, rbp, rbx, r12 to r15; the task waits: exo_stage.walked */
 };
 
 enum exo_called_flags {
@@ -612,6 +614,8 @@ struct exo_stage {
     uint16_t unborn;   /* T: its birth is still to be told */
     uint16_t tally;    /* T: 1 + number of the set in which its calls are counted, 0 none yet */
     uint32_t counts[EXO_TAMPER_COUNT]; /* T: calls that were meant, by tampering */
+    uint32_t walked;                   /* futex word: who watches has seen the stack */
+    uint32_t reserved;
     uint8_t data[EXO_STAGE_DATA];
 };
 
@@ -637,6 +641,7 @@ enum exo_recording_flags {
     EXO_RECORDING_EVENTS = 1,
     EXO_RECORDING_TALLIES = 2, /* calls are counted here */
     EXO_RECORDING_FOLLOWS = 4, /* tasks that watched ones make are watched, too */
+    EXO_RECORDING_STACKS = 8,  /* before each call EXO_RECORD_STACK */
 };
 
 struct exo_recording {
