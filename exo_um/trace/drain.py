@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
+from exo_um.trace.templates import Templates
 from posix_x.decode.memory import Snippets
 from posix_x.decode.view import View
 
@@ -53,6 +54,10 @@ class Drain:
         self._tasks: dict[int, Task] = {}
         self._clock = clock
         self._plain = sink.is_plain()
+        self.decoded = 0  # calls whose lines were not written in C
+        self._drain.column = sink.writer.style.column
+        self._drain.string_limit = sink.options.string_limit
+        self._templates = Templates(self._drain, sink.options.verbose)
         self.first_status: int | None = None
         self.first = 0
         self._left = False
@@ -72,17 +77,21 @@ class Drain:
 
     def run(self) -> None:
         """Take events until the instance has ended, or everybody who was watched has."""
-        while True:
-            self._drain.plain = self._plain and self._sink.writer.is_whole()
-            code = lib.exo_drain_next(self._drain)
-            self._pass_on()
-            if code == 1:
-                self._handle()
-            elif code == 0:
-                if not self._idle():
-                    return
-            elif code < 0:
+        code = 1
+        while code >= 0:
+            code = self.step()
+            if code == 0 and not self._idle():
                 return
+
+    def step(self) -> int:
+        """Take events until one has to be looked at here; return 0 for none, <0 for the end."""
+        self._drain.plain = self._plain and self._sink.writer.is_whole()
+        self._drain.prefix = self._sink.writer.prefix_kind()
+        code: int = lib.exo_drain_next(self._drain)
+        self._pass_on()
+        if code == 1:
+            self._handle()
+        return code
 
     def _pass_on(self) -> None:
         if self._drain.used:
@@ -204,9 +213,11 @@ class Drain:
         view.result = None
         if self._sink.enter(task.tid, self._clock.ns(began), view):
             task.began = event.sequence
+            lib.exo_drain_begun(self._drain, task.tid, event.sequence)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:
         view, began, spent, flags = self._view(data)
+        self.decoded += 1
         at, spent_ns = self._clock.ns(began), self._clock.span_ns(spent)
         tail = ""
         if flags & (lib.EXO_CALLED_INJECTED | lib.EXO_CALLED_DELAYED):
@@ -222,6 +233,7 @@ class Drain:
             text = self._sink.call(task.tid, at, view, spent_ns, tail)
             if text is not None and self._plain:
                 lib.exo_drain_remember(self._drain, text, len(text))
+                self._templates.learn(view)
 
     def _waited_for(self, view: View) -> None:
         """Take note of the end of a task that wait4(2) tells of: it may have left no word."""
@@ -245,6 +257,7 @@ class Drain:
     def _end(self, task: Task, status: int, at: int = 0) -> None:
         if self._tasks.pop(task.tid, None) is None:
             return
+        lib.exo_drain_ended(self._drain, task.tid)
         if task.tid == self.first:
             self.first_status = status
         self._left = self._left or task.tid == self.leave_with

@@ -76,6 +76,12 @@ class Writer:
             text += clock_text(at_ns, style.clock)
         return text
 
+    def prefix_kind(self) -> int:
+        """Return enum exo_prefix: how lines begin where there are no times."""
+        if self.style.path is not None:
+            return 1 if self.style.follow == 1 else 0
+        return 2 if len(self.tasks) > 1 else 0
+
     def _put(self, tid: int, text: str) -> None:
         self._file(tid).write(text.encode("utf-8", "surrogateescape"))
 
