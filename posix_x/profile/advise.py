@@ -1,7 +1,8 @@
 """What could be saved, with the numbers that it rests on.
 
 The basis of every figure is this run: what the calls took that would be gone, less what those would
-take that stay, at the median of the calls seen; and what copying a byte costs, measured here.
+take that stay, at the median of the calls seen, as means tell of who else used the CPU; and what
+copying a byte costs, measured here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from posix_x.profile.spaces import Place
     from posix_x.profile.tally import Copy, CopyKey, Run, Site, SiteKey, Tally
 
+    Medians = dict[tuple[str, Place], int]
+
 BLOCK = 65536  # what a program had better move at once
 BATCH = 4096  # bytes that a batch of small writes may hold
 FEW = 16  # calls: fewer are not worth a word
@@ -28,10 +31,11 @@ TINY = 0.002  # of the time in calls: less is not worth a word
 def suggestions(found: Tally) -> list[dict[str, Any]]:
     """Return suggestions, those that save most first; times in cycles."""
     byte = cycles_per_byte(found.hz)
+    medians = medians_of(found)
     copied = {key.read for key in found.copies} | {key.write for key in found.copies}
     given = [
-        *(_copy(key, copy, byte) for key, copy in found.copies.items()),
-        *(_run(key.name, key.place, run, byte) for key, run in found.runs.items()),
+        *(_copy(key, copy, byte, medians) for key, copy in found.copies.items()),
+        *(_run(key.name, key.place, run, byte, medians) for key, run in found.runs.items()),
         *_by_site(found, copied, byte),
         *_paths(found),
     ]
@@ -68,11 +72,24 @@ def _made(
     }
 
 
-def _copy(key: CopyKey, copy: Copy, byte: float) -> dict[str, Any] | None:
+def medians_of(found: Tally) -> Medians:
+    """Return the median cycles of each call from each place."""
+    sums: dict[tuple[str, Place], Site] = {}
+    for key, site in found.sites.items():
+        place = name_of(key), key.own
+        if place not in sums:
+            sums[place] = type(site)()
+        sums[place].add(site)
+    return {place: site.quantile(0.5) for place, site in sums.items()}
+
+
+def _copy(key: CopyKey, copy: Copy, byte: float, medians: Medians) -> dict[str, Any] | None:
     """Suggest a larger buffer, or that the data need not come to the program at all."""
     if copy.writes < FEW and copy.bytes < BLOCK:
         return None
-    spent = copy.read_cycles + copy.write_cycles
+    reading = medians.get((key.reads, key.read), copy.read_cycles / max(copy.reads, 1))
+    writing = medians.get((key.writes, key.write), copy.write_cycles / copy.writes)
+    spent = reading * copy.reads + writing * copy.writes
     each = spent / max(copy.reads, 1)  # a read and its writes
     fixed = max(0.0, each - 2 * byte * copy.bytes / max(copy.reads, 1))
     blocks = -(-copy.bytes // BLOCK)
@@ -83,9 +100,7 @@ def _copy(key: CopyKey, copy: Copy, byte: float) -> dict[str, Any] | None:
     )
     why += f"; {copy.same:,} writes began with what was read" if copy.same else ""
     why += f", {copy.changed:,} did not" if copy.changed else ""
-    basis = (
-        f"{each:,.0f} cycles for each read and its write, measured; {byte:.3f} for a byte copied"
-    )
+    basis = f"{each:,.0f} cycles for each read and its write, medians; {byte:.3f} for a byte copied"
     by = hand_over(copy)
     if copy.changed == 0 and by and copy.largest >= SMALL_READ:
         saves = spent - blocks * fixed
@@ -127,23 +142,23 @@ def hand_over(copy: Copy) -> str:
     return "splice(2), by way of a pipe"
 
 
-def _run(name: str, place: Place, run: Run, byte: float) -> dict[str, Any] | None:
+def _run(name: str, place: Place, run: Run, byte: float, medians: Medians) -> dict[str, Any] | None:
     """Suggest a batch, unless somebody waits for the writes."""
     if run.writes < FEW or any(thing.kind == "packets" for thing in run.to):
         return None
     if is_awaited(run.to, run):
         return None
     batches = max(run.runs, -(-run.bytes // BATCH))
-    each = run.cycles / run.writes
+    each = medians.get((name, place), run.cycles / run.writes)
     fixed = max(0.0, each - byte * run.bytes / run.writes)
     to = ", ".join(dict.fromkeys(thing.name or "an fd" for thing in run.to)) or "an fd"
     why = (
         f"{run.writes:,} {name} of {run.bytes / run.writes:,.1f} bytes to {to}, in {run.runs:,} "
         f"runs of up to {run.longest:,}; {batches:,} of up to {BATCH:,} bytes would do"
     )
-    basis = f"{each:,.0f} cycles for each, measured; {byte:.3f} for a byte copied"
+    basis = f"{each:,.0f} cycles for each, the median; {byte:.3f} for a byte copied"
     title = "gather small writes: a buffer (stdio), writev(2), or posix-x migrate"
-    saves = run.cycles - batches * fixed - byte * run.bytes
+    saves = run.writes * each - batches * fixed - byte * run.bytes
     return _made("batch", place, title, why, saves, basis)
 
 
@@ -181,8 +196,8 @@ def _legacy(name: str, place: Place, site: Site) -> dict[str, Any]:
     return _made(
         "legacy", place, f"ask {name} once, and keep the answer",
         f"{site.calls:,} calls went to the kernel process, which serves {name} in Python",
-        site.cycles * (1 - 1 / site.calls),
-        f"{site.cycles / site.calls:,.0f} cycles for each, measured",
+        site.quantile(0.5) * (site.calls - 1),
+        f"{site.quantile(0.5):,} cycles for each, the median",
     )  # fmt: skip
 
 
@@ -191,22 +206,22 @@ def _small_reads(name: str, place: Place, site: Site, byte: float) -> dict[str, 
     if not good or not site.bytes or site.bytes / good >= SMALL_READ:
         return None
     blocks = -(-site.bytes // BLOCK)
-    each = site.cycles / site.calls
+    each = site.quantile(0.5)
     return _made(
         "reads", place, f"read {BLOCK >> 10} KiB at a time into a buffer (stdio)",
         f"{site.calls:,} {name} brought {site.bytes:,} bytes, {site.bytes / good:,.1f} each; "
         f"{blocks:,} would do where that much is there",
-        site.cycles - blocks * each - byte * site.bytes,
-        f"{each:,.0f} cycles for each, measured, waiting included; {byte:.3f} for a byte copied",
+        (site.calls - blocks) * each - byte * site.bytes,
+        f"{each:,} cycles for each, the median, waiting included; {byte:.3f} for a byte copied",
     )  # fmt: skip
 
 
 def _failing(name: str, place: Place, site: Site) -> dict[str, Any]:
-    each = site.cycles / site.calls
+    each = site.quantile(0.5)
     return _made(
         "failing", place, f"do without {name} that fails",
         f"{site.errors:,} of {site.calls:,} failed", site.errors * each,
-        f"{each:,.0f} cycles for each, measured",
+        f"{each:,} cycles for each, the median",
     )  # fmt: skip
 
 
@@ -225,7 +240,7 @@ def _paths(found: Tally) -> list[dict[str, Any]]:
             _made(
                 "path", NOWHERE, f"keep what is known of {path}, or an fd",
                 f"{', '.join(sorted(one.calls))} looked {one.count:,} times{failed}",
-                saves, f"{each:,.0f} cycles for each, measured",
+                saves, f"{each:,.0f} cycles for each, on average",
             ) | {"place": path}
         )  # fmt: skip
     return given

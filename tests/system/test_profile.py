@@ -144,7 +144,7 @@ def test_suggestions_have_their_numbers(profile: Run) -> None:
         one = given[kind, f"{function} ({SOURCE.name}:{line_of(comment)})"]
         assert number in one["why"]
         assert 0 < one["saves_cycles"] <= report["call_cycles"]
-        assert "measured" in one["basis"]
+        assert "median" in one["basis"]
         assert one["title"] in done.stderr
     assert (
         "copy_file_range" in given["copy", f"copy ({SOURCE.name}:{line_of('copy reads')})"]["title"]

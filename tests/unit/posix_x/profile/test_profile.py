@@ -142,7 +142,7 @@ def test_a_copy_is_handed_over_unless_it_changes() -> None:
     copy = Copy(100, 100, 102400, 200_000, 300_000, 100, 0, 1024, ways)
     (one,) = advise.suggestions(tally(copies={key: copy}))
     assert "sendfile(2)" in one["title"]
-    assert 480_000 < one["saves_cycles"] < 500_000
+    assert 260_000 < one["saves_cycles"] < 290_000  # the median of the writes is 800, not 3,000
     copy.changed, copy.same = 100, 0
     (one,) = advise.suggestions(tally(copies={key: copy}))
     assert one["title"].startswith("read and write 64 KiB")
@@ -155,7 +155,7 @@ def test_writes_that_somebody_waits_for_are_left_alone() -> None:
     key = RunKey("write", PLACE)
     run = Run(1, 1000, 10_000, 1_000_000, 1000, 0, [Thing("pipe", "a pipe")])
     (one,) = advise.suggestions(tally(runs={key: run}))
-    assert (one["kind"], one["share"] > 0.9) == ("batch", True)
+    assert (one["kind"], one["share"] > 0.7) == ("batch", True)
     run.asked = 900
     assert advise.suggestions(tally(runs={key: run})) == []
     run.to = [Thing("file", "/a")]  # whose every write asks the host
