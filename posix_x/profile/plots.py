@@ -53,7 +53,7 @@ def histogram(counts: Sequence[tuple[int, int]], marks: Sequence[tuple[str, floa
         f"<title>{calls:,} calls from {2 ** (place / 4):,.0f} cycles on</title></rect>"
         for place, calls in sorted(sums.items())
     ]
-    every = max(1, (high - low) // 4 // 12)
+    every = -(-(high - low) // 40)  # ten of them have room
     parts.extend(
         f'<text x="{x_of(2.0**power):.1f}" y="{floor + 16}" class="mid">{short(2**power)}</text>'
         for power in range(low // 4, high // 4 + 1, every)
