@@ -119,7 +119,7 @@ def test_patterns_are_counted(profile: Run) -> None:
 
 
 def test_tiers_and_calls_add_up(profile: Run) -> None:
-    """Each call is in one tier, one row of names, one place; those of /proc are Python's."""
+    """Each call is in one tier, one row of names, one place; /proc/self/stat is Python's."""
     _, report = profile("all")
     for rows in ("tiers", "names", "sites"):
         assert sum(row["calls"] for row in report[rows]) == report["calls"]
@@ -127,8 +127,7 @@ def test_tiers_and_calls_add_up(profile: Run) -> None:
     tiers = {row["tier"]: row for row in report["tiers"]}
     assert tiers["legacy"]["calls"] >= 20
     names = {row["name"]: row for row in report["names"]}
-    assert (names["openat"]["tier"], names["openat"]["legacy"]) == ("hybrid", 20)
-    assert site(report, "openat", line_of("ask asks"))["legacy"] == 20
+    assert names["openat"]["legacy"] == 20
     assert names["getppid"]["calls"] == 2
     assert report["lost_records"] == 0
 
@@ -172,11 +171,13 @@ def test_threads_and_forks(profile: Run) -> None:
     assert site(report, "write", line)["calls"] == 3000
     _, report = profile("forks")
     assert report["processes"] == 1
-    assert not [row for row in report["sites"] if row["place"]["function"] == "talk"]
+    talk = (SOURCE.name, line)
+    places = [(row["place"]["file"], row["place"]["line"]) for row in report["sites"]]
+    assert talk not in places
     _, report = profile("forks", "-f")
     assert report["processes"] == 4
     assert site(report, "write", line)["calls"] == 3000
-    runs = [row for row in report["runs"] if row["place"]["function"] == "talk"]
+    runs = [row for row in report["runs"] if row["place"]["line"] == line]
     assert [(row["runs"], row["writes"]) for row in runs] == [(3, 3000)]
 
 
