@@ -13,7 +13,8 @@ from elftools.elf.elffile import ELFFile
 from posix_x.decode.memory import Snippets
 from posix_x.decode.view import View
 from posix_x.profile import advise, plots
-from posix_x.profile.binary import Binary, Rule
+from posix_x.profile.binary import Binary
+from posix_x.profile.callers import Rule
 from posix_x.profile.files import Files, Thing
 from posix_x.profile.spaces import Place, Spaces
 from posix_x.profile.tally import Copy, CopyKey, Run, RunKey, Site, SiteKey, Tally
