@@ -23,6 +23,7 @@ def attach(name: str, pid: int, wish: dict[str, Any], sink: Sink) -> int:
     region, clock = OpenedRegion(fds[0]), Clock()
     drain = Drain(region, sink, clock, lambda: not is_closed(target.connection))
     drain.leave_with = pid
+    sink.say(f"Process {pid} attached" if pid else f"Instance {name} attached")
     try:
         drain.run()
     except KeyboardInterrupt:

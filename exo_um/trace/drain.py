@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
+from exo_um.trace.restart import as_traced
 from exo_um.trace.templates import Templates
 from posix_x.decode.memory import Snippets
 from posix_x.decode.view import View
@@ -187,6 +188,7 @@ class Drain:
         """Return the call, when it began, cycles spent, and its flags."""
         nr, argc, flags, spent, began, result = HEAD.unpack_from(data)
         args = struct.unpack_from(f"<{argc}Q", data, HEAD.size) + (0,) * (6 - argc)
+        result = as_traced(nr, args, result)
         before: list[tuple[int, bytes]] = []
         after: list[tuple[int, bytes]] = []
         place = HEAD.size + 8 * argc

@@ -6,6 +6,7 @@
 
 #define HEAD sizeof(struct exo_called)
 #define LONG_SHIFT 20
+#define UC_RAX 144 /* of the ucontext to which the stack pointer points then */
 
 static bool never_returns(uint32_t nr)
 {
@@ -44,6 +45,13 @@ static void finish(struct exo_area *mine, struct exo_stage *stage, long result, 
     if (called->nr < exo_call_limit)
         exo_record_memory(stage, &mine->regs, true);
     exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
+}
+
+/* What rt_sigreturn(2) returns: what stands in the signal's frame. It does not come back to us. */
+static long restored(const struct exo_regs *regs)
+{
+    int64_t rax = 0;
+    return guest_get(&rax, regs->rsp + UC_RAX) == 0 ? rax : 0;
 }
 
 static long serve(struct exo_stage *stage, uint32_t nr, uint8_t *flags, const long *args)
@@ -85,6 +93,8 @@ long exo_record_call(long a, long b, long c, long d, long e, long f)
         begin(mine, stage, nr);
     if (events && never_returns(nr))
         finish(mine, stage, 0, EXO_CALLED_ENDLESS);
+    if (events && nr == __NR_rt_sigreturn)
+        finish(mine, stage, restored(&mine->regs), 0);
     long result = serve(stage, nr, &flags, args);
     if (area()->tid != tid || !(mine->observe & EXO_OBSERVE_RECORD))
         return result; /* a forked child: it was not the one to call */
