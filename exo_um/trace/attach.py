@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings.region import OpenedRegion
@@ -24,10 +25,11 @@ def attach(name: str, pid: int, wish: dict[str, Any], sink: Sink) -> int:
     drain = Drain(region, sink, clock, lambda: not is_closed(target.connection))
     drain.leave_with = pid
     sink.say(f"Process {pid} attached" if pid else f"Instance {name} attached")
-    try:
-        drain.run()
-    except KeyboardInterrupt:
-        sink.say(f"Process {pid or 'es of ' + name} detached")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: drain.leave())  # noqa: TID251 - sets a flag
+    drain.run()
+    if drain.leaves:
+        sink.say(f"Process {pid} detached" if pid else f"Instance {name} detached")
     if sink.summary is not None:
         add_tallies(region, clock, sink.summary, sink.wishes.calls)
     target.close()
