@@ -882,6 +882,15 @@ struct exo_companion {
     uint32_t reserved;
 };
 
+#define EXO_NAME_SIZE 65 /* of uname(2), with a NUL */
+
+struct exo_names {
+    struct exo_lock lock;
+    char host[EXO_NAME_SIZE], domain[EXO_NAME_SIZE];
+    char release[EXO_NAME_SIZE], version[EXO_NAME_SIZE];
+    char padding[4];
+};
+
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
  * a host maps so much at one page fault. The first fd tables are in the same 2 MiB, for which one
  * page table will do. */
@@ -945,6 +954,7 @@ struct exo_kr {
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_call_counts counts;
     struct exo_companion companion;
+    struct exo_names names; /* A, its lock */
     struct exo_frame frames[EXO_TASK_COUNT];
     uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
