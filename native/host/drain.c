@@ -122,7 +122,7 @@ static uint64_t time_of(struct state *state, const struct exo_message *message)
     if (known == NULL)
         return 0;
     if (message->type == EXO_RECORD_BORN && record.sequence == 1)
-        return tsc;
+        return tsc; /* whoever had the number before */
     if ((record.sequence & ~EXO_RECORD_MORE) != known->expected)
         return UINT64_MAX; /* another ring has what comes before */
     if (known->size != 0)
