@@ -6,6 +6,7 @@
 
 #define HEAD sizeof(struct exo_called)
 #define LONG_SHIFT 20
+#define UC_RAX 144 /* of the ucontext to which the stack pointer points then */
 
 static bool never_returns(uint32_t nr)
 {
@@ -46,6 +47,13 @@ static void finish(struct exo_area *mine, struct exo_stage *stage, long result, 
     if (called->nr < exo_call_limit)
         exo_record_memory(stage, &mine->regs, true);
     exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
+}
+
+/* What rt_sigreturn(2) returns: what stands in the signal's frame. It does not come back to us. */
+static long restored(const struct exo_regs *regs)
+{
+    int64_t rax = 0;
+    return guest_get(&rax, regs->rsp + UC_RAX) == 0 ? rax : 0;
 }
 
 /* Who else was asked, by the task's counters before and after it. */
@@ -96,6 +104,8 @@ long exo_record_call(long a, long b, long c, long d, long e, long f)
         begin(mine, stage, nr);
     if (events && never_returns(nr))
         finish(mine, stage, 0, EXO_CALLED_ENDLESS);
+    if (events && nr == __NR_rt_sigreturn)
+        finish(mine, stage, restored(&mine->regs), 0);
     uint64_t host_calls = mine->host_calls, legacy_calls = mine->legacy_calls;
     long result = serve(stage, nr, &flags, args);
     if (area()->tid != tid || !(mine->observe & EXO_OBSERVE_RECORD))
