@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from exo_um import __version__
-
 HERE = Path(__file__).parent
 CACHE = HERE.parent / "build" / "benchmarks"
 CLOCK = HERE.parent / "native" / "bench"  # clock.h, which posix-x benchmark has, too
@@ -68,7 +66,7 @@ def guest(name: str, *options: str) -> str:
 
 
 ROOT = HERE.parent / "native"
-OPTIONS = ["-O2", "-Wall", "-DEXO_HOSTED=1", "-D_GNU_SOURCE", f'-DEXO_VERSION="{__version__}"'] + [
+OPTIONS = ["-O2", "-Wall", "-DEXO_HOSTED=1", "-D_GNU_SOURCE"] + [
     f"-I{ROOT / folder}" for folder in ("", "include", "core")
 ]
 
