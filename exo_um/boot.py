@@ -47,6 +47,7 @@ class Boot:
 
     __slots__ = (
         "argv",
+        "batch",
         "env",
         "intercept",
         "loader",
@@ -60,6 +61,7 @@ class Boot:
         "stats",
         "verbose",
         "wish",
+        "zero_copy",
     )
 
     def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
@@ -69,12 +71,14 @@ class Boot:
         self.intercept = "dispatch"
         self.loader = LOADER
         self.name: str | None = None
+        self.batch = "on"
         self.net = "exo"
         self.patch = True
         self.placement = "none"
         self.platform = "inproc"
         self.stats = False
         self.verbose = False
+        self.zero_copy = "on"
         self.recorder: socket.socket | None = None  # to who traces it from its beginning
         self.wish: dict[str, Any] = {}  # ... and how
 
@@ -158,6 +162,8 @@ class Machine:
             (lib.EXO_KR_STATS if boot.stats else 0)
             | (0 if boot.patch and not traced else lib.EXO_KR_NO_PATCH)
             | (lib.EXO_KR_NET_HOST if boot.net == "host" else 0)
+            | (lib.EXO_KR_COPIES if boot.zero_copy == "off" else 0)
+            | (lib.EXO_KR_BELLS if boot.batch == "off" else 0)
         )
         self.region.mark_kernel_alive()
 

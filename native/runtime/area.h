@@ -127,6 +127,7 @@ struct exo_area {
     uint32_t steps;       /* the trap flag is the tracer's */
     uint32_t delayed;     /* stash_info waits for the end of one instruction: between.c */
     uint64_t retried;     /* see exo_stub_fault() */
+    uint32_t has_seen;    /* has read pages that may be handed on: handover.c */
     int32_t watch_fds[4]; /* hardware breakpoints that the tracer has set, 0 none */
 };
 
@@ -135,7 +136,7 @@ struct exo_area {
  * The first thread's area is part of exo-guest's own data and has process-wide state at its end. */
 #define AREA_ALTSTACK_START 0x1000
 #define AREA_ALTSTACK_END 0x10000
-#define AREA_STRUCT 0x1f700
+#define AREA_STRUCT 0x1f6c0
 #define AREA_STRUCT_END 0x1fc00
 
 /* Process-wide state that every fork or exec writes to, in the first area's last page. */

@@ -119,6 +119,26 @@ long exo_pipe_await(struct exo_fd *at, bool nonblock)
     }
 }
 
+static long pull(struct exo_pipe *pipe, struct exo_span *span)
+{
+    if (span->left >= EXO_PIPE_PAGE)
+        span->seen = exo_seen_begin(pipe, EXO_PIPE_READS);
+    long done = exo_pipe_pull_locked(KR, pipe, span);
+    if (unlikely(span->seen != NULL))
+        exo_seen_end(span->seen);
+    return done;
+}
+
+static long push(struct exo_pipe *pipe, struct exo_span *span, uint16_t flags)
+{
+    bool handed = span->left >= EXO_PIPE_PAGE && unlikely(area()->has_seen);
+    span->seen = handed ? exo_seen_begin(pipe, EXO_PIPE_WRITES) : NULL;
+    long done = exo_pipe_push_locked(KR, pipe, span, flags);
+    if (unlikely(span->seen != NULL))
+        exo_seen_end(span->seen);
+    return done;
+}
+
 static long read_pipe(struct exo_fd *at, struct exo_span *span)
 {
     struct exo_end end;
@@ -130,7 +150,7 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
         note_use(pipe, EXO_PIPE_READS);
         bool over = exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0; /* before what is the last then */
         uint32_t tail = pipe->tail;
-        done = exo_pipe_pull_locked(KR, pipe, span);
+        done = pull(pipe, span);
         exo_lock_release(end.lock);
         if (done > 0)
             exo_pipe_tell(&end, load_acquire(&pipe->head) - tail >= exo_pipe_slots(pipe));
@@ -194,7 +214,7 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
         note_use(pipe, EXO_PIPE_WRITES);
         uint16_t flags =
             load_relaxed(&pipe->nonblock) & EXO_PIPE_PACKETS ? EXO_PAGE_PACKET : EXO_PAGE_GROWS;
-        long done = exo_pipe_push_locked(KR, pipe, span, flags);
+        long done = push(pipe, span, flags);
         exo_lock_release(end.lock);
         sum += done > 0 ? done : 0;
         follow_up(&end, done);

@@ -184,6 +184,50 @@ exo_copy_past_end:
     xor %eax, %eax
     ret
 
+/* bool exo_guest_same(guest, with, size): by 64 bytes, each read once; a fault between _begin and _end goes to
+ * exo_same_fault. */
+    .globl exo_guest_same, exo_same_begin, exo_same_end, exo_same_fault
+exo_guest_same:
+    shr $6, %rdx
+    jz 2f
+exo_same_begin:
+1:
+    mov (%rdi), %rax
+    mov 8(%rdi), %rcx
+    mov 16(%rdi), %r8
+    mov 24(%rdi), %r9
+    xor (%rsi), %rax
+    xor 8(%rsi), %rcx
+    xor 16(%rsi), %r8
+    xor 24(%rsi), %r9
+    or %rcx, %rax
+    or %r9, %r8
+    or %r8, %rax
+    mov 32(%rdi), %rcx
+    mov 40(%rdi), %r8
+    mov 48(%rdi), %r9
+    mov 56(%rdi), %r10
+    xor 32(%rsi), %rcx
+    xor 40(%rsi), %r8
+    xor 48(%rsi), %r9
+    xor 56(%rsi), %r10
+    or %rcx, %rax
+    or %r9, %r8
+    or %r10, %rax
+    or %r8, %rax
+    jnz exo_same_fault
+    add $64, %rdi
+    add $64, %rsi
+    dec %rdx
+    jnz 1b
+exo_same_end:
+2:
+    mov $1, %eax
+    ret
+exo_same_fault:
+    xor %eax, %eax
+    ret
+
 /* long guest_byte(from) */
     .globl guest_byte, guest_byte_insn
 guest_byte:

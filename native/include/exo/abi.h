@@ -218,7 +218,7 @@ enum exo_pipe_page_flags {
 struct exo_pipe_page {
     uint16_t start; /* readers: so much has been read */
     uint16_t end;   /* writers: so much has been written; readers: EXO_PAGE_CLOSED */
-    uint16_t place; /* writers: which of the pipe's pages, or of its lane's */
+    uint16_t place; /* writers: which of the pipe's pages, or of all lanes' */
     uint16_t flags; /* writers: enum exo_pipe_page_flags */
 };
 #define EXO_PAGE_CLOSED 0xffff /* all has been read of the last page: nothing may be added to it */
@@ -272,7 +272,10 @@ struct exo_pipe {
     uint32_t reserved[11];
     struct exo_lock input; /* writers: head, and what they write of pages */
     uint32_t turn;         /* input: pages that have gone through the lane, or might have */
-    uint32_t reserved2[11];
+    uint32_t stamp;        /* input: whose turns they are, in words of lanes; 0 none yet */
+    uint32_t generation;   /* input: which pipe this is, in the words of pages lent to it */
+    uint32_t lends;        /* input: pages of its lane have been found lent */
+    uint32_t reserved2[8];
     uint32_t head; /* input: the next slot to be filled. A line to itself, others look at it */
     uint32_t reserved3[15];
     struct exo_lock output; /* readers: tail, and what they write of pages */
@@ -657,6 +660,9 @@ struct exo_stats {
     uint64_t threads;
     uint64_t execs;
     uint64_t signals;
+    uint64_t handed_pages;    /* put from one pipe into another without a copy */
+    uint64_t handed_differed; /* ... not, as the guest had changed them */
+    uint64_t handed_late;     /* ... not, as the pipe had used them again */
     uint64_t boot_ns[8]; /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
 };
 
@@ -686,6 +692,8 @@ enum exo_kr_flags {
     EXO_KR_STATS = 1,
     EXO_KR_NO_PATCH = 2, /* leave every site trapping */
     EXO_KR_NET_HOST = 4, /* INET sockets are the host's */
+    EXO_KR_COPIES = 8,   /* pages are never handed from one pipe to another */
+    EXO_KR_BELLS = 16,   /* who sleeps is woken by each write */
 };
 
 enum exo_sock_mode {
@@ -931,6 +939,7 @@ struct exo_kr {
     struct exo_pipe_page pipe_slots[EXO_PIPE_COUNT][EXO_PIPE_SLOT_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
     uint8_t lane_pages[EXO_LANE_COUNT * EXO_LANE_PAGE_COUNT * 4096 + 4096]; /* the same */
+    uint64_t lane_words[EXO_LANE_COUNT][EXO_LANE_PAGE_COUNT]; /* A, atomic: core/lane.c */
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
