@@ -54,6 +54,11 @@ def collect(instance: Instance, times: Times, exit_status: int) -> dict[str, Any
             "differed": stats.handed_differed,
             "late": stats.handed_late,
         },
+        "batch": {
+            "naps": stats.naps,
+            "bells_spared": stats.bells_spared,
+            "bells_owed": stats.bells_owed,
+        },
         **{name: getattr(stats, name) for name in COUNTERS},
         "boot_us": boot_us,
         "wall_us": (times.ended_ns - times.started_ns) // 1000,

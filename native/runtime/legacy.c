@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 
 #include "legacy.h"
+#include "nap.h"
 #include "proctext.h"
 #include "translate.h"
 
@@ -141,6 +142,7 @@ static void make_host_call(struct exo_frame *frame)
 /* Posts the frame and serves host calls until the reply is there. */
 static void exchange_frame(struct exo_frame *frame)
 {
+    exo_nap_pay();
     area()->legacy_calls++;
     frame->sequence++;
     post(frame, EXO_FRAME_POSTED);

@@ -7,6 +7,7 @@
  * CPU perhaps, the next such try comes twice as late, so they cost a hundredth of the time at most.
  */
 #include "patience.h"
+#include "nap.h"
 #include "../core/atomic.h"
 
 #define SPIN_LIMIT 2048 /* pauses */
@@ -126,6 +127,7 @@ bool exo_look_awake(struct exo_patience *patience, bool (*ready)(const void *, i
                     const void *object, int what)
 {
     const struct looking by = {.ready = ready, .object = object, .what = what};
+    exo_nap_pay();
     if (KR->cpu_count > 1)
         look_by_spinning(patience, &by);
     return has_news(&by);

@@ -5,6 +5,7 @@
  * has the other end may be dead. Whatever other calls do with a pipe, first makes it the host's
  * (exo_pipe_to_host()).
  */
+#include "nap.h"
 #include "pipe.h"
 #include "translate.h"
 
@@ -88,6 +89,7 @@ static bool rest(const struct exo_end *end, long done, long *result)
     long error = -EAGAIN;
     if (load_relaxed(&pipe->nonblock) >> end->side & 1) {
         bool sure = done > 0 || writes || other_lives(end);
+        exo_nap_pay();
         ended = !sure && host_hangs_up(end);
         full_fence(); /* who makes room after this sees that there was none */
         if ((ended && !exo_pipe_is_empty(pipe)) || (writes && !exo_pipe_is_full(pipe)))
@@ -180,12 +182,23 @@ static void give_lane(struct exo_pipe *pipe)
         store_relaxed(&pipe->turn, 0); /* perhaps later */
 }
 
+/* Until much has come there is no need to wake who naps while we go on. */
+static void spare_napper(const struct exo_end *end)
+{
+    struct exo_pipe *pipe = end->pipe;
+    exo_nap_owe(&pipe->nap, end->at, end->fd);
+    if (load_relaxed(&pipe->head) - load_relaxed(&pipe->tail) > exo_pipe_slots(pipe) / 4)
+        exo_nap_pay();
+}
+
 /* What was pushed is told, and what that has come to. */
 static void follow_up(const struct exo_end *end, long done)
 {
     struct exo_pipe *pipe = end->pipe;
     if (done > 0)
         exo_pipe_tell(end, true);
+    if (unlikely(load_relaxed(&pipe->nap.napper) != 0) && done > 0)
+        spare_napper(end);
     if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
         exo_pipe_prepare(end);
     if (unlikely(load_relaxed(&pipe->turn) >= EXO_LANE_PAGE_COUNT &&

@@ -34,13 +34,13 @@ host_call_early:
     syscall
     ret
 
-/* long host_wait(nr, a, b, c, d, e, f): gives way to signals. A handler that finds rip from
+/* long host_wait_now(nr, a, b, c, d, e, f): gives way to signals. A handler that finds rip from
  * host_wait_check to host_wait_syscall moves it to host_wait_abort. The host must block what the
  * guest does before it waits: exo_mask_sync() calls back here, with area.lazy off. */
-    .globl host_wait, host_wait_check, host_wait_syscall, host_wait_abort
-    .type host_wait, @function
+    .globl host_wait_now, host_wait_check, host_wait_syscall, host_wait_abort
+    .type host_wait_now, @function
     .p2align 4
-host_wait:
+host_wait_now:
     mov %rdi, %rax
     mov %rsi, %rdi
     mov %rdx, %rsi

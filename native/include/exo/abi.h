@@ -251,6 +251,15 @@ struct exo_patience {
     uint32_t failed; /* when the last of them did, TSC >> 10 */
 };
 
+/* A reader that naps before it sleeps: runtime/nap.c. All but spared is the reader's. */
+struct exo_nap {
+    uint32_t napper;  /* slot of who does, 0 nobody; the object's lock */
+    uint32_t spared;  /* about: writes that have come in this nap */
+    uint8_t hope;     /* waits that were short, and ended by little, one after the other */
+    uint8_t failures; /* naps that were not worth it, one after the other */
+    uint16_t skips;   /* sleeps until the next nap */
+};
+
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
@@ -275,7 +284,8 @@ struct exo_pipe {
     uint32_t stamp;        /* input: whose turns they are, in words of lanes; 0 none yet */
     uint32_t generation;   /* input: which pipe this is, in the words of pages lent to it */
     uint32_t lends;        /* input: pages of its lane have been found lent */
-    uint32_t reserved2[8];
+    struct exo_nap nap;    /* of readers */
+    uint32_t reserved2[5];
     uint32_t head; /* input: the next slot to be filled. A line to itself, others look at it */
     uint32_t reserved3[15];
     struct exo_lock output; /* readers: tail, and what they write of pages */
@@ -663,6 +673,9 @@ struct exo_stats {
     uint64_t handed_pages;    /* put from one pipe into another without a copy */
     uint64_t handed_differed; /* ... not, as the guest had changed them */
     uint64_t handed_late;     /* ... not, as the pipe had used them again */
+    uint64_t naps;            /* readers that let some writes come */
+    uint64_t bells_spared;    /* writes that came then */
+    uint64_t bells_owed;      /* ... of those, for which the reader was woken before its time */
     uint64_t boot_ns[8]; /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
 };
 
@@ -792,7 +805,7 @@ struct exo_sock {
     uint32_t limit;   /* of those, bytes on their way: the sender's SO_SNDBUF, UDP: our SO_RCVBUF */
     uint32_t window; /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
     uint32_t low_water; /* SO_RCVLOWAT - 1 */
-    uint32_t reserved[3];
+    struct exo_nap nap;
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
