@@ -58,6 +58,7 @@ class Boot:
         "placement",
         "platform",
         "recorder",
+        "region",
         "stats",
         "verbose",
         "wish",
@@ -79,8 +80,9 @@ class Boot:
         self.stats = False
         self.verbose = False
         self.zero_copy = "on"
-        self.recorder: socket.socket | None = None  # to who traces it from its beginning
-        self.wish: dict[str, Any] = {}  # ... and how
+        self.region: Region | None = None  # made before, by who traces it from its beginning
+        self.recorder: socket.socket | None = None  # ... to that one
+        self.wish: dict[str, Any] | None = None  # ... and how
 
 
 class EntryError(Exception):
@@ -101,14 +103,14 @@ class Machine:
         self.terminal = Terminal()
         self.signals = Signals()
         become_subreaper()
-        self.instance = Instance(Region(), boot.verbose)
+        self.instance = Instance(boot.region or Region(), boot.verbose)
         self.region = self.instance.region
         self.places = boot.placement != "none"
         self.port = Port(self.region, self.signals.fd)
         self._set_facts(boot)
         self.recording = self._start_recording(boot)
         self.watch = Watch(WATCH, self.region)
-        self.entry = None if boot.name is None else self._enter(boot)
+        self.entry = None if boot.name is None else self._enter(boot.argv, boot.name)
         self.control: Control | None = None
         self.loader = os.open(boot.loader, os.O_PATH | os.O_CLOEXEC)
         slot = self._create(self.inherited)
@@ -129,21 +131,20 @@ class Machine:
             self.reaper.watch(self.tracer.host_pid, self._on_tracer_death)
         self._close_inherited()
         if self.entry is None:  # beside the guest's own start, which does not wait for it
-            self.entry = self._enter(boot)
+            self.entry = self._enter(boot.argv, boot.name)
         if boot.recorder is not None:
             self._open_control().add_tracer(boot.recorder)
 
     def _start_recording(self, boot: Boot) -> Recording | None:
         """Set up what is to be told of the guests, and let the one who asked for it look."""
-        if boot.recorder is None:
+        if boot.wish is None:
             return None
-        import socket
-
         from exo_um.kernel.recording import Recording
 
         recording = Recording(self.region)
         recording.start(boot.wish)
-        socket.send_fds(boot.recorder, [b"{}"], [self.region.fd])
+        if boot.recorder is not None:
+            boot.recorder.send(b"{}")
         return recording
 
     def _set_facts(self, boot: Boot) -> None:
@@ -167,16 +168,16 @@ class Machine:
         )
         self.region.mark_kernel_alive()
 
-    def _enter(self, boot: Boot) -> Entry | None:
+    def _enter(self, argv: list[bytes], name: str | None) -> Entry | None:
         """Make the instance findable; one that was not given a name can do without."""
         from exo_um.kernel.rundir import Entry
 
-        self.instance.argv = boot.argv
+        self.instance.argv = argv
         try:
-            entry = Entry(os.environ, boot.name)
+            entry = Entry(os.environ, name)
         except OSError as error:
-            if boot.name is not None:
-                raise EntryError(boot.name, error) from error
+            if name is not None:
+                raise EntryError(name, error) from error
             self.instance.say(f"not to be found by exo-um ps: {error}")
             return None
         self.instance.name = entry.name

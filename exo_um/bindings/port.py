@@ -22,11 +22,22 @@ class Port:
 
     __slots__ = ("_ends", "_kr", "_receiver", "_slots", "_wait", "doorbell")
 
-    def __init__(self, region: Region, signals_fd: int) -> None:
+    def __init__(
+        self,
+        region: Region,
+        signals_fd: int,
+        doorbell: int | None = None,
+        ends: tuple[int, int] | None = None,
+    ) -> None:
+        """Make the port of a new instance, or take over fds that its guests have already."""
         self._kr = region.kr
-        self.doorbell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK
+        self.doorbell = os.eventfd(0, flags) if doorbell is None else doorbell
         self._ends = ffi.new("int[2]")
-        check(lib.exo_host_channel_open(self._ends))
+        if ends is None:
+            check(lib.exo_host_channel_open(self._ends))
+        else:
+            self._ends[0], self._ends[1] = ends
         self._slots = ffi.new("uint32_t[]", BATCH)
         self._wait = ffi.new("struct exo_wait *")
         self._wait.kr, self._wait.doorbell, self._wait.signals = self._kr, self.doorbell, signals_fd

@@ -1,6 +1,6 @@
-"""The `exo-um` command: hands `run` on at once, the other commands to click.
+"""The `exo-um` command: hands `run` and `trace` on at once, the other commands to click.
 
-`run` is on the way to a guest's first instruction, so nothing is imported before it.
+They are on the way to a guest's first instruction, so nothing is imported before it.
 """
 
 import sys
@@ -14,6 +14,14 @@ def main(argv: list[str] | None = None) -> int:
         from exo_um.cli.run import main as run
 
         return run(argv[1:])
+    if argv and argv[0] == "trace":
+        from exo_um.cli.tracing import main as trace
+
+        return trace(argv[1:])
+    if argv == ["companion"]:  # from native/runtime/companion.c
+        from exo_um.companion import main as companion
+
+        return companion()
     from exo_um.cli.commands import main as commands
 
     return commands(argv)

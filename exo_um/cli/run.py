@@ -25,8 +25,10 @@ instance, with the program's exit status.
   --stats FILE       count system calls; write the counts to FILE as JSON at the end
   --platform WHERE   inproc: calls are intercepted by the guest's process itself (default);
                      ptrace: by another process, with PTRACE_SYSEMU; slow, patches nothing
+                     preload: as inproc, in a dynamic program that the host itself starts, by
+                     LD_PRELOAD; there is a kernel process only once one is needed
   --net WHOSE        exo: the instance has a loopback of its own (TCP, UDP); other addresses are the
-                     host's (default); host: so is the loopback
+                     host's (default); host: so is the loopback (default with preload)
   --placement HOW    none (default); advice: threads that keep waking each other are tried on one
                      CPU, and stay there if they get on faster
   --zero-copy WHETHER  on (default): pages that a program reads from one pipe and writes to
@@ -52,7 +54,7 @@ CHOICES = {  # the first is the default
     "--intercept": ("dispatch", "seccomp"),
     "--net": ("exo", "host"),
     "--placement": ("none", "advice"),
-    "--platform": ("inproc", "ptrace"),
+    "--platform": ("inproc", "ptrace", "preload"),
     "--zero-copy": ("on", "off"),
 }
 WITH_VALUE = ("--env", "--cwd", "--name", "--stats", *CHOICES)
@@ -91,7 +93,7 @@ class Options:
         self.help = False
         self.intercept = CHOICES["--intercept"][0]
         self.name: str | None = None
-        self.net = CHOICES["--net"][0]
+        self.net = ""  # chosen by the platform
         self.patch = True
         self.placement = CHOICES["--placement"][0]
         self.platform = CHOICES["--platform"][0]
@@ -153,7 +155,18 @@ def parse(argv: list[str]) -> Options:
     options.argv = rest
     if not rest and not options.help:
         raise UsageError("which program?")
+    options.net = options.net or ("host" if options.platform == "preload" else "exo")
+    if options.platform == "preload":
+        check_preload(options)
     return options
+
+
+def check_preload(options: Options) -> None:
+    """Refuse what needs a kernel process from the start. Errors: UsageError."""
+    for name in ("name", "intercept", "placement"):
+        default = CHOICES[f"--{name}"][0] if f"--{name}" in CHOICES else None
+        if getattr(options, name) != default:
+            raise UsageError(f"--{name} is not for --platform preload")
 
 
 def initial_environment() -> dict[bytes, bytes]:
@@ -216,6 +229,12 @@ def run(options: Options, started_ns: int) -> int:
     path = find_program(name, env.get(b"PATH", DEFAULT_PATH))
     if path is None:
         fail(127, f"{name}: command not found")
+
+    if options.platform == "preload":
+        from exo_um.cli.preload import execute
+
+        status, reason_why = execute(options, path, env)
+        fail(status, f"{name}: {reason_why}")
 
     from exo_um.boot import Boot, EntryError, Machine
 

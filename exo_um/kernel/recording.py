@@ -36,16 +36,22 @@ class Recording:
         recording = self._region.kr.recording
         if self.active:
             raise BlockingIOError("the instance is being traced already")
-        recording.flags = int(wish["flags"]) & 7
+        recording.flags = int(wish["flags"]) & 15
         recording.string_limit = max(0, min(int(wish["string_limit"]), STRING_LIMIT))
-        fill(recording.calls, wish["calls"])
+        if wish["calls"] is None:
+            ffi.memmove(
+                recording.calls, b"\xff" * ffi.sizeof(recording.calls), ffi.sizeof(recording.calls)
+            )
+        else:
+            fill(recording.calls, wish["calls"])
         tampers = wish["tamper"][: lib.EXO_TAMPER_COUNT]
         for place, change in zip(recording.tampers, tampers, strict=False):
             tamper(place, change)
         recording.tamper_count = len(tampers)
-        ffi.memmove(
-            recording.tallies, bytes(ffi.sizeof(recording.tallies)), ffi.sizeof(recording.tallies)
-        )
+        for i, seen in enumerate(recording.tally_seen):
+            if seen:
+                empty(recording.tallies[i])
+                recording.tally_seen[i] = 0
         check(lib.exo_record_init(self._region.kr))
         recording.on = 1
         self.active = True
@@ -81,6 +87,11 @@ class Recording:
                 task.flags &= ~lib.EXO_TASK_RECORDED
                 if task.state == lib.EXO_TASK_ALIVE:
                     lib.exo_record_call_task(kr, slot)
+
+
+def empty(array: Any) -> None:
+    """Make an array all zeros."""
+    ffi.memmove(array, bytes(ffi.sizeof(array)), ffi.sizeof(array))
 
 
 def fill(bits: Any, numbers: list[int]) -> None:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
+from exo_um.trace.templates import Templates
 from posix_x.decode.memory import Snippets
 from posix_x.decode.view import View
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exo_um.bindings.region import Region
+    from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
+    from exo_um.trace.stacks import Stacks
 
 HEAD = struct.Struct("<HBBIQq")
 SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
@@ -41,7 +44,7 @@ class Task:
 class Drain:
     """The watching side of one instance."""
 
-    def __init__(self, region: Region, sink: Sink, alive: Callable[[], bool]) -> None:
+    def __init__(self, region: Region, sink: Sink, clock: Clock, alive: Callable[[], bool]) -> None:
         """Watch a region; alive says whether the instance goes on."""
         self._kr = region.kr
         self._sink = sink
@@ -49,13 +52,18 @@ class Drain:
         self._drain: Any = ffi.new("struct exo_drain *")
         lib.exo_drain_init(self._drain, region.kr)
         self._tasks: dict[int, Task] = {}
-        self._clock = Clock()
+        self._clock = clock
         self._plain = sink.is_plain()
+        self.decoded = 0  # calls whose lines were not written in C
+        self._drain.column = sink.writer.style.column
+        self._drain.string_limit = sink.options.string_limit
+        self._templates = Templates(self._drain, sink.options.verbose)
         self.first_status: int | None = None
         self.first = 0
         self._left = False
         self.leave_with = 0  # pid with whose end ours comes
         self._first_call: View | None = None
+        self._stacks: Stacks | None = None
 
     @property
     def events(self) -> int:
@@ -69,17 +77,21 @@ class Drain:
 
     def run(self) -> None:
         """Take events until the instance has ended, or everybody who was watched has."""
-        while True:
-            self._drain.plain = self._plain and self._sink.writer.is_whole()
-            code = lib.exo_drain_next(self._drain)
-            self._pass_on()
-            if code == 1:
-                self._handle()
-            elif code == 0:
-                if not self._idle():
-                    return
-            elif code < 0:
+        code = 1
+        while code >= 0:
+            code = self.step()
+            if code == 0 and not self._idle():
                 return
+
+    def step(self) -> int:
+        """Take events until one has to be looked at here; return 0 for none, <0 for the end."""
+        self._drain.plain = self._plain and self._sink.writer.is_whole()
+        self._drain.prefix = self._sink.writer.prefix_kind()
+        code: int = lib.exo_drain_next(self._drain)
+        self._pass_on()
+        if code == 1:
+            self._handle()
+        return code
 
     def _pass_on(self) -> None:
         if self._drain.used:
@@ -155,9 +167,21 @@ class Drain:
         elif kind == lib.EXO_RECORD_ENDED:
             status, whole = struct.unpack_from("<QQ", data, 8)
             self._ended(task, at, status, bool(whole))
+        elif kind == lib.EXO_RECORD_STACK:
+            self._stack(task, data)
         elif kind == lib.EXO_RECORD_BORN:
             task.process = int.from_bytes(data[8:16], "little")
             task.slot = lib.exo_task_find(self._kr, task.tid)
+
+    def _stack(self, task: Task, data: bytes) -> None:
+        """Walk up the stack of a task that waits for us to have done so."""
+        if self._stacks is None:
+            from exo_um.trace.stacks import Stacks
+
+            self._stacks = Stacks()
+        host_pid = int(self._kr.tasks[task.slot].host_tgid)
+        self._sink.frames(task.tid, self._stacks.text(host_pid, struct.unpack_from("<8Q", data, 8)))
+        lib.exo_record_walked(self._kr, task.slot, task.tid)
 
     def _view(self, data: bytes) -> tuple[View, int, int, int]:
         """Return the call, when it began, cycles spent, and its flags."""
@@ -189,9 +213,11 @@ class Drain:
         view.result = None
         if self._sink.enter(task.tid, self._clock.ns(began), view):
             task.began = event.sequence
+            lib.exo_drain_begun(self._drain, task.tid, event.sequence)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:
         view, began, spent, flags = self._view(data)
+        self.decoded += 1
         at, spent_ns = self._clock.ns(began), self._clock.span_ns(spent)
         tail = ""
         if flags & (lib.EXO_CALLED_INJECTED | lib.EXO_CALLED_DELAYED):
@@ -207,6 +233,7 @@ class Drain:
             text = self._sink.call(task.tid, at, view, spent_ns, tail)
             if text is not None and self._plain:
                 lib.exo_drain_remember(self._drain, text, len(text))
+                self._templates.learn(view)
 
     def _waited_for(self, view: View) -> None:
         """Take note of the end of a task that wait4(2) tells of: it may have left no word."""
@@ -230,46 +257,9 @@ class Drain:
     def _end(self, task: Task, status: int, at: int = 0) -> None:
         if self._tasks.pop(task.tid, None) is None:
             return
+        lib.exo_drain_ended(self._drain, task.tid)
         if task.tid == self.first:
             self.first_status = status
         self._left = self._left or task.tid == self.leave_with
         self._sink.ended(task.tid, at or time.time_ns(), status)
         lib.exo_drain_forget(self._drain)
-
-    def tallies(self) -> None:
-        """Add what the runtimes have counted to the sink's summary."""
-        summary = self._sink.wishes.summary
-        assert summary is not None
-        for nr in range(lib.EXO_CALL_COUNT):
-            rows = [self._kr.recording.tallies[i][nr] for i in range(lib.EXO_TALLY_SETS)]
-            calls = sum(row.calls for row in rows)
-            if calls:
-                spent = self._clock.span_ns(sum(row.cycles for row in rows))
-                summary.add(nr, spent, False, calls, sum(row.errors for row in rows))
-
-
-class Clock:
-    """Turns the processor's time stamps into nanoseconds since the epoch."""
-
-    def __init__(self) -> None:
-        self._tsc, self._ns = lib.exo_host_tsc(), time.time_ns()
-        self._rate = 0.0
-
-    def _ns_per_cycle(self) -> float:
-        tsc, now = lib.exo_host_tsc(), time.time_ns()
-        if not self._rate or now - self._ns < 10**9:
-            self._rate = max(now - self._ns, 1) / max(tsc - self._tsc, 1)
-        return self._rate
-
-    def ns(self, tsc: int) -> int:
-        """Return a point in time."""
-        return self._ns + int((tsc - self._tsc) * self._ns_per_cycle())
-
-    def span_ns(self, cycles: int) -> int:
-        """Return how long so many cycles are."""
-        return int(cycles * self._ns_per_cycle())
-
-
-def signal_status(code: int) -> int:
-    """Return a wait status from an exit status as a shell has it."""
-    return code - 128 if code > 128 else code << 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass
 from signal import Signals
+from typing import NamedTuple
 
 from posix_x.table.rows import ROWS
 
@@ -130,8 +130,7 @@ def signal_of(word: str) -> int:
         raise ExpressionError(f"invalid signal '{word}'") from None
 
 
-@dataclass(frozen=True)
-class Tampering:
+class Tampering(NamedTuple):
     """What -e inject= or fault= does to calls: which ones, and from which on.
 
     result: what the call returns instead of being made, or None; signal: 0 none; delays in

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exo_um.trace.descriptors import fd_text
+from exo_um.trace.summary import Summary
 
 if TYPE_CHECKING:
     from exo_um.trace.select import Tampering
-    from exo_um.trace.summary import Summary
+    from exo_um.trace.wish import Wishes
     from exo_um.trace.writer import Writer
     from posix_x.decode.view import Options, View
-
-
-@dataclass
-class Wishes:
-    """What is to be traced and shown; calls None: all."""
-
-    calls: frozenset[int] | None = None
-    signals: frozenset[int] | None = None
-    tamperings: list[Tampering] = field(default_factory=list)
-    summary: Summary | None = None
-    summary_only: bool = False
-    only_ok: bool = False
-    only_failed: bool = False
-    paths: bool = False  # -y
-    quiet: int = 0
 
 
 class Sink:
     """Takes the events of all tasks, in the order in which they happened."""
 
-    def __init__(self, wishes: Wishes, writer: Writer, options: Options) -> None:
+    def __init__(self, wishes: Wishes, writer: Writer, options: Options, sort: str) -> None:
         """Write what is wished for."""
+        self.summary = Summary(sort) if wishes.counts else None
         self.wishes = wishes
         self.writer = writer
         self.options = options
@@ -97,14 +82,14 @@ class Sink:
             or style.spent
             or style.follow > 1
         )
-        return not (varies or self.wishes.paths)
+        return not (varies or self.wishes.paths or self.wishes.stack)
 
     def leave(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:
         """Take the end of a call."""
         if not self._is_wanted(view.nr):
             return
-        if self.wishes.summary is not None:
-            self.wishes.summary.add(view.nr, spent_ns, view.failed)
+        if self.summary is not None:
+            self.summary.add(view.nr, spent_ns, view.failed)
         if self.wishes.summary_only:
             return
         self._name_fds(tid)
@@ -112,6 +97,10 @@ class Sink:
             self.writer.end(tid, at_ns, view, spent_ns, tail)
         elif view.failed == self.wishes.only_failed:
             self.writer.call(tid, at_ns - spent_ns, view, spent_ns, tail)
+
+    def frames(self, tid: int, frames: str) -> None:
+        """Take who makes a call that is about to be told."""
+        self.writer.frames[tid] = frames
 
     def _name_fds(self, tid: int) -> None:
         if self.wishes.paths:
@@ -138,21 +127,6 @@ class Sink:
     def finish(self) -> None:
         """Write what is left to write, and the table."""
         self.writer.finish()
-        if self.wishes.summary is not None:
-            self.writer.write_summary(self.wishes.summary)
-
-
-def repeat_end(status: int) -> int:
-    """Return an exit status; after a program that a signal killed, end by the same one."""
-    if os.WIFSIGNALED(status):
-        import resource
-        import signal
-
-        number = os.WTERMSIG(status)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)  # noqa: TID251 - no handler
-        sys.stdout.flush()
-        os.kill(os.getpid(), number)
-        return 128 + number
-    return os.WEXITSTATUS(status)
+        if self.summary is not None:
+            self.writer.raw(self.summary.text().encode())
+            self.writer.flush()

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TextIO
-
 from posix_x.table.rows import ROWS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 RULE = "------ ----------- ----------- --------- --------- ----------------"
-SORTS = ("time", "calls", "count", "errors", "name", "syscall", "avg-time", "nothing", "none")
 
 
-@dataclass
 class Tally:
     """Of one call: nanoseconds, calls, errors."""
 
-    spent_ns: int = 0
-    calls: int = 0
-    errors: int = 0
+    __slots__ = ("calls", "errors", "spent_ns")
+
+    def __init__(self, spent_ns: int = 0, calls: int = 0, errors: int = 0) -> None:
+        self.spent_ns = spent_ns
+        self.calls = calls
+        self.errors = errors
 
 
-@dataclass
 class Summary:
-    """Of all calls, by number."""
+    """Of all calls, by number; sort: traceopts.SORTS."""
 
-    sort: str = "time"
-    tallies: dict[int, Tally] = field(default_factory=dict)
+    __slots__ = ("sort", "tallies")
+
+    def __init__(self, sort: str = "time") -> None:
+        self.sort = sort
+        self.tallies: dict[int, Tally] = {}
 
     def add(self, nr: int, spent_ns: int, failed: bool, calls: int = 1, errors: int = 0) -> None:
         """Count a call, or several."""
@@ -38,7 +43,7 @@ class Summary:
         rows = [
             (ROWS[nr][0] if nr in ROWS else f"syscall_{nr:#x}", t) for nr, t in self.tallies.items()
         ]
-        keys = {
+        keys: dict[str, Callable[[tuple[str, Tally]], Any]] = {
             "calls": lambda row: (-row[1].calls, row[0]),
             "errors": lambda row: (-row[1].errors, row[0]),
             "name": lambda row: (row[0],),
@@ -48,16 +53,14 @@ class Summary:
         key = keys.get(aliases.get(self.sort, self.sort), lambda row: (-row[1].spent_ns, row[0]))
         return rows if self.sort in ("nothing", "none") else sorted(rows, key=key)
 
-    def write(self, out: TextIO) -> None:
-        """Write the table."""
+    def text(self) -> str:
+        """Return the table."""
         rows = self._rows()
         whole = sum(tally.spent_ns for _, tally in rows)
-        print("% time     seconds  usecs/call     calls    errors syscall", file=out)
-        print(RULE, file=out)
-        out.writelines(_row(name, tally, whole) for name, tally in rows)
-        print(RULE, file=out)
         total = Tally(whole, sum(t.calls for _, t in rows), sum(t.errors for _, t in rows))
-        out.write(_row("total", total, whole))
+        head = "% time     seconds  usecs/call     calls    errors syscall\n"
+        body = "".join(_row(name, tally, whole) for name, tally in rows)
+        return f"{head}{RULE}\n{body}{RULE}\n{_row('total', total, whole)}"
 
 
 def _row(name: str, tally: Tally, whole: int) -> str:

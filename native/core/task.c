@@ -145,7 +145,8 @@ static void orphan_children_locked(struct exo_kr *kr, uint32_t leader_slot)
         struct exo_task *task = &kr->tasks[i];
         if (task->state != EXO_TASK_FREE && task->parent_slot == leader_slot) {
             task->ppid = 1;
-            store_release(&task->parent_slot, 0); /* the host knows whose it is now */
+            fetch_or(&task->flags, EXO_TASK_ORPHANED); /* the host knows whose it is now */
+            store_release(&task->parent_slot, 0);
             if (!exo_alive_test(task))
                 store_release(&kr->left_behind, 1);
         }

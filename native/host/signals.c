@@ -125,3 +125,8 @@ int exo_host_signal_queue(int host_tgid, int host_tid, const struct exo_queued *
                       : syscall(SYS_rt_tgsigqueueinfo, host_tgid, host_tid, what->number, &info);
     return result == 0 ? 0 : -errno;
 }
+
+void exo_host_signal_default(int number)
+{
+    signal(number, SIG_DFL);
+}

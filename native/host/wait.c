@@ -5,10 +5,14 @@
  * always sees the other, so no announcement is lost and nobody rings a bell that is not needed.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <exo/core.h>
 
 #include "core/atomic.h"
 #include "host.h"
@@ -108,4 +112,10 @@ uint32_t exo_host_calls_take(struct exo_kr *kr, uint32_t *slots, uint32_t limit)
             slots[count++] = slot;
     }
     return count;
+}
+
+void exo_host_kernel_serves(struct exo_kr *kr)
+{
+    __atomic_store_n(&kr->kernel_state, EXO_KERNEL_SERVES, __ATOMIC_SEQ_CST);
+    exo_host_call(SYS_futex, (long)&kr->kernel_state, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
 }

@@ -189,7 +189,9 @@ void exo_area_attach(struct exo_area *new, uint32_t slot, uint32_t host_tid)
     exo_alive_mark(task, &new->core, owner);
     /* Who ends the instance looks for us after the kernel's end: one of us sees the other. */
     full_fence();
-    if (!exo_alive_test(&KR->tasks[0]))
+    uint32_t kernel = load_acquire(&KR->kernel_state);
+    if ((kernel == EXO_KERNEL_THERE || kernel == EXO_KERNEL_SERVES) &&
+        !exo_alive_test(&KR->tasks[0]))
         exo_end_with_kernel();
 }
 

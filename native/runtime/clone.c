@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 
 #include "clone.h"
+#include "companion.h"
 #include "intercept.h"
 #include "legacy.h"
 #include "mdwe.h"
@@ -103,6 +104,7 @@ static uint32_t prepare_slot(const struct request *want)
         return slot;
     if (want->flags & CLONE_PARENT_) {
         child->ppid = mine->leader->ppid;
+        child->flags |= mine->leader->flags & EXO_TASK_ORPHANED;
         child->parent_slot = mine->leader->parent_slot;
     }
     child->host_pgid = mine->leader->host_pgid;
@@ -352,6 +354,8 @@ static long do_clone(struct request *want)
     long error = check(want);
     if (error != 0)
         return error;
+    if (!(want->flags & CLONE_THREAD_))
+        exo_companion_start();
     uint32_t slot = prepare_slot(want);
     if (slot == 0)
         return -EAGAIN;

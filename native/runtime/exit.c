@@ -1,5 +1,7 @@
 /* The end of a thread or process: exit(2), exit_group(2). */
+#include "companion.h"
 #include "futex.h"
+#include "legacy.h"
 #include "nap.h"
 #include "pipe.h"
 #include "record.h"
@@ -46,6 +48,8 @@ noreturn void exo_exit_group(uint32_t code)
     }
     exo_trace_tracer_ends();
     exo_record_end((code & 0xff) << 8, true);
+    if (exo_companion_reports())
+        exo_legacy_report((code & 0xff) << 8);
     end_group(code);
 }
 
@@ -72,6 +76,8 @@ SYSCALL(exit)
     if (area()->adopted) /* a last thread's end is the process's */
         exo_trace_end((uint32_t)(a & 0xff) << 8, exo_alone());
     exo_record_end((uint32_t)(a & 0xff) << 8, exo_alone());
+    if (exo_alone() && exo_companion_reports())
+        exo_legacy_report((uint32_t)(a & 0xff) << 8);
     exo_thread_leave();
     HOST_1(__NR_exit, a);
     __builtin_trap();

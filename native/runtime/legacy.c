@@ -3,6 +3,7 @@
  */
 #include <linux/futex.h>
 
+#include "companion.h"
 #include "legacy.h"
 #include "nap.h"
 #include "proctext.h"
@@ -144,6 +145,11 @@ static void exchange_frame(struct exo_frame *frame)
 {
     exo_nap_pay();
     area()->legacy_calls++;
+    if (!exo_kernel_serves()) {
+        frame->result = -ENOSYS;
+        frame->flags = 0;
+        return;
+    }
     frame->sequence++;
     post(frame, EXO_FRAME_POSTED);
     uint32_t state = EXO_FRAME_POSTED;
@@ -284,6 +290,21 @@ long exo_legacy_fetch(struct exo_path *path)
     long result = frame->flags & EXO_REPLY_PASS ? -ENOENT : frame->result;
     store_release(&frame->state, EXO_FRAME_IDLE);
     return result;
+}
+
+/* Has the kernel process write what EXO_STATS asks for, before anybody sees that we have ended. */
+void exo_legacy_report(uint32_t status)
+{
+    struct exo_frame *frame = my_frame();
+    if (load_acquire(&frame->state) != EXO_FRAME_IDLE)
+        return;
+    memset(frame->arg_size, 0, sizeof(frame->arg_size));
+    memset(frame->args, 0, sizeof(frame->args));
+    frame->nr = __NR_exit_group;
+    frame->data_size = 0;
+    frame->args[0] = (int32_t)status;
+    exchange_frame(frame);
+    store_release(&frame->state, EXO_FRAME_IDLE);
 }
 
 /* Has the kernel process tell our tracer, whom we may not signal. */

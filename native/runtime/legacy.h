@@ -14,6 +14,7 @@ long exo_legacy(long a, long b, long c, long d, long e, long f);
 long exo_legacy_open(struct exo_path *path, uint64_t flags, uint64_t mode);
 /* The text of such a file anew: a host fd for the runtime itself. */
 long exo_legacy_fetch(struct exo_path *path);
+void exo_legacy_report(uint32_t status);
 void exo_legacy_tell_tracer(int code, uint32_t status, uint32_t uid);
 
 #endif

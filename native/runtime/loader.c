@@ -1,7 +1,7 @@
 /* The loader: what the host executes in place of every guest program.
  *
  * argv is "exo1:SLOT:EXE:INTERP", the program's path, then the guest's own arguments; EXE and INTERP
- * are open fds plus one, 0 for none. EXE 0 is an instance's first program, still to be found: the
+ * are open fds plus one, 0 for none. (With exo/preload.h's word it is another story: preload.c.) EXE 0 is an instance's first program, still to be found: the
  * kernel process gave only its path. The stack the host built, past those two words, becomes the
  * guest's.
  */
@@ -12,8 +12,10 @@
 #include "exec.h"
 #include "file.h"
 #include "intercept.h"
+#include "loader.h"
 #include "mdwe.h"
 #include "pipe.h"
+#include "preload.h"
 #include "record.h"
 #include "text.h"
 #include "trace.h"
@@ -26,7 +28,6 @@
 #define PROT_GROWSDOWN_ 0x01000000
 #define HWCAP2_FSGSBASE 2
 
-extern noreturn void exo_start(uint64_t entry, uint64_t stack);
 noreturn void exo_loader(uint64_t *stack);
 
 struct boot {
@@ -44,10 +45,16 @@ static uint64_t now_ns(void)
     return time[0] * 1000000000 + time[1];
 }
 
+void exo_note_phase(enum exo_boot_phase phase)
+{
+    if (KR->stats.boot_ns[phase] == 0)
+        KR->stats.boot_ns[phase] = now_ns();
+}
+
 static void note_phase(const struct boot *boot, enum exo_boot_phase phase)
 {
-    if (boot->first && KR->stats.boot_ns[phase] == 0)
-        KR->stats.boot_ns[phase] = now_ns();
+    if (boot->first)
+        exo_note_phase(phase);
 }
 
 static noreturn void fail(const char *why)
@@ -101,7 +108,15 @@ static void map_region(void)
     exo_mm.intercept = KR->intercept;
 }
 
-/* GS base; with an instruction, where the host allows it. */
+void exo_set_gs(struct exo_area *mine)
+{
+    if (exo_has_fsgsbase)
+        __asm__ volatile("wrgsbase %0" : : "r"(mine));
+    else
+        host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
+}
+
+/* With an instruction, where the host allows it. */
 static void set_gs(const struct boot *boot, struct exo_area *mine)
 {
     const uint64_t *auxv = boot->stack + boot->stack[0] + 2;
@@ -110,14 +125,11 @@ static void set_gs(const struct boot *boot, struct exo_area *mine)
     for (auxv++; auxv[0] != AT_NULL; auxv += 2)
         if (auxv[0] == AT_HWCAP2)
             exo_has_fsgsbase = (auxv[1] & HWCAP2_FSGSBASE) != 0;
-    if (exo_has_fsgsbase)
-        __asm__ volatile("wrgsbase %0" : : "r"(mine));
-    else
-        host_call_early(__NR_arch_prctl, 0x1001 /* ARCH_SET_GS */, (long)mine, 0, 0, 0, 0);
+    exo_set_gs(mine);
 }
 
 extern const char exo_entry[];
-static const struct exo_direct direct = {EXO_DIRECT_MAGIC, (uint64_t)exo_entry};
+const struct exo_direct exo_direct = {EXO_DIRECT_MAGIC, (uint64_t)exo_entry};
 
 /* The first thread's area; other threads of the process died at exec, their slots go. */
 static void attach(const struct boot *boot)
@@ -130,7 +142,7 @@ static void attach(const struct boot *boot)
                            : (long)KR->tasks[boot->slot].host_tgid;
     set_gs(boot, mine);
     if (!(exo_mm.flags & EXO_KR_NO_PATCH))
-        mine->direct = &direct;
+        mine->direct = &exo_direct;
     mine->sighand = exo_sighand_create(NULL);
     mine->sighand->inherited = KR->tasks[boot->slot].ignored;
     exo_area_attach(mine, boot->slot, (uint32_t)tid);
@@ -346,6 +358,8 @@ static uint64_t place(struct boot *boot, struct exo_program *program)
 noreturn void exo_loader(uint64_t *stack)
 {
     struct boot boot;
+    if (stack[0] == 2 && exo_skip((const char *)stack[1], EXO_PRELOAD_WORD) != NULL)
+        exo_preload((struct exo_preload *)stack[2]);
     parse(&boot, stack);
     uint64_t started = boot.first ? now_ns() : 0;
     map_region();

@@ -15,14 +15,18 @@ SYSCALL(gettid)
     return (long)area()->tid;
 }
 
-/* The parent as noted at birth while it lives; after that whoever the host gave us to. */
+/* The parent as noted at birth while it lives; after that whoever the host gave us to. The kernel
+ * process, which has no slot, lives as long as we do. */
 SYSCALL(getppid)
 {
     const struct exo_task *me = area()->leader;
     const struct exo_task *parent = &KR->tasks[me->parent_slot];
     if (me->parent_slot != 0 && parent->tid == me->ppid && exo_alive_test(parent))
         return (long)me->ppid;
-    return (long)exo_tid_of((uint32_t)HOST_0(__NR_getppid));
+    if (me->parent_slot == 0 && !(load_acquire(&me->flags) & EXO_TASK_ORPHANED))
+        return 1;
+    uint32_t tid = exo_tid_of((uint32_t)HOST_0(__NR_getppid));
+    return tid != 0 ? (long)tid : 1; /* on the platform preload orphans leave the instance */
 }
 
 SYSCALL(getpgrp)

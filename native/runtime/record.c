@@ -46,15 +46,6 @@ static void finish(struct exo_area *mine, struct exo_stage *stage, long result, 
     exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
 }
 
-static void count(const struct exo_area *mine, uint32_t nr, long result, uint64_t cycles)
-{
-    struct exo_tally *tally = &KR->recording.tallies[mine->slot % EXO_TALLY_SETS][nr];
-    fetch_add(&tally->calls, 1);
-    fetch_add(&tally->cycles, cycles);
-    if (result < 0 && result >= -4095)
-        fetch_add(&tally->errors, 1);
-}
-
 static long serve(struct exo_stage *stage, uint32_t nr, uint8_t *flags, const long *args)
 {
     const struct exo_tamper *change =
@@ -83,9 +74,13 @@ long exo_record_call(long a, long b, long c, long d, long e, long f)
     uint8_t flags = 0;
     if (nr >= EXO_CALL_COUNT || !(recording->calls[nr / 64] >> nr % 64 & 1))
         return exo_observe_unrecorded(a, b, c, d, e, f);
+    if (recording->flags == EXO_RECORDING_TALLIES && recording->tamper_count == 0)
+        return exo_tally_call(mine, nr, args);
     struct exo_stage *stage = exo_stage_of(mine);
     bool events = recording->flags & EXO_RECORDING_EVENTS;
     uint64_t before = recording->flags & EXO_RECORDING_TALLIES ? exo_tsc() : 0;
+    if (events && (recording->flags & EXO_RECORDING_STACKS))
+        exo_record_stack(mine);
     if (events)
         begin(mine, stage, nr);
     if (events && never_returns(nr))
@@ -94,7 +89,7 @@ long exo_record_call(long a, long b, long c, long d, long e, long f)
     if (area()->tid != tid || !(mine->observe & EXO_OBSERVE_RECORD))
         return result; /* a forked child: it was not the one to call */
     if (recording->flags & EXO_RECORDING_TALLIES)
-        count(mine, nr, result, exo_tsc() - before);
+        exo_tally_add(area(), nr, result, exo_tsc() - before);
     if (events && stage->call != 0)
         finish(mine, stage, result, flags);
     return result;

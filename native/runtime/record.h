@@ -33,6 +33,14 @@ long exo_record_call(long a, long b, long c, long d, long e, long f);
 /* dispatch.c */
 long exo_observe_unrecorded(long a, long b, long c, long d, long e, long f);
 
+/* recordcount.c: for -c alone, without events. */
+long exo_tally_call(struct exo_area *mine, uint32_t nr, const long *args);
+void exo_tally_add(struct exo_area *mine, uint32_t nr, long result, uint64_t cycles);
+void exo_tally_leave(struct exo_area *mine);
+
+/* recordstack.c: tells who calls, and waits until that was looked at. */
+void exo_record_stack(struct exo_area *mine);
+
 /* recordpush.c: an event of this task; waits for room, and stops watching when nobody takes it. */
 void exo_record_push(struct exo_area *mine, uint32_t kind, const void *data, uint32_t size);
 

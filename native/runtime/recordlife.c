@@ -27,9 +27,11 @@ void exo_record_attach(struct exo_area *new)
     if (likely(!(new->task->flags &EXO_TASK_RECORDED)))
         return;
     struct exo_stage *stage = exo_stage_of(new);
-    if (stage->call == 0 || exo_called_of(stage)->nr != __NR_execve) {
+    stage->tally = 0;
+    uint32_t nr = exo_called_of(stage)->nr;
+    if (stage->call == 0 || (nr != __NR_execve && nr != __NR_execveat)) {
         empty(stage);
-        stage->reserved = 1; /* its birth is still to be told */
+        stage->unborn = 1;
     }
     new->observe |= EXO_OBSERVE_RECORD;
 }
@@ -42,9 +44,8 @@ void exo_record_executed(void)
     if (likely(!(mine->observe & EXO_OBSERVE_RECORD)))
         return;
     watch(mine);
-    if (!(KR->recording.flags & EXO_RECORDING_EVENTS))
-        return;
-    if (exchange(&stage->reserved, 0))
+    bool events = KR->recording.flags & EXO_RECORDING_EVENTS;
+    if (exchange(&stage->unborn, 0) && events)
         tell_birth(mine);
     struct exo_called *called = exo_called_of(stage);
     if (stage->call == 0)
@@ -53,7 +54,10 @@ void exo_record_executed(void)
     called->result = 0;
     uint64_t spent = exo_tsc() - called->began;
     called->spent = spent >> 32 ? UINT32_MAX : (uint32_t)spent;
-    exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
+    if (KR->recording.flags & EXO_RECORDING_TALLIES)
+        exo_tally_add(mine, called->nr, 0, spent);
+    if (events)
+        exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
 }
 
 /* EXO_WORK_RECORD: the kernel process has set the task's flag, or taken it away. */
@@ -69,6 +73,7 @@ void exo_record_change(void)
     if (mine->observe & EXO_OBSERVE_RECORD)
         return;
     empty(exo_stage_of(mine));
+    exo_stage_of(mine)->tally = 0;
     watch(mine);
     tell_birth(mine);
 }
@@ -87,8 +92,10 @@ void exo_record_signal(const struct k_siginfo *info)
 void exo_record_end(uint32_t status, bool whole)
 {
     struct exo_area *mine = area();
-    if (likely(!(mine->observe & EXO_OBSERVE_RECORD)) ||
-        !(KR->recording.flags & EXO_RECORDING_EVENTS))
+    if (likely(!(mine->observe & EXO_OBSERVE_RECORD)))
+        return;
+    exo_tally_leave(mine);
+    if (!(KR->recording.flags & EXO_RECORDING_EVENTS))
         return;
     const uint64_t data[3] = {exo_tsc(), status, whole};
     exo_record_push(mine, EXO_RECORD_ENDED, data, sizeof(data));

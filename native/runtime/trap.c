@@ -45,25 +45,32 @@ void exo_trap(struct k_siginfo *info, struct k_ucontext *uc)
 }
 
 /* PR_SET_TSC of prctl(2) is of the whole thread: where the guest may not read time stamps, the runtime gets
- * nanoseconds instead. */
-static bool is_time_stamp(struct k_sigcontext *regs)
+ * nanoseconds instead. The bytes of the instruction, 0: it is another one. */
+static uint64_t time_stamp(struct k_sigcontext *regs)
 {
     const uint8_t *code = (const uint8_t *)regs->rip;
+    bool with_cpu = code[0] == 0x0f && code[1] == 0x01 && code[2] == 0xf9; /* rdtscp */
     int64_t now[2] = {0};
-    if (code[0] != 0x0f || code[1] != 0x31)
-        return false;
+    uint32_t cpu = 0, node = 0;
+    if (!with_cpu && (code[0] != 0x0f || code[1] != 0x31))
+        return 0;
     HOST_2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, now);
     uint64_t ns = (uint64_t)now[0] * 1000000000 + (uint64_t)now[1];
     regs->rax = (uint32_t)ns;
     regs->rdx = ns >> 32;
-    return true;
+    if (!with_cpu)
+        return 2;
+    HOST_3(__NR_getcpu, &cpu, &node, 0);
+    regs->rcx = node << 12 | cpu;
+    return 3;
 }
 
 uint64_t exo_fault_fixup(struct k_ucontext *uc)
 {
     uint64_t rip = uc->mcontext.rip;
-    if (is_time_stamp(&uc->mcontext))
-        return rip + 2;
+    uint64_t size = time_stamp(&uc->mcontext);
+    if (size != 0)
+        return rip + size;
     if (rip == (uint64_t)exo_copy_insn || rip == (uint64_t)guest_byte_insn ||
         rip == (uint64_t)exo_xsave_insn || rip == (uint64_t)exo_xrstor_insn ||
         rip == (uint64_t)guest_exchange_insn ||

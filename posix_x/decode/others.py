@@ -41,7 +41,8 @@ HEXADECIMAL = {
 }  # fmt: skip
 
 
-def _narrowed(view: View) -> Iterator[str]:
+def narrowed(view: View) -> Iterator[str]:
+    """Write arguments by the table, but those of which the lists above say more."""
     late = False
     for i, (_, kind, *_) in enumerate(ROWS[view.nr][3]):
         if kind in ("out", "inout") and not late:
@@ -58,7 +59,7 @@ def _narrowed(view: View) -> Iterator[str]:
 
 for _name in {name for name, _ in [*NARROWER, *HEXADECIMAL]}:
     if _name in NAMES:
-        special(_name)(_narrowed)
+        special(_name)(narrowed)
 
 
 @special("mremap")

@@ -167,7 +167,7 @@ def test_signals_and_ends_are_shown(
 ) -> None:
     """Whoever is killed, by whatever; a parent's wait goes on after that."""
     script = (
-        "kill -USR1 $$ & trap : USR1; wait; (kill -KILL $BASHPID); sh -c 'kill -TERM $$'; exit 5"
+        "trap : USR1; kill -USR1 $$ & wait; (kill -KILL $BASHPID); sh -c 'kill -TERM $$'; exit 5"
     )
     done = trace("-f", "-o", "out", "/bin/bash", "-c", script)
     assert done.returncode == 5
@@ -215,6 +215,38 @@ def test_calls_are_counted(trace: Callable[..., subprocess.CompletedProcess[str]
     rows = {line.split()[-1]: line.split() for line in lines_of(trace)[2:]}
     assert int(rows["getppid"][3]) == 1000
     assert int(rows["access"][4]) >= 7
+    assert rows["execve"][3] == "1"
+
+
+def test_counts_are_kept_of_whoever_is_killed(
+    trace: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """A thread has its own counters, if there are enough; nothing of either kind is lost."""
+    code = (
+        "import os, threading\n"
+        "gate = threading.Barrier(81)\n"
+        "def go():\n gate.wait()\n for i in range(50): os.getppid()\n gate.wait()\n"
+        "ts = [threading.Thread(target=go, daemon=True) for _ in range(80)]\n"
+        "[t.start() for t in ts]; gate.wait(); gate.wait(); os.kill(os.getpid(), 9)\n"
+    )
+    done = trace("-f", "-c", "-o", "out", "/usr/bin/python3", "-c", code)
+    assert done.returncode == -9
+    rows = {line.split()[-1]: line.split() for line in lines_of(trace)[2:]}
+    assert rows["getppid"][3] == "4000"
+
+
+def test_a_program_that_may_not_read_time_stamps(
+    trace: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """PR_SET_TSC is of the whole thread, and the runtime that tells of it needs time stamps."""
+    code = (
+        "import ctypes, os; p = ctypes.CDLL(None).prctl; "
+        "print(p(26, 2), os.getppid() > 0, p(26, 1))"
+    )
+    for flags in ([], ["-c"]):
+        done = trace(*flags, "-f", "-o", "out", "/usr/bin/python3", "-c", code)
+        assert (done.returncode, done.stdout) == (0, "0 True 0\n")
+        assert "getppid" in (trace.folder / "out").read_text()  # type: ignore[attr-defined]
 
 
 def test_json_and_perfetto(trace: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -109,7 +109,8 @@ enum exo_task_flags {
     EXO_TASK_EXECUTES = 0x40000,       /* A, trace_lock: amid an exec, a call would kill it */
     EXO_TASK_PIPES =
         0x200000, /* it or those before it have made pipes: its fd table may have ends */
-    EXO_TASK_RECORDED = 0x400000,     /* is watched: struct exo_recording */
+    EXO_TASK_RECORDED = 0x400000, /* is watched: struct exo_recording */
+    EXO_TASK_ORPHANED = 0x800000, /* its parent is dead or the host's, which knows whose it is */
     EXO_TASK_VFORK_WATCHED = 0x80000, /* its maker waits for EXO_TASK_SHARES_VM to go */
 };
 
@@ -579,9 +580,9 @@ struct exo_trace {
 #define EXO_RECORD_RINGS_SIZE (EXO_RECORD_RING_COUNT * (64 * 8192 + 512) + 512)
 #define EXO_RECORD_DATA 48
 #define EXO_RECORD_MORE 0x80000000 /* of a record's sequence: the event goes on in the next one */
-#define EXO_STAGE_DATA 4048
+#define EXO_STAGE_DATA 4040
 #define EXO_TAMPER_COUNT 8
-#define EXO_TALLY_SETS 8
+#define EXO_TALLY_SETS 64 /* the last one is for all tasks that got none for themselves */
 
 struct exo_told {
     uint32_t tid;      /* of the task that has written it */
@@ -595,6 +596,8 @@ enum exo_record_kind {
     EXO_RECORD_SIGNAL = 2, /* TSC, siginfo_t */
     EXO_RECORD_ENDED = 3,  /* TSC, wait status, whether it is the process's */
     EXO_RECORD_BORN = 4,   /* TSC, pid of the process */
+    EXO_RECORD_STACK =
+        5, /* TSC, rip, rsp, rbp, rbx, r12 to r15; the task waits: exo_stage.walked */
 };
 
 enum exo_called_flags {
@@ -621,8 +624,11 @@ struct exo_stage {
     uint32_t call;     /* T: of the call in progress, the sequence number it will have; 0 none */
     uint32_t sequence; /* T */
     uint32_t size;     /* T: bytes of data */
-    uint32_t reserved;
+    uint16_t unborn;   /* T: its birth is still to be told */
+    uint16_t tally;    /* T: 1 + number of the set in which its calls are counted, 0 none yet */
     uint32_t counts[EXO_TAMPER_COUNT]; /* T: calls that were meant, by tampering */
+    uint32_t walked;                   /* futex word: who watches has seen the stack */
+    uint32_t reserved;
     uint8_t data[EXO_STAGE_DATA];
 };
 
@@ -640,7 +646,7 @@ struct exo_tamper {
 };
 
 struct exo_tally {
-    uint64_t calls, errors, cycles; /* A, atomic */
+    uint64_t calls, errors, cycles; /* T of the set's owner; A, atomic, in the shared set */
     uint64_t reserved;
 };
 
@@ -648,6 +654,7 @@ enum exo_recording_flags {
     EXO_RECORDING_EVENTS = 1,
     EXO_RECORDING_TALLIES = 2, /* calls are counted here */
     EXO_RECORDING_FOLLOWS = 4, /* tasks that watched ones make are watched, too */
+    EXO_RECORDING_STACKS = 8,  /* before each call EXO_RECORD_STACK */
 };
 
 struct exo_recording {
@@ -657,8 +664,11 @@ struct exo_recording {
     uint32_t tamper_count;
     uint64_t calls[EXO_CALL_COUNT / 64]; /* K: bit set: is told about */
     struct exo_tamper tampers[EXO_TAMPER_COUNT];
-    struct exo_tally tallies[EXO_TALLY_SETS][EXO_CALL_COUNT]; /* by the slot's number */
-    uint8_t rings[EXO_RECORD_RINGS_SIZE];                     /* from a multiple of 128 on */
+    uint64_t
+        tally_owners[EXO_TALLY_SETS];   /* A, atomic: tid << 32 | slot, which may be dead; 0 none */
+    uint8_t tally_seen[EXO_TALLY_SETS]; /* A: something has been counted there */
+    struct exo_tally tallies[EXO_TALLY_SETS][EXO_CALL_COUNT];
+    uint8_t rings[EXO_RECORD_RINGS_SIZE]; /* from a multiple of 128 on */
 };
 
 /* Counters kept while stats is set (or always, where they cost nothing). */
@@ -874,6 +884,25 @@ struct exo_record {
     };
 };
 
+/* Whether there is a kernel process. On the platform preload a program makes the region itself, and the
+ * first of its processes that needs a kernel process starts it (runtime/companion.c). */
+enum exo_kernel_state {
+    EXO_KERNEL_THERE = 0, /* it made the region */
+    EXO_KERNEL_ABSENT = 1,
+    EXO_KERNEL_STARTING = 2,
+    EXO_KERNEL_SERVES = 3,
+    EXO_KERNEL_FAILED = 4, /* its calls give ENOSYS */
+};
+
+/* How to start it; strings that may be empty. */
+struct exo_companion {
+    char launcher[EXO_PATH_SIZE];
+    char stats[EXO_PATH_SIZE];   /* file for the counts at the end */
+    char runtime[EXO_PATH_SIZE]; /* XDG_RUNTIME_DIR=... of the environment */
+    uint32_t host_pid; /* 0 until it is there; pid 1 is then who started the first guest */
+    uint32_t reserved;
+};
+
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
  * a host maps so much at one page fault. The first fd tables are in the same 2 MiB, for which one
  * page table will do. */
@@ -914,14 +943,14 @@ struct exo_kr {
     uint64_t instance;           /* K: random, in the names of twins */
     uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
     uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
-    uint32_t reserved_net;
-    uint64_t next_generation;   /* A, atomic: of sockets */
-    uint32_t next_port;         /* A, net_lock: to try for who names none */
-    uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
-    uint32_t unix_name_high;    /* A, net_lock */
-    uint32_t flight_high;       /* A, net_lock: of flights */
-    struct exo_lock group_lock; /* taking and freeing groups of watches */
-    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
+    uint32_t kernel_state;       /* A, atomic: enum exo_kernel_state */
+    uint64_t next_generation;    /* A, atomic: of sockets */
+    uint32_t next_port;          /* A, net_lock: to try for who names none */
+    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;     /* A, net_lock */
+    uint32_t flight_high;        /* A, net_lock: of flights */
+    struct exo_lock group_lock;  /* taking and freeing groups of watches */
+    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -936,6 +965,7 @@ struct exo_kr {
     struct exo_copy far_copies[EXO_COPY_COUNT - EXO_NEAR_COUNT];
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_call_counts counts;
+    struct exo_companion companion;
     struct exo_frame frames[EXO_TASK_COUNT];
     uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */
