@@ -198,6 +198,14 @@ uint64_t exo_pipe_size_locked(struct exo_kr *kr, const struct exo_pipe *pipe)
     return size;
 }
 
+bool exo_pipe_holds_little(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t size)
+{
+    uint32_t tail = load_acquire(&pipe->tail);
+    const struct exo_pipe_page *page = exo_slot_at(kr, pipe, tail);
+    return load_acquire(&pipe->head) - tail <= 1 &&
+           load_relaxed(&page->end) - load_relaxed(&page->start) < (int)size;
+}
+
 long exo_pipe_resize_locked(struct exo_pipe *pipe, uint32_t slots)
 {
     if (load_acquire(&pipe->head) - load_acquire(&pipe->tail) > slots)

@@ -87,6 +87,8 @@ long exo_pipe_resize_locked(struct exo_pipe *pipe, uint32_t slots);
 bool exo_pipe_give_lane(struct exo_kr *kr, struct exo_pipe *pipe);
 /* Whether its lane has pages for all its slots, though some are lent; once this was so it stays so. */
 bool exo_pipe_has_room_locked(struct exo_kr *kr, const struct exo_pipe *pipe);
+/* Whether there are fewer than size bytes, about: no lock is held. */
+bool exo_pipe_holds_little(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t size);
 /* Whether what would be read next may be noted in a struct exo_seen. */
 bool exo_pipe_may_see_locked(struct exo_kr *kr, const struct exo_pipe *pipe);
 

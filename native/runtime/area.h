@@ -127,7 +127,7 @@ struct exo_area {
     uint32_t steps;       /* the trap flag is the tracer's */
     uint32_t delayed;     /* stash_info waits for the end of one instruction: between.c */
     uint64_t retried;     /* see exo_stub_fault() */
-    uint32_t has_seen;    /* has read pages that may be handed on: handover.c */
+    uint32_t relays;      /* writes pages to pipes, so what it reads from pipes is noted: handover.c */
     struct exo_fd *owes;  /* whose reader naps, and is owed a bell; NULL nobody: nap.c */
     struct exo_fd owes_fd;
     int32_t watch_fds[4]; /* hardware breakpoints that the tracer has set, 0 none */

@@ -61,7 +61,6 @@ struct exo_seen *exo_seen_begin(const struct exo_pipe *pipe, int side)
         store_release(&mine->busy, 0);
         return NULL;
     }
-    area()->has_seen = 1;
     return &mine->seen;
 }
 

@@ -6,7 +6,7 @@
  * rings when it is about to wait for anything or to end, or when much has come. So a nap is a delay only while the
  * writer goes on, and a short one then; what is owed by who is killed is lost without harm.
  *
- * A nap in which fewer than two writes came was none too good: the next one comes after twice as many sleeps.
+ * A nap in which fewer than two writes came was none too good: the next one comes twice as late.
  */
 #include "nap.h"
 #include "epoll.h"
@@ -16,16 +16,20 @@
 
 #define SHORT_WAIT 256    /* units of 1024 cycles: more than two writes come in a nap, then */
 #define HOPES_WANTED 16   /* such waits, one after the other */
-#define FAILURES_LIMIT 14 /* then 1 of 16,384 waits is a nap */
+#define FAILURES_LIMIT 13 /* then there is one nap in two billion cycles */
 
-bool exo_nap_is_worth(struct exo_nap *nap)
+static uint16_t moment(void)
 {
-    uint32_t skips = load_relaxed(&nap->skips);
-    if (load_relaxed(&nap->hope) < HOPES_WANTED || (exo_mm.flags & EXO_KR_BELLS))
+    return (uint16_t)(exo_moment() >> 8);
+}
+
+bool exo_nap_is_worth(struct exo_nap_habit *habit)
+{
+    if (load_relaxed(&habit->hope) < HOPES_WANTED || (exo_mm.flags & EXO_KR_BELLS))
         return false;
-    if (skips != 0)
-        store_relaxed(&nap->skips, (uint16_t)(skips - 1));
-    return skips == 0;
+    uint32_t failures = load_relaxed(&habit->failures);
+    return failures == 0 ||
+           (uint16_t)(moment() - load_relaxed(&habit->failed)) >> failures % (FAILURES_LIMIT + 1);
 }
 
 bool exo_nap_begin_locked(struct exo_nap *nap)
@@ -38,27 +42,26 @@ bool exo_nap_begin_locked(struct exo_nap *nap)
     return true;
 }
 
-void exo_nap_end_locked(struct exo_nap *nap)
+void exo_nap_end_locked(struct exo_nap *nap, struct exo_nap_habit *habit)
 {
-    uint32_t spared = load_relaxed(&nap->spared), failures = load_relaxed(&nap->failures);
+    uint32_t spared = load_relaxed(&nap->spared), failures = load_relaxed(&habit->failures);
     store_release(&nap->napper, 0);
     fetch_add(&KR->stats.naps, 1);
     if (spared != 0)
         fetch_add(&KR->stats.bells_spared, spared);
     failures = spared >= 2 ? 0 : failures < FAILURES_LIMIT ? failures + 1 : failures;
-    store_relaxed(&nap->failures, (uint8_t)failures);
-    store_relaxed(&nap->skips, (uint16_t)((1U << failures) - 1));
+    store_relaxed(&habit->failures, (uint8_t)failures);
     if (failures != 0)
-        store_relaxed(&nap->hope, (uint8_t)0);
+        store_relaxed(&habit->failed, moment());
 }
 
-void exo_nap_learn(struct exo_nap *nap, uint32_t since, bool little)
+void exo_nap_learn(struct exo_nap_habit *habit, uint32_t since, bool little)
 {
-    uint32_t hope = load_relaxed(&nap->hope), now = 0;
+    uint32_t hope = load_relaxed(&habit->hope), now = 0;
     if (little && exo_moment() - since < SHORT_WAIT)
         now = hope < HOPES_WANTED ? hope + 1 : hope;
     if (now != hope)
-        store_relaxed(&nap->hope, (uint8_t)now);
+        store_relaxed(&habit->hope, (uint8_t)now);
 }
 
 void exo_nap_owe(struct exo_nap *nap, struct exo_fd *at, struct exo_fd fd)

@@ -5,14 +5,15 @@
 #include "area.h"
 
 #define EXO_NAP_NS 200000
+#define EXO_NAP_LITTLE 1024 /* bytes: of less than that a write is small, and what has come is little */
 
 /* The reader's: whether to nap rather than to sleep at once. */
-bool exo_nap_is_worth(struct exo_nap *nap);
+bool exo_nap_is_worth(struct exo_nap_habit *habit);
 /* It does so, unless somebody else does; the object's lock is held. Who writes after the next fence owes it a bell. */
 bool exo_nap_begin_locked(struct exo_nap *nap);
-void exo_nap_end_locked(struct exo_nap *nap);
+void exo_nap_end_locked(struct exo_nap *nap, struct exo_nap_habit *habit);
 /* It has waited since then, and it was little that has come. */
-void exo_nap_learn(struct exo_nap *nap, uint32_t since, bool little);
+void exo_nap_learn(struct exo_nap_habit *habit, uint32_t since, bool little);
 
 /* The writer's, who has found nap->napper set: the bell is owed until the thread is about to wait or ends. */
 void exo_nap_owe(struct exo_nap *nap, struct exo_fd *at, struct exo_fd fd);

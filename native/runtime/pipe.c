@@ -124,7 +124,7 @@ long exo_pipe_await(struct exo_fd *at, bool nonblock)
 static long pull(struct exo_pipe *pipe, struct exo_span *span)
 {
     if (span->left >= EXO_PIPE_PAGE)
-        span->seen = exo_seen_begin(pipe, EXO_PIPE_READS);
+        span->seen = area()->relays ? exo_seen_begin(pipe, EXO_PIPE_READS) : NULL;
     long done = exo_pipe_pull_locked(KR, pipe, span);
     if (unlikely(span->seen != NULL))
         exo_seen_end(span->seen);
@@ -133,8 +133,11 @@ static long pull(struct exo_pipe *pipe, struct exo_span *span)
 
 static long push(struct exo_pipe *pipe, struct exo_span *span, uint16_t flags)
 {
-    bool handed = span->left >= EXO_PIPE_PAGE && unlikely(area()->has_seen);
-    span->seen = handed ? exo_seen_begin(pipe, EXO_PIPE_WRITES) : NULL;
+    span->seen = NULL;
+    if (span->left >= EXO_PIPE_PAGE)
+        span->seen = area()->relays ? exo_seen_begin(pipe, EXO_PIPE_WRITES) : NULL;
+    if (span->left >= EXO_PIPE_PAGE && !area()->relays)
+        area()->relays = 1;
     long done = exo_pipe_push_locked(KR, pipe, span, flags);
     if (unlikely(span->seen != NULL))
         exo_seen_end(span->seen);
@@ -183,11 +186,12 @@ static void give_lane(struct exo_pipe *pipe)
 }
 
 /* Until much has come there is no need to wake who naps while we go on. */
-static void spare_napper(const struct exo_end *end)
+static void spare_napper(const struct exo_end *end, long done)
 {
     struct exo_pipe *pipe = end->pipe;
     exo_nap_owe(&pipe->nap, end->at, end->fd);
-    if (load_relaxed(&pipe->head) - load_relaxed(&pipe->tail) > exo_pipe_slots(pipe) / 4)
+    if (done >= EXO_NAP_LITTLE ||
+        load_relaxed(&pipe->head) - load_relaxed(&pipe->tail) > exo_pipe_slots(pipe) / 4)
         exo_nap_pay();
 }
 
@@ -198,7 +202,7 @@ static void follow_up(const struct exo_end *end, long done)
     if (done > 0)
         exo_pipe_tell(end, true);
     if (unlikely(load_relaxed(&pipe->nap.napper) != 0) && done > 0)
-        spare_napper(end);
+        spare_napper(end, done);
     if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
         exo_pipe_prepare(end);
     if (unlikely(load_relaxed(&pipe->turn) >= EXO_LANE_PAGE_COUNT &&

@@ -289,11 +289,11 @@ static bool nap(const struct exo_end *end)
     struct exo_pipe *pipe = end->pipe;
     struct k_pollfd poll = {.fd = end->fd.host, .events = POLLIN_};
     int64_t left[2] = {0, EXO_NAP_NS};
-    if (!exo_nap_is_worth(&pipe->nap) || !doze_off(end))
+    if (!exo_nap_is_worth(&pipe->habit) || !doze_off(end))
         return false;
     long rang = host_wait(__NR_ppoll, (long)&poll, 1, (long)left, 0, 0, 0);
     exo_lock_acquire(&pipe->lock);
-    exo_nap_end_locked(&pipe->nap);
+    exo_nap_end_locked(&pipe->nap, &pipe->habit);
     if (rang > 0 && (poll.revents & POLLIN_) && pipe->mode == EXO_PIPE_OWN &&
         pipe->sleeping[EXO_PIPE_READS] == 0)
         empty_twin_locked(end);
@@ -306,7 +306,7 @@ static void learn(const struct exo_end *end, uint32_t since)
 {
     struct exo_pipe *pipe = end->pipe;
     if (end->side == EXO_PIPE_READS)
-        exo_nap_learn(&pipe->nap, since, load_relaxed(&pipe->head) - pipe->tail <= 1);
+        exo_nap_learn(&pipe->habit, since, exo_pipe_holds_little(KR, pipe, EXO_NAP_LITTLE));
 }
 
 void exo_pipe_end_nap(struct exo_fd *at, struct exo_fd fd)

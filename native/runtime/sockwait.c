@@ -78,7 +78,8 @@ static void count_bell(struct exo_sock *other)
 static void spare_napper(const struct exo_sock_end *end, struct exo_sock *other)
 {
     exo_nap_owe(&other->nap, end->at, end->fd);
-    if (exo_sock_size(other) > EXO_SOCK_SIZE / 16)
+    if (exo_sock_size(other) >= (load_relaxed(&other->nap.spared) + 1) * EXO_NAP_LITTLE ||
+        exo_sock_size(other) > EXO_SOCK_SIZE / 16)
         exo_nap_pay();
 }
 
@@ -290,11 +291,11 @@ static bool nap(const struct exo_sock_end *end)
     struct exo_sock *sock = end->sock;
     if (sock->type != 0 || load_relaxed(&sock->timeout_ns[EXO_SOCK_IN]) != 0 ||
         load_relaxed(&sock->signals) || load_acquire(&sock->deaf) ||
-        !exo_nap_is_worth(&sock->nap) || !doze_off(end))
+        !exo_nap_is_worth(&sock->habit) || !doze_off(end))
         return false;
     long rang = poll_twin(end, POLLIN_, EXO_NAP_NS);
     exo_lock_acquire(&sock->lock);
-    exo_nap_end_locked(&sock->nap);
+    exo_nap_end_locked(&sock->nap, &sock->habit);
     if (rang > 0)
         store_relaxed(&sock->litter, 1);
     exo_lock_release(&sock->lock);
@@ -305,7 +306,7 @@ static bool nap(const struct exo_sock_end *end)
 static void learn(struct exo_sock *sock, int what, uint32_t since)
 {
     if (what == EXO_SOCK_IN)
-        exo_nap_learn(&sock->nap, since, exo_sock_size(sock) < EXO_SOCK_SIZE / 64);
+        exo_nap_learn(&sock->habit, since, exo_sock_size(sock) < EXO_NAP_LITTLE);
 }
 
 void exo_sock_end_nap(struct exo_fd *at)

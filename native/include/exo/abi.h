@@ -252,13 +252,17 @@ struct exo_patience {
     uint32_t failed; /* when the last of them did, TSC >> 10 */
 };
 
-/* A reader that naps before it sleeps: runtime/nap.c. All but spared is the reader's. */
+/* A reader that naps before it sleeps: runtime/nap.c. */
 struct exo_nap {
-    uint32_t napper;  /* slot of who does, 0 nobody; the object's lock */
-    uint32_t spared;  /* about: writes that have come in this nap */
+    uint32_t napper; /* slot of who does, 0 nobody; the object's lock */
+    uint32_t spared; /* writers, about: writes that have come in this nap */
+};
+
+/* When it does; the reader's. */
+struct exo_nap_habit {
     uint8_t hope;     /* waits that were short, and ended by little, one after the other */
     uint8_t failures; /* naps that were not worth it, one after the other */
-    uint16_t skips;   /* sleeps until the next nap */
+    uint16_t failed;  /* when the last of them was, TSC >> 18 */
 };
 
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
@@ -286,13 +290,14 @@ struct exo_pipe {
     uint32_t generation;   /* input: which pipe this is, in the words of pages lent to it */
     uint32_t lends;        /* input: pages of its lane have been found lent */
     struct exo_nap nap;    /* of readers */
-    uint32_t reserved2[5];
+    uint32_t reserved2[6];
     uint32_t head; /* input: the next slot to be filled. A line to itself, others look at it */
     uint32_t reserved3[15];
     struct exo_lock output; /* readers: tail, and what they write of pages */
     uint32_t taker;         /* output: slot of who splices what is in it, 0: nobody */
     struct exo_patience patience[2];
-    uint32_t reserved4[5];
+    struct exo_nap_habit habit;
+    uint32_t reserved4[4];
     uint32_t tail; /* output: the next slot to be read. A line to itself, too */
     uint32_t reserved5[15];
 };
@@ -816,6 +821,7 @@ struct exo_sock {
     uint32_t window; /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
     uint32_t low_water; /* SO_RCVLOWAT - 1 */
     struct exo_nap nap;
+    struct exo_nap_habit habit; /* seldom written to */
     struct exo_lock output; /* tail: readers */
     uint32_t tail;          /* bytes that have been read */
     uint32_t error;         /* A, atomic: SO_ERROR */
