@@ -135,10 +135,13 @@ class Companion(Machine):
 
 
 def read_arguments(host_pid: int) -> list[bytes]:
-    """Return a process's arguments as the host shows them."""
+    """Return a process's arguments as the host shows them; none if it has gone."""
     from exo_um.kernel.hostproc import read_file
 
-    return read_file(f"/proc/{host_pid}/cmdline").split(b"\0")[:-1]
+    try:
+        return read_file(f"/proc/{host_pid}/cmdline").split(b"\0")[:-1]
+    except OSError:
+        return []
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What the tests of exo-um's platforms have in common: real command lines, programs of tests/guest."""
+"""What the tests of the platforms share: real command lines, programs of tests/guest."""
 
 from __future__ import annotations
 

@@ -212,6 +212,7 @@ def repeat_end(status: int) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)  # noqa: TID251 - no handler
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
         sys.stdout.flush()
         os.kill(os.getpid(), number)
         return 128 + number

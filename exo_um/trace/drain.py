@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
+from exo_um.trace.restart import as_traced
 from exo_um.trace.templates import Templates
 from posix_x.decode.memory import Snippets
 from posix_x.decode.view import View
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 HEAD = struct.Struct("<HBBIQq")
 SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
+RING_SIZE = 1 << 13  # records
 LOOK_NS = 50_000_000  # between looks for who was killed without a word
 SIGKILL = 9
 WAIT4 = 61
@@ -61,6 +63,8 @@ class Drain:
         self.first_status: int | None = None
         self.first = 0
         self._left = False
+        self.leaves = False  # somebody wants us to end
+        self._last = 0  # number of the event with which we do then, at the latest
         self.leave_with = 0  # pid with whose end ours comes
         self._first_call: View | None = None
         self._stacks: Stacks | None = None
@@ -80,8 +84,15 @@ class Drain:
         code = 1
         while code >= 0:
             code = self.step()
-            if code == 0 and not self._idle():
+            if code == 0 and (self.leaves or not self._idle()):
                 return
+            if self.leaves and self.events > self._last:
+                return
+
+    def leave(self) -> None:
+        """End soon, with what has been told until now."""
+        self.leaves = True
+        self._last = self.events + lib.EXO_RECORD_RING_COUNT * RING_SIZE
 
     def step(self) -> int:
         """Take events until one has to be looked at here; return 0 for none, <0 for the end."""
@@ -187,6 +198,7 @@ class Drain:
         """Return the call, when it began, cycles spent, and its flags."""
         nr, argc, flags, spent, began, result = HEAD.unpack_from(data)
         args = struct.unpack_from(f"<{argc}Q", data, HEAD.size) + (0,) * (6 - argc)
+        result = as_traced(nr, args, result)
         before: list[tuple[int, bytes]] = []
         after: list[tuple[int, bytes]] = []
         place = HEAD.size + 8 * argc

@@ -56,6 +56,18 @@ class Tracee:
     attached: bool = False
 
 
+def wait_for_any() -> None:
+    """Wait until a tracee has stopped or ended. Errors: KeyboardInterrupt, at no other place.
+
+    So no stop is ever taken and lost.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOWAIT | WALL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+
+
 class HostTracer:
     """Runs or attaches to processes, and tells a sink what they do until all have ended."""
 
@@ -132,12 +144,12 @@ class HostTracer:
         """Trace until nobody is left; return the first one's wait status."""
         while self._tracees:
             try:
-                tid, status = os.waitpid(-1, WALL)
+                wait_for_any()
+                tid, status = os.waitpid(-1, WALL | os.WNOHANG)
             except ChildProcessError:
                 break
-            except InterruptedError:
-                continue
-            self._handle(tid, status)
+            if tid:
+                self._handle(tid, status)
         return self.status
 
     def detach(self) -> None:
@@ -145,8 +157,9 @@ class HostTracer:
         for tid in list(self._tracees):
             try:
                 request(INTERRUPT, tid, 0, 0)
-                os.waitpid(tid, WALL)
-                request(DETACH, tid, 0, 0)
+                _, status = os.waitpid(tid, WALL)
+                number = os.WSTOPSIG(status) if os.WIFSTOPPED(status) and not status >> 16 else 0
+                request(DETACH, tid, 0, 0 if number & ~0x80 == signal.SIGTRAP else number)
             except (PtraceError, ChildProcessError):
                 continue
             self._sink.say(f"Process {tid} detached")

@@ -118,13 +118,15 @@ static uint64_t time_of(struct state *state, const struct exo_message *message)
     uint64_t tsc;
     memcpy(&record, message->payload, sizeof(record));
     const struct known *known = known_of(state, record.tid);
-    if (known == NULL || (message->type == EXO_RECORD_BORN && record.sequence == 1))
+    memcpy(&tsc, record.data, sizeof(tsc));
+    if (known == NULL)
         return 0;
+    if (message->type == EXO_RECORD_BORN && record.sequence == 1)
+        return tsc; /* whoever had the number before */
     if ((record.sequence & ~EXO_RECORD_MORE) != known->expected)
         return UINT64_MAX; /* another ring has what comes before */
     if (known->size != 0)
         return 0; /* the rest of an event */
-    memcpy(&tsc, record.data, sizeof(tsc));
     if (message->type != EXO_RECORD_CALL)
         return tsc;
     memcpy(&called, record.data, sizeof(called));

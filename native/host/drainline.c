@@ -1,7 +1,10 @@
 /* Lines of calls whose arguments are numbers, names of constants, paths, strings and files' status, by
  * templates that who decodes has made from the table of calls. What a template has no words for is
  * left to who has made it. The words are posix_x/decode/'s, and so is each rule here. */
+#include <errno.h>
 #include <string.h>
+
+#include <exo/offsets.h>
 
 #include "drainpen.h"
 
@@ -201,6 +204,12 @@ static bool put_result(struct exo_pen *pen, const struct exo_template *form)
     return put_item(pen, &item, (uint64_t)pen->result);
 }
 
+/* exo_um/trace/restart.py says how that is written. */
+static bool was_interrupted(int64_t result)
+{
+    return result == -EINTR || result == -EXO_ERESTART || result == -EXO_ERESTARTNOHAND;
+}
+
 static void put_prefix(struct exo_pen *pen)
 {
     if (pen->drain->prefix == EXO_PREFIX_NONE)
@@ -231,7 +240,8 @@ uint32_t exo_lines_write(const struct exo_lines *lines, const struct exo_drain *
     uint64_t args[6] = {0};
     memcpy(&called, event->data, HEAD);
     const struct exo_template *form = exo_lines_template(lines, called.nr);
-    if (form == NULL || called.argc > 6 || (called.flags & ~EXO_CALLED_LONG) != 0)
+    if (form == NULL || called.argc > 6 || (called.flags & ~EXO_CALLED_LONG) != 0 ||
+        was_interrupted(called.result))
         return 0;
     memcpy(args, event->data + HEAD, called.argc * 8UL);
     pen.lines = lines, pen.drain = drain, pen.event = event, pen.args = args;

@@ -17,7 +17,17 @@
 
 static noreturn void leave(const struct exo_preload *with)
 {
+    if (with->failed != NULL)
+        exo_set_gs(NULL);
     exo_start(with->entry, with->stack);
+}
+
+/* Asked before anything is changed. */
+static bool host_can(struct exo_preload *with)
+{
+    long error = host_call_early(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0,
+                                 0, 0, 0);
+    return error == 0 || exo_preload_fails(with, "Syscall User Dispatch (Linux 5.11)", error);
 }
 
 /* An area, and GS base at it: from here on there are host calls. */
@@ -70,7 +80,8 @@ static void take_over_signals(struct exo_area *mine)
     HOST_2(__NR_sigaltstack, &none, &mine->altstack);
     exo_signal_init();
     for (int sig = 1; sig <= 64; sig++)
-        if ((mine->sighand->known & SIG_BIT(sig)) && mine->sighand->actions[sig - 1].handler > SIG_IGN_)
+        if ((mine->sighand->known & SIG_BIT(sig)) &&
+            mine->sighand->actions[sig - 1].handler > SIG_IGN_)
             exo_action_to_host(sig, &mine->sighand->actions[sig - 1]);
 }
 
@@ -123,6 +134,8 @@ static void attach(struct exo_area *mine, uint32_t slot)
 
 noreturn void exo_preload(struct exo_preload *with)
 {
+    if (!host_can(with))
+        exo_start(with->entry, with->stack);
     struct exo_area *mine = make_area(with);
     if (!exo_preload_region(with))
         leave(with);

@@ -53,6 +53,10 @@ void exo_record_string(struct exo_stage *stage, uint64_t at, uint64_t limit);
 /* recorddeep.c: the same for memory that other memory leads to. */
 void exo_record_deep(struct exo_stage *stage, const struct exo_regs *regs, bool after);
 
+/* recordorigin.c: where the call was made; and what program runs, by the addresses it was mapped at. */
+void exo_record_origin(struct exo_stage *stage, const struct exo_regs *regs);
+void exo_record_image(uint64_t bias, uint64_t interp_bias, const char *interp);
+
 /* recordlife.c */
 void exo_record_attach(struct exo_area *new);
 void exo_record_executed(void);

@@ -88,6 +88,9 @@ def test_the_program_does_not_see_it(launcher: Launcher) -> None:
     )
 
 
+ASK = "read word < /proc/self/stat"  # only the kernel process can make that file
+
+
 def started(launcher: Launcher, script: str) -> subprocess.Popen[bytes]:
     """A preloaded shell that has said ready."""
     process = launcher.start(
@@ -125,9 +128,7 @@ def test_no_kernel_process_without_need(launcher: Launcher) -> None:
 
 
 def test_the_kernel_process_goes_with_the_last_guest(launcher: Launcher) -> None:
-    script = (
-        "(trap '' HUP; exec sleep 0.5) > /dev/null & uname -r > /dev/null; echo ready; read line"
-    )
+    script = f"(trap '' HUP; exec sleep 0.5) > /dev/null & {ASK}; echo ready; read line"
     process = started(launcher, script)
     companion = psutil.Process(region_of(process).companion.host_pid)
     assert companion.cmdline()[-1] == "companion"
@@ -138,7 +139,7 @@ def test_the_kernel_process_goes_with_the_last_guest(launcher: Launcher) -> None
 
 def test_guests_end_with_their_kernel_process(launcher: Launcher) -> None:
     """Those that need it, as on other platforms."""
-    process = started(launcher, "uname > x; echo ready; read line; read line < /proc/self/stat")
+    process = started(launcher, f"{ASK}; echo ready; read line; {ASK}")
     psutil.Process(region_of(process).companion.host_pid).kill()
     assert end(process) == -signal.SIGKILL
 
@@ -164,6 +165,19 @@ def test_without_exo_guest_it_is_plain_linux(launcher: Launcher) -> None:
     assert outcome.stdout.decode() == f"{os.uname().release}\n"
     line = f"exo-um: libexo_preload.so: cannot open {alone.with_name('exo-guest')}"
     assert outcome.stderr.decode() == f"{line}; going on without exo-um\n"
+
+
+def test_loaded_late(launcher: Launcher) -> None:
+    """By dlopen(3), beside other threads: nothing is changed."""
+    code = (
+        "import ctypes, os, threading\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        f"ctypes.CDLL({str(LIBRARY)!r})\nprint(os.uname().release)"
+    )
+    outcome = launcher.command(["python3", "-c", code])
+    assert outcome.stdout.decode() == f"{os.uname().release}\n"
+    line = b"exo-um: libexo_preload.so: the program has threads already; going on without exo-um\n"
+    assert outcome.stderr == line
 
 
 @pytest.mark.parametrize("name", ["HUP", "KILL", "SEGV", "TERM", "USR1"])
