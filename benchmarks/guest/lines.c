@@ -86,6 +86,7 @@ int main(int argc, char **argv)
     wait(NULL);
     if (what[0] == 'u')
         printf("%.1f\n", (used_ns(RUSAGE_SELF) - before + used_ns(RUSAGE_CHILDREN) -
-                          (double)worked * cycles_ns) / (double)lines);
+                          (double)worked * cycles_ns) /
+                             (double)lines);
     return 0;
 }

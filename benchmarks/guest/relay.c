@@ -119,8 +119,7 @@ int main(int argc, char **argv)
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
     if (size < CHUNK || size > sizeof(buffer))
         return 2;
-    if (pipe(in) != 0 ||
-        (argc > 3 ? socketpair(AF_UNIX, SOCK_STREAM, 0, out) : pipe(out)) != 0)
+    if (pipe(in) != 0 || (argc > 3 ? socketpair(AF_UNIX, SOCK_STREAM, 0, out) : pipe(out)) != 0)
         return 3;
     if (strcmp(argv[1], "cycles") == 0)
         take_turns(size);

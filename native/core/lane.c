@@ -20,7 +20,7 @@
 #define TURN_MASK 0x7fffffffU
 
 _Static_assert(EXO_PIPE_COUNT <= 1U << (32 - PIPE_SHIFT), "word of a lane's page");
-_Static_assert(EXO_LANE_COUNT * EXO_LANE_PAGE_COUNT <= 0x10000, "exo_pipe_page.place");
+_Static_assert(EXO_LANE_COUNT *EXO_LANE_PAGE_COUNT <= 0x10000, "exo_pipe_page.place");
 
 static uint64_t written(uint32_t stamp, uint32_t turn)
 {

@@ -30,9 +30,9 @@ static inline void count(struct exo_kr *kr, struct exo_pipe *pipe, const struct 
 {
     uint32_t head = pipe->head;
     uint64_t whole;
-    if (page->flags & EXO_PAGE_IN_LANE ? page->place / EXO_LANE_PAGE_COUNT == pipe->lane
-                                       : page->end == EXO_PIPE_PAGE &&
-                                             head != load_acquire(&pipe->tail))
+    if (page->flags & EXO_PAGE_IN_LANE
+            ? page->place / EXO_LANE_PAGE_COUNT == pipe->lane
+            : page->end == EXO_PIPE_PAGE && head != load_acquire(&pipe->tail))
         pipe->turn++;
     __builtin_memcpy(&whole, page, sizeof(whole));
     store_relaxed((uint64_t *)exo_slot_at(kr, pipe, head), whole);

@@ -226,7 +226,11 @@ static void take_environment(char **envp, uint32_t *flags)
     *to = NULL;
 }
 
-enum { STAT_NAME = 2, STAT_THREADS = 20, STAT_STACK = 28 }; /* fields of proc(5)'s stat, from 1 on */
+enum {
+    STAT_NAME = 2,
+    STAT_THREADS = 20,
+    STAT_STACK = 28
+}; /* fields of proc(5)'s stat, from 1 on */
 
 static uint64_t stat_field(const char *line, long length, int field)
 {

@@ -122,13 +122,13 @@ struct exo_area {
     struct exo_dispatch dispatch;
     uint32_t uid; /* real user id, for siginfo, if ... */
     uint32_t uid_known;
-    uint32_t adopted;     /* knows that it is traced */
-    uint32_t set_all;     /* the tracer has set registers: all of them are to be loaded */
-    uint32_t steps;       /* the trap flag is the tracer's */
-    uint32_t delayed;     /* stash_info waits for the end of one instruction: between.c */
-    uint64_t retried;     /* see exo_stub_fault() */
-    uint32_t relays;      /* writes pages to pipes, so what it reads from pipes is noted: handover.c */
-    struct exo_fd *owes;  /* whose reader naps, and is owed a bell; NULL nobody: nap.c */
+    uint32_t adopted; /* knows that it is traced */
+    uint32_t set_all; /* the tracer has set registers: all of them are to be loaded */
+    uint32_t steps;   /* the trap flag is the tracer's */
+    uint32_t delayed; /* stash_info waits for the end of one instruction: between.c */
+    uint64_t retried; /* see exo_stub_fault() */
+    uint32_t relays;  /* writes pages to pipes, so what it reads from pipes is noted: handover.c */
+    struct exo_fd *owes; /* whose reader naps, and is owed a bell; NULL nobody: nap.c */
     struct exo_fd owes_fd;
     int32_t watch_fds[4]; /* hardware breakpoints that the tracer has set, 0 none */
 };

@@ -4,8 +4,8 @@
  * A process has a few records, each of one thread at a time. Where pages turn out to have been changed, nothing is
  * noted for a while.
  */
-#include "pipe.h"
 #include "../core/lane.h"
+#include "pipe.h"
 
 #define RECORD_COUNT 8
 #define PATIENCE_LIMIT 10 /* then 1 of 1024 reads is noted */

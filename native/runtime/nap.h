@@ -5,7 +5,8 @@
 #include "area.h"
 
 #define EXO_NAP_NS 200000
-#define EXO_NAP_LITTLE 1024 /* bytes: of less than that a write is small, and what has come is little */
+#define EXO_NAP_LITTLE                                                                             \
+    1024 /* bytes: of less than that a write is small, and what has come is little */
 
 /* The reader's: whether to nap rather than to sleep at once. */
 bool exo_nap_is_worth(struct exo_nap_habit *habit);

@@ -7,8 +7,8 @@
  * CPU perhaps, the next such try comes twice as late, so they cost a hundredth of the time at most.
  */
 #include "patience.h"
-#include "nap.h"
 #include "../core/atomic.h"
+#include "nap.h"
 
 #define SPIN_LIMIT 2048 /* pauses */
 #define YIELD_LIMIT 16

@@ -5,8 +5,8 @@
  * has the other end may be dead. Whatever other calls do with a pipe, first makes it the host's
  * (exo_pipe_to_host()).
  */
-#include "nap.h"
 #include "pipe.h"
+#include "nap.h"
 #include "translate.h"
 
 /* Somebody splices what is in it: as if he held the lock. */

@@ -313,11 +313,12 @@ void exo_pipe_end_nap(struct exo_fd *at, struct exo_fd fd)
 {
     struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
     exo_lock_acquire(&pipe->lock);
-    bool naps = pipe->mode == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), fd) &&
-                pipe->nap.napper != 0;
+    bool naps =
+        pipe->mode == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), fd) && pipe->nap.napper != 0;
     if (naps) {
         store_release(&area()->task->waking, fd.stamp);
-        store_release(&pipe->filled, 1); /* and if it has got up meanwhile, who sleeps next takes it out */
+        store_release(&pipe->filled,
+                      1); /* and if it has got up meanwhile, who sleeps next takes it out */
     }
     exo_lock_release(&pipe->lock);
     if (!naps)

@@ -319,7 +319,8 @@ void exo_sock_end_nap(struct exo_fd *at)
     exo_lock_acquire(&other->lock);
     bool naps = other->nap.napper != 0 && exo_sock_same(&end);
     if (naps)
-        store_relaxed(&other->litter, 1); /* who sleeps next takes it out if it has got up meanwhile */
+        store_relaxed(&other->litter,
+                      1); /* who sleeps next takes it out if it has got up meanwhile */
     exo_lock_release(&other->lock);
     if (!naps)
         return;

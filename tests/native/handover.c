@@ -26,8 +26,7 @@ static struct exo_span span_of(uint64_t vector[1][2], const void *memory, uint64
 {
     vector[0][0] = (uint64_t)(uintptr_t)memory;
     vector[0][1] = size;
-    return (struct exo_span){
-        .vector = (const uint64_t(*)[2])vector, .left = size, .seen = seen};
+    return (struct exo_span){.vector = (const uint64_t(*)[2])vector, .left = size, .seen = seen};
 }
 
 static long push(struct exo_pipe *pipe, const void *memory, uint64_t size, struct exo_seen *seen)

@@ -714,7 +714,7 @@ struct exo_stats {
     uint64_t naps;            /* readers that let some writes come */
     uint64_t bells_spared;    /* writes that came then */
     uint64_t bells_owed;      /* ... of those, for which the reader was woken before its time */
-    uint64_t boot_ns[8]; /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
+    uint64_t boot_ns[8];      /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
 };
 
 /* Kept while stats are asked for, by call number. */
@@ -845,11 +845,11 @@ struct exo_sock {
     uint32_t low_water; /* SO_RCVLOWAT - 1 */
     struct exo_nap nap;
     struct exo_nap_habit habit; /* seldom written to */
-    struct exo_lock output; /* tail: readers */
-    uint32_t tail;          /* bytes that have been read */
-    uint32_t error;         /* A, atomic: SO_ERROR */
-    uint64_t generation;    /* no two sockets have the same */
-    uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
+    struct exo_lock output;     /* tail: readers */
+    uint32_t tail;              /* bytes that have been read */
+    uint32_t error;             /* A, atomic: SO_ERROR */
+    uint64_t generation;        /* no two sockets have the same */
+    uint64_t timeout_ns[2];     /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
     uint16_t family, protocol;
     uint32_t urgent; /* A, output: enum exo_urgent; set under input */
     struct exo_patience patience[2];
