@@ -47,6 +47,7 @@ class Boot:
 
     __slots__ = (
         "argv",
+        "batch",
         "env",
         "intercept",
         "loader",
@@ -61,6 +62,7 @@ class Boot:
         "stats",
         "verbose",
         "wish",
+        "zero_copy",
     )
 
     def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
@@ -70,12 +72,14 @@ class Boot:
         self.intercept = "dispatch"
         self.loader = LOADER
         self.name: str | None = None
+        self.batch = "on"
         self.net = "exo"
         self.patch = True
         self.placement = "none"
         self.platform = "inproc"
         self.stats = False
         self.verbose = False
+        self.zero_copy = "on"
         self.region: Region | None = None  # made before, by who traces it from its beginning
         self.recorder: socket.socket | None = None  # ... to that one
         self.wish: dict[str, Any] | None = None  # ... and how
@@ -159,6 +163,8 @@ class Machine:
             (lib.EXO_KR_STATS if boot.stats else 0)
             | (0 if boot.patch and not traced else lib.EXO_KR_NO_PATCH)
             | (lib.EXO_KR_NET_HOST if boot.net == "host" else 0)
+            | (lib.EXO_KR_COPIES if boot.zero_copy == "off" else 0)
+            | (lib.EXO_KR_BELLS if boot.batch == "off" else 0)
         )
         self.region.mark_kernel_alive()
 

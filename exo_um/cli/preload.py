@@ -60,6 +60,7 @@ def environment(options: Options, env: dict[bytes, bytes]) -> dict[bytes, bytes]
     env[b"EXO_NET"] = options.net.encode()
     if not options.patch:
         env[b"EXO_PATCH"] = b"0"
+    env |= {b"EXO_ZERO_COPY": options.zero_copy.encode(), b"EXO_BATCH": options.batch.encode()}
     if options.stats:
         env[b"EXO_STATS"] = os.fsencode(options.stats)
     return env

@@ -31,6 +31,10 @@ instance, with the program's exit status.
                      host's (default); host: so is the loopback (default with preload)
   --placement HOW    none (default); advice: threads that keep waking each other are tried on one
                      CPU, and stay there if they get on faster
+  --zero-copy WHETHER  on (default): pages that a program reads from one pipe and writes to
+                     another as they are change hands without being copied; off
+  --batch WHETHER    on (default): a reader of many small writes may let some come before it is
+                     woken, while the writer goes on; off: it is woken at once
   --intercept HOW    how calls are caught before their sites are patched:
                      dispatch (Syscall User Dispatch, default) or seccomp
   --no-patch         leave every system-call site unpatched: slow, for comparison
@@ -46,10 +50,12 @@ Examples:
   exo-um run --stats calls.json python3 -c 'print("hello")'
 """
 CHOICES = {  # the first is the default
+    "--batch": ("on", "off"),
     "--intercept": ("dispatch", "seccomp"),
     "--net": ("exo", "host"),
     "--placement": ("none", "advice"),
     "--platform": ("inproc", "ptrace", "preload"),
+    "--zero-copy": ("on", "off"),
 }
 WITH_VALUE = ("--env", "--cwd", "--name", "--stats", *CHOICES)
 DEFAULT_PATH = b"/bin:/usr/bin"  # execvp(3)'s, when the environment has no PATH
@@ -64,6 +70,7 @@ class Options:
 
     __slots__ = (
         "argv",
+        "batch",
         "cwd",
         "env",
         "help",
@@ -75,10 +82,12 @@ class Options:
         "platform",
         "stats",
         "verbose",
+        "zero_copy",
     )
 
     def __init__(self) -> None:
         self.argv: list[str] = []
+        self.batch = CHOICES["--batch"][0]
         self.cwd: str | None = None
         self.env: dict[bytes, bytes] = {}
         self.help = False
@@ -90,6 +99,7 @@ class Options:
         self.platform = CHOICES["--platform"][0]
         self.stats: str | None = None
         self.verbose = False
+        self.zero_copy = CHOICES["--zero-copy"][0]
 
     def set_value(self, name: str, value: str) -> None:
         """Take one of the options that have a value. Errors: UsageError."""
@@ -101,7 +111,7 @@ class Options:
         elif name in CHOICES:
             if value not in CHOICES[name]:
                 raise UsageError(f"{name} {value}: not one of {', '.join(CHOICES[name])}")
-            setattr(self, name.removeprefix("--"), value)
+            setattr(self, name.removeprefix("--").replace("-", "_"), value)
         elif name == "--cwd":
             self.cwd = value
         elif name == "--name":
@@ -231,7 +241,7 @@ def run(options: Options, started_ns: int) -> int:
     boot = Boot(path, [os.fsencode(word) for word in options.argv], env)
     boot.intercept, boot.patch, boot.name = options.intercept, options.patch, options.name
     boot.platform, boot.placement = options.platform, options.placement
-    boot.net = options.net
+    boot.net, boot.zero_copy, boot.batch = options.net, options.zero_copy, options.batch
     boot.stats, boot.verbose = options.stats is not None, options.verbose
     imported_ns = time.monotonic_ns()
     try:

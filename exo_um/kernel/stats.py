@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exo_um.kernel.instance import Instance
 
 COUNTERS = ("processes", "threads", "execs", "signals")
+PAGE = 4096  # bytes: EXO_PIPE_PAGE
 PHASES = ("spawn", "loader", "region", "loaded", "entry")  # enum exo_boot_phase
 TIERS = ("fast", "hybrid", "pass", "legacy", "none")
 
@@ -49,6 +50,17 @@ def collect(instance: Instance, times: Times, exit_status: int | None) -> dict[s
             "patched": stats.sites_patched,
             "remembered": stats.sites_remembered,
             "trapping": stats.sites_trapping,
+        },
+        "zero_copy": {
+            "handed_pages": stats.handed_pages,
+            "handed_bytes": stats.handed_pages * PAGE,
+            "differed": stats.handed_differed,
+            "late": stats.handed_late,
+        },
+        "batch": {
+            "naps": stats.naps,
+            "bells_spared": stats.bells_spared,
+            "bells_owed": stats.bells_owed,
         },
         **{name: getattr(stats, name) for name in COUNTERS},
         "boot_us": boot_us,

@@ -9,59 +9,7 @@
 #include <asm-generic/errno.h>
 
 #include "atomic.h"
-#include "pipe.h"
-
-static struct exo_pipe_page *slot_at(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t slot)
-{
-    return &kr->pipe_slots[exo_pipe_index(kr, pipe)][slot % EXO_PIPE_SLOT_COUNT];
-}
-
-static uint8_t *aligned(uint8_t *pages)
-{
-    return (uint8_t *)(((uintptr_t)pages + 4095) & ~(uintptr_t)4095);
-}
-
-static uint8_t *page_of(struct exo_kr *kr, const struct exo_pipe *pipe,
-                        const struct exo_pipe_page *page)
-{
-    uint32_t place = load_relaxed(&page->place);
-    if (load_relaxed(&page->flags) & EXO_PAGE_IN_LANE) {
-        uint64_t lane = load_relaxed(&pipe->lane) % EXO_LANE_COUNT;
-        place %= EXO_LANE_PAGE_COUNT;
-        return aligned(kr->lane_pages) + (lane * EXO_LANE_PAGE_COUNT + place) * EXO_PIPE_PAGE;
-    }
-    uint64_t index = exo_pipe_index(kr, pipe);
-    return aligned(kr->pipe_pages) + index * EXO_PIPE_SIZE +
-           place % EXO_PIPE_PAGE_COUNT * EXO_PIPE_PAGE;
-}
-
-/* Which of the pipe's own pages is free: the first, which is most likely in the cache. */
-static uint32_t free_place(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t tail)
-{
-    uint32_t used = 0;
-    for (uint32_t slot = tail; slot != pipe->head; slot++) {
-        const struct exo_pipe_page *page = slot_at(kr, pipe, slot);
-        if (!(load_relaxed(&page->flags) & EXO_PAGE_IN_LANE))
-            used |= 1U << load_relaxed(&page->place) % EXO_PIPE_PAGE_COUNT;
-    }
-    uint32_t place = (uint32_t)__builtin_ctz(~used);
-    return place < EXO_PIPE_PAGE_COUNT ? place : EXO_PIPE_PAGE_COUNT;
-}
-
-/* Where a page of size bytes comes to stand. A stream goes through its lane page by page: what was
- * read a while ago has left both caches, and is written and read the faster for it. */
-static void choose_place(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t tail,
-                         struct exo_pipe_page *page)
-{
-    uint32_t place = EXO_PIPE_PAGE_COUNT;
-    if (page->end < EXO_PIPE_PAGE || load_relaxed(&pipe->lane) == 0)
-        place = free_place(kr, pipe, tail);
-    if (place == EXO_PIPE_PAGE_COUNT) {
-        page->flags |= EXO_PAGE_IN_LANE;
-        place = pipe->turn % EXO_LANE_PAGE_COUNT;
-    }
-    page->place = (uint16_t)place;
-}
+#include "lane.h"
 
 static inline uint8_t *room(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page)
 {
@@ -70,8 +18,7 @@ static inline uint8_t *room(struct exo_kr *kr, struct exo_pipe *pipe, struct exo
         return NULL;
     if (head - tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
         tail = head;
-    choose_place(kr, pipe, tail, page);
-    return page_of(kr, pipe, page);
+    return exo_lane_choose_locked(kr, pipe, tail, page) ? exo_page_of(kr, pipe, page) : NULL;
 }
 
 uint8_t *exo_pipe_room_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_pipe_page *page)
@@ -83,11 +30,12 @@ static inline void count(struct exo_kr *kr, struct exo_pipe *pipe, const struct 
 {
     uint32_t head = pipe->head;
     uint64_t whole;
-    if ((page->flags & EXO_PAGE_IN_LANE) ||
-        (page->end == EXO_PIPE_PAGE && head != load_acquire(&pipe->tail)))
+    if (page->flags & EXO_PAGE_IN_LANE
+            ? page->place / EXO_LANE_PAGE_COUNT == pipe->lane
+            : page->end == EXO_PIPE_PAGE && head != load_acquire(&pipe->tail))
         pipe->turn++;
     __builtin_memcpy(&whole, page, sizeof(whole));
-    store_relaxed((uint64_t *)slot_at(kr, pipe, head), whole);
+    store_relaxed((uint64_t *)exo_slot_at(kr, pipe, head), whole);
     store_release(&pipe->head, head + 1);
 }
 
@@ -118,18 +66,33 @@ long exo_pipe_put_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_sp
     return put(kr, pipe, span, size, flags);
 }
 
+/* The next page, of memory that is a page read from another pipe still: without a copy. */
+static bool hand_on(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span, uint16_t flags)
+{
+    struct exo_pipe_page page = {.end = EXO_PIPE_PAGE, .flags = flags};
+    uint64_t at = exo_span_next(span, EXO_PIPE_PAGE);
+    if (at == 0 || !(flags & EXO_PAGE_GROWS) ||
+        pipe->head - load_acquire(&pipe->tail) >= exo_pipe_slots(pipe) ||
+        !exo_lane_lend_locked(kr, pipe, span->seen, at, &page))
+        return false;
+    count(kr, pipe, &page);
+    span->at += EXO_PIPE_PAGE;
+    span->left -= EXO_PIPE_PAGE;
+    return true;
+}
+
 /* To the last slot, if all of what is over whole pages fits there: 0, its size, or -EFAULT. */
 static long push_to_last(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_span *span)
 {
     uint32_t over = span->left % EXO_PIPE_PAGE;
     if (over == 0 || load_acquire(&pipe->tail) == pipe->head)
         return 0;
-    struct exo_pipe_page *page = slot_at(kr, pipe, pipe->head - 1);
+    struct exo_pipe_page *page = exo_slot_at(kr, pipe, pipe->head - 1);
     uint16_t end = load_acquire(&page->end);
     if (!(load_relaxed(&page->flags) & EXO_PAGE_GROWS) || end + over > EXO_PIPE_PAGE)
         return 0;
     struct exo_span before = *span;
-    if (exo_span_copy(page_of(kr, pipe, page) + end, span, over, true) != 0)
+    if (exo_span_copy(exo_page_of(kr, pipe, page) + end, span, over, true) != 0)
         return -EFAULT;
     if (compare_exchange(&page->end, &end, (uint16_t)(end + over)))
         return over;
@@ -143,6 +106,10 @@ long exo_pipe_push_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
     long done = flags & EXO_PAGE_GROWS ? push_to_last(kr, pipe, span) : 0;
     while (done >= 0 && span->left > 0) {
         uint32_t size = span->left < EXO_PIPE_PAGE ? (uint32_t)span->left : EXO_PIPE_PAGE;
+        if (span->seen != NULL && hand_on(kr, pipe, span, flags)) {
+            done += size;
+            continue;
+        }
         long part = put(kr, pipe, span, size, flags);
         if (part <= 0)
             return done > 0 || part == 0 ? done : part;
@@ -157,16 +124,16 @@ static inline bool get_piece(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t 
     uint32_t head = load_acquire(&pipe->head);
     if (head - pipe->tail > EXO_PIPE_SLOT_COUNT) /* a guest has scribbled here */
         store_release(&pipe->tail, head);
-    const struct exo_pipe_page *page = slot_at(kr, pipe, pipe->tail);
+    const struct exo_pipe_page *page = exo_slot_at(kr, pipe, pipe->tail);
     if (head != pipe->tail && load_acquire(&page->end) == EXO_PAGE_CLOSED) /* by a killed reader */
         store_release(&pipe->tail, pipe->tail + 1);
     if (head - pipe->tail <= ahead)
         return false;
-    page = slot_at(kr, pipe, pipe->tail + ahead);
+    page = exo_slot_at(kr, pipe, pipe->tail + ahead);
     uint32_t end = load_acquire(&page->end), start = load_relaxed(&page->start);
     if (end > EXO_PIPE_PAGE || start > end)
         start = end = 0; /* the same */
-    *piece = (struct exo_piece){.bytes = page_of(kr, pipe, page) + start,
+    *piece = (struct exo_piece){.bytes = exo_page_of(kr, pipe, page) + start,
                                 .size = end - start,
                                 .flags = load_relaxed(&page->flags)};
     return true;
@@ -180,7 +147,7 @@ bool exo_pipe_piece_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t ah
 
 static inline void drop(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t size, bool all)
 {
-    struct exo_pipe_page *page = slot_at(kr, pipe, pipe->tail);
+    struct exo_pipe_page *page = exo_slot_at(kr, pipe, pipe->tail);
     uint16_t gone = (uint16_t)(load_relaxed(&page->start) + size), end = gone;
     if (!all) {
         store_release(&page->start, gone);
@@ -205,8 +172,11 @@ long exo_pipe_pull_locked(struct exo_kr *kr, struct exo_pipe *pipe, struct exo_s
     struct exo_piece piece;
     while (span->left > 0 && get_piece(kr, pipe, 0, &piece)) {
         uint32_t part = span->left < piece.size ? (uint32_t)span->left : piece.size;
+        uint64_t at = span->seen != NULL ? exo_span_next(span, EXO_PIPE_PAGE) : 0;
         if (exo_span_copy((uint8_t *)piece.bytes, span, part, false) != 0)
             return done > 0 ? done : -EFAULT;
+        if (at != 0 && part == EXO_PIPE_PAGE && (piece.flags & EXO_PAGE_IN_LANE))
+            exo_seen_note(kr, span->seen, exo_slot_at(kr, pipe, pipe->tail)->place, at);
         bool packet = piece.flags & EXO_PAGE_PACKET;
         drop(kr, pipe, packet ? piece.size : part, packet || part == piece.size);
         done += part;
@@ -221,11 +191,19 @@ uint64_t exo_pipe_size_locked(struct exo_kr *kr, const struct exo_pipe *pipe)
     uint64_t size = 0;
     uint32_t head = load_acquire(&pipe->head), slot = pipe->tail;
     for (uint32_t i = 0; slot != head && i < EXO_PIPE_SLOT_COUNT; i++, slot++) {
-        const struct exo_pipe_page *page = slot_at(kr, pipe, slot);
+        const struct exo_pipe_page *page = exo_slot_at(kr, pipe, slot);
         uint32_t end = load_acquire(&page->end), start = load_relaxed(&page->start);
         size += end <= EXO_PIPE_PAGE && start <= end ? end - start : 0;
     }
     return size;
+}
+
+bool exo_pipe_holds_little(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t size)
+{
+    uint32_t tail = load_acquire(&pipe->tail);
+    const struct exo_pipe_page *page = exo_slot_at(kr, pipe, tail);
+    return load_acquire(&pipe->head) - tail <= 1 &&
+           load_relaxed(&page->end) - load_relaxed(&page->start) < (int)size;
 }
 
 long exo_pipe_resize_locked(struct exo_pipe *pipe, uint32_t slots)
@@ -234,20 +212,4 @@ long exo_pipe_resize_locked(struct exo_pipe *pipe, uint32_t slots)
         return -EBUSY;
     store_release(&pipe->slots, slots);
     return 0;
-}
-
-/* A lane is whose owner has it, so a killed owner's comes back with the pipe. */
-bool exo_pipe_give_lane(struct exo_kr *kr, struct exo_pipe *pipe)
-{
-    exo_lock_acquire(&kr->object_lock);
-    for (uint32_t i = 1; i < EXO_LANE_COUNT && pipe->lane == 0; i++) {
-        const struct exo_pipe *owner = exo_pipe_at(kr, kr->lane_owners[i]);
-        if ((owner->mode == EXO_PIPE_OWN || owner->mode == EXO_PIPE_LEAVES) && owner->lane == i)
-            continue;
-        kr->lane_owners[i] = (uint16_t)exo_pipe_index(kr, pipe);
-        store_release(&pipe->lane, i);
-    }
-    bool given = pipe->lane != 0;
-    exo_lock_release(&kr->object_lock);
-    return given;
 }

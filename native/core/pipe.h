@@ -83,8 +83,14 @@ void exo_pipe_drop_locked(struct exo_kr *kr, struct exo_pipe *pipe, uint32_t siz
 uint64_t exo_pipe_size_locked(struct exo_kr *kr, const struct exo_pipe *pipe);
 /* 0 or -EBUSY: there is more in it; input is held. Of more slots than EXO_PIPE_PAGE_COUNT it has a lane. */
 long exo_pipe_resize_locked(struct exo_pipe *pipe, uint32_t slots);
-/* Gives it a lane if there is one; no lock is held. */
+/* lane.c. Gives it a lane if there is one; no lock is held. */
 bool exo_pipe_give_lane(struct exo_kr *kr, struct exo_pipe *pipe);
+/* Whether its lane has pages for all its slots, though some are lent; once this was so it stays so. */
+bool exo_pipe_has_room_locked(struct exo_kr *kr, const struct exo_pipe *pipe);
+/* Whether there are fewer than size bytes, about: no lock is held. */
+bool exo_pipe_holds_little(struct exo_kr *kr, const struct exo_pipe *pipe, uint32_t size);
+/* Whether what would be read next may be noted in a struct exo_seen. */
+bool exo_pipe_may_see_locked(struct exo_kr *kr, const struct exo_pipe *pipe);
 
 /* A new pipe with an entry for each end to come; 0: no room. Held until its entries are there. */
 static inline uint32_t exo_pipe_create(struct exo_kr *kr)

@@ -45,3 +45,8 @@ long exo_guest_copy_past(void *to, const void *from, uint64_t size)
 {
     return exo_guest_copy(to, from, size);
 }
+
+bool exo_guest_same(const void *guest, const void *with, uint64_t size)
+{
+    return memcmp(guest, with, size) == 0;
+}

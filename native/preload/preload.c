@@ -204,11 +204,16 @@ static bool take_variable(char *variable, uint32_t *flags)
         *flags |= EXO_PRELOAD_NET_EXO;
     if (is(variable, "EXO_PATCH=0"))
         *flags |= EXO_PRELOAD_NO_PATCH;
+    if (is(variable, "EXO_ZERO_COPY=off"))
+        *flags |= EXO_PRELOAD_COPIES;
+    if (is(variable, "EXO_BATCH=off"))
+        *flags |= EXO_PRELOAD_BELLS;
     known.required |= is(variable, "EXO_PRELOAD=required");
     if ((value = skip(variable, "EXO_STATS=")) != NULL)
         append(known.stats, value);
     return value != NULL || skip(variable, "EXO_NET=") != NULL ||
-           skip(variable, "EXO_PATCH=") != NULL || skip(variable, "EXO_PRELOAD=") != NULL;
+           skip(variable, "EXO_PATCH=") != NULL || skip(variable, "EXO_ZERO_COPY=") != NULL ||
+           skip(variable, "EXO_BATCH=") != NULL || skip(variable, "EXO_PRELOAD=") != NULL;
 }
 
 /* What the programs that ours executes need not know: they are inside already. */
@@ -221,7 +226,11 @@ static void take_environment(char **envp, uint32_t *flags)
     *to = NULL;
 }
 
-enum { STAT_NAME = 2, STAT_THREADS = 20, STAT_STACK = 28 }; /* fields of proc(5)'s stat, from 1 on */
+enum {
+    STAT_NAME = 2,
+    STAT_THREADS = 20,
+    STAT_STACK = 28
+}; /* fields of proc(5)'s stat, from 1 on */
 
 static uint64_t stat_field(const char *line, long length, int field)
 {

@@ -122,11 +122,14 @@ struct exo_area {
     struct exo_dispatch dispatch;
     uint32_t uid; /* real user id, for siginfo, if ... */
     uint32_t uid_known;
-    uint32_t adopted;     /* knows that it is traced */
-    uint32_t set_all;     /* the tracer has set registers: all of them are to be loaded */
-    uint32_t steps;       /* the trap flag is the tracer's */
-    uint32_t delayed;     /* stash_info waits for the end of one instruction: between.c */
-    uint64_t retried;     /* see exo_stub_fault() */
+    uint32_t adopted; /* knows that it is traced */
+    uint32_t set_all; /* the tracer has set registers: all of them are to be loaded */
+    uint32_t steps;   /* the trap flag is the tracer's */
+    uint32_t delayed; /* stash_info waits for the end of one instruction: between.c */
+    uint64_t retried; /* see exo_stub_fault() */
+    uint32_t relays;  /* writes pages to pipes, so what it reads from pipes is noted: handover.c */
+    struct exo_fd *owes; /* whose reader naps, and is owed a bell; NULL nobody: nap.c */
+    struct exo_fd owes_fd;
     int32_t watch_fds[4]; /* hardware breakpoints that the tracer has set, 0 none */
 };
 
@@ -135,7 +138,7 @@ struct exo_area {
  * The first thread's area is part of exo-guest's own data and has process-wide state at its end. */
 #define AREA_ALTSTACK_START 0x1000
 #define AREA_ALTSTACK_END 0x10000
-#define AREA_STRUCT 0x1f700
+#define AREA_STRUCT 0x1f6c0
 #define AREA_STRUCT_END 0x1fc00
 
 /* Process-wide state that every fork or exec writes to, in the first area's last page. */
@@ -183,12 +186,21 @@ static inline bool exo_alone(void)
     return likely(load_relaxed(&exo_mm.tasks) <= 1) || (exo_mm.strays && exo_alone_counted());
 }
 
-/* arch/x86_64/host.S. host_wait is interrupted by signals: -EINTR or -EXO_ERESTART. */
+/* arch/x86_64/host.S. host_wait_now is interrupted by signals: -EINTR or -EXO_ERESTART. */
 long host_call(long nr, long a, long b, long c, long d, long e, long f);
-long host_wait(long nr, long a, long b, long c, long d, long e, long f);
+long host_wait_now(long nr, long a, long b, long c, long d, long e, long f);
 long host_call_early(long nr, long a, long b, long c, long d, long e, long f); /* before areas */
 long exo_copy(void *to, const void *from, uint64_t size);
 long exo_copy_past(void *to, const void *from, uint64_t size);
+
+/* Before anything else is waited for, what is owed to others is paid: nap.c. */
+void exo_nap_pay_now(void);
+static inline long host_wait(long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (unlikely(area()->owes != NULL))
+        exo_nap_pay_now();
+    return host_wait_now(nr, a, b, c, d, e, f);
+}
 
 /* Gives back the whole pages of a range of our own data; they read as zero then. */
 void exo_forget_pages(void *start, uint64_t size);

@@ -14,6 +14,7 @@
 #include "intercept.h"
 #include "legacy.h"
 #include "mdwe.h"
+#include "nap.h"
 #include "record.h"
 #include "signal.h"
 #include "stub.h"
@@ -348,6 +349,7 @@ static void give_up_pidfd(int fd)
 
 static long do_clone(struct request *want)
 {
+    exo_nap_pay();
     struct exo_area *mine = area();
     int pidfd = -1, fd = -1;
     long error = check(want);

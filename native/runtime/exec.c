@@ -8,6 +8,7 @@
 #include <linux/limits.h>
 
 #include "exec.h"
+#include "nap.h"
 #include "robust.h"
 #include "text.h"
 #include "trace.h"
@@ -334,6 +335,7 @@ static bool gone_after_exec(const struct exo_program *program, int dirfd)
 
 static long do_exec(int dirfd, uint64_t path, uint64_t argv, uint64_t envp, int flags)
 {
+    exo_nap_pay();
     struct exo_program *program = exo_program_create();
     long error = guest_string(program->path, path, EXO_PATH_SIZE);
     if (error >= 0 && (flags & ~(AT_EMPTY_PATH_ | AT_SYMLINK_NOFOLLOW_)))

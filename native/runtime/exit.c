@@ -2,6 +2,7 @@
 #include "companion.h"
 #include "futex.h"
 #include "legacy.h"
+#include "nap.h"
 #include "pipe.h"
 #include "record.h"
 #include "robust.h"
@@ -40,6 +41,7 @@ static noreturn void end_group(uint32_t code)
 
 noreturn void exo_exit_group(uint32_t code)
 {
+    exo_nap_pay();
     if (area()->adopted) {
         exo_mask_block_all();
         exo_trace_end((code & 0xff) << 8, true);
@@ -69,6 +71,7 @@ void exo_thread_leave(void)
 
 SYSCALL(exit)
 {
+    exo_nap_pay();
     exo_mask_block_all();
     if (area()->adopted) /* a last thread's end is the process's */
         exo_trace_end((uint32_t)(a & 0xff) << 8, exo_alone());

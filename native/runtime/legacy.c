@@ -5,6 +5,7 @@
 
 #include "companion.h"
 #include "legacy.h"
+#include "nap.h"
 #include "proctext.h"
 #include "translate.h"
 
@@ -142,6 +143,7 @@ static void make_host_call(struct exo_frame *frame)
 /* Posts the frame and serves host calls until the reply is there. */
 static void exchange_frame(struct exo_frame *frame)
 {
+    exo_nap_pay();
     area()->legacy_calls++;
     if (!exo_kernel_serves()) {
         frame->result = -ENOSYS;

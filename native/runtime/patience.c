@@ -12,6 +12,7 @@
  */
 #include "patience.h"
 #include "../core/atomic.h"
+#include "nap.h"
 
 #define SPIN_LIMIT 2048 /* pauses */
 #define YIELD_LIMIT 16
@@ -156,6 +157,7 @@ bool exo_look_awake(struct exo_patience *patience, bool (*ready)(const void *, i
                     const void *object, int what)
 {
     const struct looking by = {.ready = ready, .object = object, .what = what};
+    exo_nap_pay();
     if (KR->cpu_count > 1 && !is_crowded())
         look_by_spinning(patience, &by);
     return has_news(&by);

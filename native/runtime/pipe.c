@@ -6,6 +6,7 @@
  * (exo_pipe_to_host()).
  */
 #include "pipe.h"
+#include "nap.h"
 #include "translate.h"
 
 /* Somebody splices what is in it: as if he held the lock. */
@@ -88,6 +89,7 @@ static bool rest(const struct exo_end *end, long done, long *result)
     long error = -EAGAIN;
     if (load_relaxed(&pipe->nonblock) >> end->side & 1) {
         bool sure = done > 0 || writes || other_lives(end);
+        exo_nap_pay();
         ended = !sure && host_hangs_up(end);
         full_fence(); /* who makes room after this sees that there was none */
         if ((ended && !exo_pipe_is_empty(pipe)) || (writes && !exo_pipe_is_full(pipe)))
@@ -119,6 +121,29 @@ long exo_pipe_await(struct exo_fd *at, bool nonblock)
     }
 }
 
+static long pull(struct exo_pipe *pipe, struct exo_span *span)
+{
+    if (span->left >= EXO_PIPE_PAGE)
+        span->seen = area()->relays ? exo_seen_begin(pipe, EXO_PIPE_READS) : NULL;
+    long done = exo_pipe_pull_locked(KR, pipe, span);
+    if (unlikely(span->seen != NULL))
+        exo_seen_end(span->seen);
+    return done;
+}
+
+static long push(struct exo_pipe *pipe, struct exo_span *span, uint16_t flags)
+{
+    span->seen = NULL;
+    if (span->left >= EXO_PIPE_PAGE)
+        span->seen = area()->relays ? exo_seen_begin(pipe, EXO_PIPE_WRITES) : NULL;
+    if (span->left >= EXO_PIPE_PAGE && !area()->relays)
+        area()->relays = 1;
+    long done = exo_pipe_push_locked(KR, pipe, span, flags);
+    if (unlikely(span->seen != NULL))
+        exo_seen_end(span->seen);
+    return done;
+}
+
 static long read_pipe(struct exo_fd *at, struct exo_span *span)
 {
     struct exo_end end;
@@ -130,7 +155,7 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
         note_use(pipe, EXO_PIPE_READS);
         bool over = exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0; /* before what is the last then */
         uint32_t tail = pipe->tail;
-        done = exo_pipe_pull_locked(KR, pipe, span);
+        done = pull(pipe, span);
         exo_lock_release(end.lock);
         if (done > 0)
             exo_pipe_tell(&end, load_acquire(&pipe->head) - tail >= exo_pipe_slots(pipe));
@@ -160,12 +185,24 @@ static void give_lane(struct exo_pipe *pipe)
         store_relaxed(&pipe->turn, 0); /* perhaps later */
 }
 
+/* Until much has come there is no need to wake who naps while we go on. */
+static void spare_napper(const struct exo_end *end, long done)
+{
+    struct exo_pipe *pipe = end->pipe;
+    exo_nap_owe(&pipe->nap, end->at, end->fd);
+    if (done >= EXO_NAP_LITTLE ||
+        load_relaxed(&pipe->head) - load_relaxed(&pipe->tail) > exo_pipe_slots(pipe) / 4)
+        exo_nap_pay();
+}
+
 /* What was pushed is told, and what that has come to. */
 static void follow_up(const struct exo_end *end, long done)
 {
     struct exo_pipe *pipe = end->pipe;
     if (done > 0)
         exo_pipe_tell(end, true);
+    if (unlikely(load_relaxed(&pipe->nap.napper) != 0) && done > 0)
+        spare_napper(end, done);
     if (exo_watched(&pipe->watch[EXO_PIPE_WRITES]) && exo_pipe_is_full(pipe))
         exo_pipe_prepare(end);
     if (unlikely(load_relaxed(&pipe->turn) >= EXO_LANE_PAGE_COUNT &&
@@ -194,7 +231,7 @@ static long write_pipe(struct exo_fd *at, struct exo_span *span)
         note_use(pipe, EXO_PIPE_WRITES);
         uint16_t flags =
             load_relaxed(&pipe->nonblock) & EXO_PIPE_PACKETS ? EXO_PAGE_PACKET : EXO_PAGE_GROWS;
-        long done = exo_pipe_push_locked(KR, pipe, span, flags);
+        long done = push(pipe, span, flags);
         exo_lock_release(end.lock);
         sum += done > 0 ? done : 0;
         follow_up(&end, done);

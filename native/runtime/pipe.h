@@ -85,6 +85,10 @@ void exo_pipe_prepare(const struct exo_end *end);
 /* An end is about to be watched: false if a writer's sleep would be in the way. */
 bool exo_pipe_watchable(struct exo_fd *at);
 
+/* handover.c: what is noted while the end's lock is held, of reads or writes of a page at least; NULL: nothing. */
+struct exo_seen *exo_seen_begin(const struct exo_pipe *pipe, int side);
+void exo_seen_end(struct exo_seen *seen);
+
 /* pipeleave.c: an fd of the host's for an end, which does not wait; negative: it cannot be had. */
 int exo_pipe_open_end(int host, int flags);
 /* From now on the pipe is the host's; host is any end's fd. */

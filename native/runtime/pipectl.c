@@ -88,7 +88,13 @@ static long set_size(struct exo_fd *at, uint32_t wanted)
         return EXO_PIPE_AGAIN;
     exo_lock_acquire(&pipe->input);
     bool full = exo_pipe_is_full(pipe), own = load_acquire(&pipe->mode) == EXO_PIPE_OWN;
+    uint32_t before = exo_pipe_slots(pipe);
     error = own ? exo_pipe_resize_locked(pipe, slots) : EXO_PIPE_AGAIN;
+    if (error == 0 && slots > EXO_PIPE_PAGE_COUNT && slots > before &&
+        !exo_pipe_has_room_locked(KR, pipe)) {
+        exo_pipe_resize_locked(pipe, before);
+        error = EXO_PIPE_AGAIN;
+    }
     exo_lock_release(&pipe->input);
     if (error == 0 && full)
         tell_writers(&end);

@@ -10,8 +10,10 @@
  * a moment wakes again, and counts the living.
  */
 #include "../core/asleep.h"
+#include "nap.h"
 #include "patience.h"
 #include "pipe.h"
+#include "poll.h"
 
 static uint8_t garbage[EXO_PIPE_PAGE]; /* goes into twins, and comes out of them */
 
@@ -263,14 +265,82 @@ static bool lie_down(const struct exo_end *end)
     return settled;
 }
 
+/* With the twin empty: whoever ends the nap puts a byte in. */
+static bool doze_off(const struct exo_end *end)
+{
+    struct exo_pipe *pipe = end->pipe;
+    exo_lock_acquire(&pipe->lock);
+    bool naps = pipe->mode == EXO_PIPE_OWN && pipe->sleeping[EXO_PIPE_READS] == 0 &&
+                !exo_watched(&pipe->watch[EXO_PIPE_READS]) && exo_nap_begin_locked(&pipe->nap);
+    full_fence(); /* who writes after this sees it */
+    if (naps && exo_pipe_is_ready(pipe, EXO_PIPE_READS)) {
+        store_release(&pipe->nap.napper, 0);
+        naps = false;
+    }
+    if (naps)
+        prepare_twin_locked(end);
+    exo_lock_release(&pipe->lock);
+    return naps;
+}
+
+/* Instead of looking and sleeping: true, something has come. A signal ends that, and the sleep then. */
+static bool nap(const struct exo_end *end)
+{
+    struct exo_pipe *pipe = end->pipe;
+    struct k_pollfd poll = {.fd = end->fd.host, .events = POLLIN_};
+    int64_t left[2] = {0, EXO_NAP_NS};
+    if (!exo_nap_is_worth(&pipe->habit) || !doze_off(end))
+        return false;
+    long rang = host_wait(__NR_ppoll, (long)&poll, 1, (long)left, 0, 0, 0);
+    exo_lock_acquire(&pipe->lock);
+    exo_nap_end_locked(&pipe->nap, &pipe->habit);
+    if (rang > 0 && (poll.revents & POLLIN_) && pipe->mode == EXO_PIPE_OWN &&
+        pipe->sleeping[EXO_PIPE_READS] == 0)
+        empty_twin_locked(end);
+    exo_lock_release(&pipe->lock);
+    return exo_pipe_is_ready(pipe, EXO_PIPE_READS);
+}
+
+/* What a reader's waiting has brought. */
+static void learn(const struct exo_end *end, uint32_t since)
+{
+    struct exo_pipe *pipe = end->pipe;
+    if (end->side == EXO_PIPE_READS)
+        exo_nap_learn(&pipe->habit, since, exo_pipe_holds_little(KR, pipe, EXO_NAP_LITTLE));
+}
+
+void exo_pipe_end_nap(struct exo_fd *at, struct exo_fd fd)
+{
+    struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
+    exo_lock_acquire(&pipe->lock);
+    bool naps =
+        pipe->mode == EXO_PIPE_OWN && exo_fd_same(exo_fd_now(at), fd) && pipe->nap.napper != 0;
+    if (naps) {
+        store_release(&area()->task->waking, fd.stamp);
+        store_release(&pipe->filled,
+                      1); /* and if it has got up meanwhile, who sleeps next takes it out */
+    }
+    exo_lock_release(&pipe->lock);
+    if (!naps)
+        return;
+    fetch_add(&KR->stats.bells_owed, 1);
+    put_byte(fd.host);
+    store_release(&area()->task->waking, 0);
+}
+
 long exo_pipe_wait(const struct exo_end *end, bool *ended)
 {
     struct exo_pipe *pipe = end->pipe;
     int side = end->side;
     *ended = false;
-    if (exo_look(&pipe->patience[side], exo_pipe_is_ready, pipe, side))
-        return 0;
     uint32_t since = exo_moment();
+    if (side == EXO_PIPE_READS && nap(end))
+        return 0;
+    if (exo_look(&pipe->patience[side], exo_pipe_is_ready, pipe, side)) {
+        learn(end, since);
+        return 0;
+    }
+    since = exo_moment();
     if (!lie_down(end))
         return 0;
     if (side == EXO_PIPE_READS)
@@ -283,5 +353,6 @@ long exo_pipe_wait(const struct exo_end *end, bool *ended)
     *ended = result == 0 && !exo_pipe_is_ready(pipe, side);
     if (result > 0)
         exo_slept(&pipe->patience[side], since);
+    learn(end, since);
     return result > 0 ? 0 : result;
 }

@@ -25,8 +25,8 @@ static noreturn void leave(const struct exo_preload *with)
 /* Asked before anything is changed. */
 static bool host_can(struct exo_preload *with)
 {
-    long error = host_call_early(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0,
-                                 0, 0, 0);
+    long error =
+        host_call_early(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
     return error == 0 || exo_preload_fails(with, "Syscall User Dispatch (Linux 5.11)", error);
 }
 

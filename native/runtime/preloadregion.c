@@ -129,7 +129,9 @@ static void set_facts(const struct exo_preload *with)
     KR->intercept = EXO_INTERCEPT_DISPATCH;
     KR->flags = (with->stats[0] ? EXO_KR_STATS : 0) |
                 (with->flags & EXO_PRELOAD_NET_EXO ? 0 : EXO_KR_NET_HOST) |
-                (with->flags & EXO_PRELOAD_NO_PATCH ? EXO_KR_NO_PATCH : 0);
+                (with->flags & EXO_PRELOAD_NO_PATCH ? EXO_KR_NO_PATCH : 0) |
+                (with->flags & EXO_PRELOAD_COPIES ? EXO_KR_COPIES : 0) |
+                (with->flags & EXO_PRELOAD_BELLS ? EXO_KR_BELLS : 0);
     put_text(KR->companion.launcher, with->launcher);
     put_path(KR->companion.stats, with->stats);
     put_text(KR->companion.runtime, with->runtime);

@@ -1,6 +1,7 @@
 /* Sending to a stream socket: into the peer's ring, in the kernel region, without the host unless somebody
  * sleeps. Rules: as sock.c. Source: send(2), unix(7), tcp(7).
  */
+#include "nap.h"
 #include "sockhost.h"
 #include "sockpacket.h"
 #include "translate.h"
@@ -132,6 +133,7 @@ static long send_all(struct exo_fd *at, struct exo_span *span, exo_sock_source *
         if (done < 0)
             return sum > 0 ? sum : done;
         if (!exo_sock_may_wait(end.sock, flags)) {
+            exo_nap_pay();
             exo_sock_hush(&end);
             store_relaxed(&end.sock->no_room, 1);
             full_fence();

@@ -8,6 +8,7 @@
 #include "../core/asleep.h"
 #include "../core/watch.h"
 #include "epoll.h"
+#include "nap.h"
 #include "patience.h"
 #include "poll.h"
 #include "sock.h"
@@ -73,8 +74,19 @@ static void count_bell(struct exo_sock *other)
     fetch_add(&other->bells, 1);
 }
 
+/* Until much has come there is no need to wake who naps while we go on. */
+static void spare_napper(const struct exo_sock_end *end, struct exo_sock *other)
+{
+    exo_nap_owe(&other->nap, end->at, end->fd);
+    if (exo_sock_size(other) >= (load_relaxed(&other->nap.spared) + 1) * EXO_NAP_LITTLE ||
+        exo_sock_size(other) > EXO_SOCK_SIZE / 16)
+        exo_nap_pay();
+}
+
 void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int what)
 {
+    if (unlikely(load_relaxed(&other->nap.napper) != 0) && what == EXO_SOCK_IN)
+        spare_napper(end, other);
     bool wakes = exo_watched(&other->watch) && tell_watchers(other, what);
     if (wakes)
         count_bell(other);
@@ -110,6 +122,7 @@ void exo_sock_stir(const struct exo_sock_end *end, uint32_t peer)
         exo_watched(&other->watch) && exo_watch_tell(KR, &other->watch, EXO_SOCK_ALL_EVENTS);
     exo_sock_ring(end, other, EXO_SOCK_IN);
     exo_sock_ring(end, other, EXO_SOCK_OUT);
+    exo_nap_pay();
     if (watched) {
         count_bell(other);
         exo_sock_ring_bell(end, other);
@@ -255,6 +268,66 @@ static long sleep_on(const struct exo_sock_end *end, int what, uint64_t timeout_
     return host_wait(__NR_recvfrom, end->fd.host, (long)&byte, 1, MSG_PEEK_, 0, 0);
 }
 
+/* As pipes' readers: pipewait.c. */
+static bool doze_off(const struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock;
+    exo_lock_acquire(&sock->lock);
+    bool naps = sock->sleeping[EXO_SOCK_IN] == 0 && !exo_watched(&sock->watch) &&
+                exo_nap_begin_locked(&sock->nap);
+    full_fence(); /* who writes after this sees it */
+    if (naps && (is_ready(sock, EXO_SOCK_IN) || !exo_sock_same(end))) {
+        store_release(&sock->nap.napper, 0);
+        naps = false;
+    }
+    if (naps)
+        empty_twin_locked(end);
+    exo_lock_release(&sock->lock);
+    return naps;
+}
+
+static bool nap(const struct exo_sock_end *end)
+{
+    struct exo_sock *sock = end->sock;
+    if (sock->type != 0 || load_relaxed(&sock->timeout_ns[EXO_SOCK_IN]) != 0 ||
+        load_relaxed(&sock->signals) || load_acquire(&sock->deaf) ||
+        !exo_nap_is_worth(&sock->habit) || !doze_off(end))
+        return false;
+    long rang = poll_twin(end, POLLIN_, EXO_NAP_NS);
+    exo_lock_acquire(&sock->lock);
+    exo_nap_end_locked(&sock->nap, &sock->habit);
+    if (rang > 0)
+        store_relaxed(&sock->litter, 1);
+    exo_lock_release(&sock->lock);
+    return is_ready(sock, EXO_SOCK_IN);
+}
+
+/* What a reader's waiting has brought. */
+static void learn(struct exo_sock *sock, int what, uint32_t since)
+{
+    if (what == EXO_SOCK_IN)
+        exo_nap_learn(&sock->habit, since, exo_sock_size(sock) < EXO_NAP_LITTLE);
+}
+
+void exo_sock_end_nap(struct exo_fd *at)
+{
+    struct exo_sock_end end;
+    uint32_t peer;
+    if (!exo_sock_enter(&end, at) || (peer = load_acquire(&end.sock->peer)) == 0)
+        return;
+    struct exo_sock *other = exo_sock_at(KR, peer);
+    exo_lock_acquire(&other->lock);
+    bool naps = other->nap.napper != 0 && exo_sock_same(&end);
+    if (naps)
+        store_relaxed(&other->litter,
+                      1); /* who sleeps next takes it out if it has got up meanwhile */
+    exo_lock_release(&other->lock);
+    if (!naps)
+        return;
+    fetch_add(&KR->stats.bells_owed, 1);
+    exo_sock_ring_bell(&end, other);
+}
+
 long exo_sock_wait(const struct exo_sock_end *end, int what)
 {
     struct exo_sock *sock = end->sock;
@@ -262,10 +335,15 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     uint32_t there = in || !exo_sock_is_unix_dgram(sock) ? 0 : exo_dgram_peer(KR, sock);
     if (there != 0)
         return exo_dgram_wait(end, exo_sock_at(KR, there), 0);
-    if (exo_look(&sock->patience[what], is_ready, sock, what))
-        return 0;
-    long result = 1;
     uint32_t since = exo_moment();
+    if (in && nap(end))
+        return 0;
+    if (exo_look(&sock->patience[what], is_ready, sock, what)) {
+        learn(sock, what, since);
+        return 0;
+    }
+    long result = 1;
+    since = exo_moment();
     bool slept = lie_down(end, in, !in, false);
     if (slept) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
@@ -274,6 +352,7 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
         store_release(&area()->task->asleep_on, 0);
         if (result > 0)
             exo_slept(&sock->patience[what], since);
+        learn(sock, what, since);
     }
     get_up(sock, in, !in, slept && result > 0);
     if (exo_sock_is_unix_dgram(sock)) { /* whose peer has nothing to do with that */

@@ -6,7 +6,8 @@
 
 extern const char exo_entry[];
 extern const char exo_copy_insn[], exo_copy_fault[], guest_byte_insn[], exo_xsave_insn[],
-    exo_xrstor_insn[], guest_exchange_insn[], exo_copy_past_begin[], exo_copy_past_end[];
+    exo_xrstor_insn[], guest_exchange_insn[], exo_copy_past_begin[], exo_copy_past_end[],
+    exo_same_begin[], exo_same_end[], exo_same_fault[];
 
 /* The call itself is not stepped through: the flag is back when the guest is. */
 static void step_later(struct k_sigcontext *regs)
@@ -75,5 +76,7 @@ uint64_t exo_fault_fixup(struct k_ucontext *uc)
         rip == (uint64_t)guest_exchange_insn ||
         (rip >= (uint64_t)exo_copy_past_begin && rip < (uint64_t)exo_copy_past_end))
         return (uint64_t)exo_copy_fault;
+    if (rip >= (uint64_t)exo_same_begin && rip < (uint64_t)exo_same_end)
+        return (uint64_t)exo_same_fault;
     return 0;
 }

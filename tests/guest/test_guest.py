@@ -22,6 +22,10 @@ PROGRAMS = sorted(path.stem for path in HERE.glob("*.c") if path.stem != "fuzz_e
 KINDS = {"dynamic": [], "static": ["-static"]}
 known: dict[tuple[str, str], Outcome] = {}  # natively, from the test before
 WAYS = {"default": [], "no-patch": ["--no-patch"], "seccomp": ["--intercept", "seccomp"]}
+MORE = {
+    "relay": {"copies": ["--zero-copy", "off"]},
+    "lines": {"bells": ["--batch", "off"]},
+}
 # Both tests of a program are for one worker, which knows what the first has seen.
 EACH = pytest.mark.parametrize(
     ("name", "kind"),
@@ -77,7 +81,7 @@ def test_guest(name: str, kind: str, require: Callable[[str], None], launcher: L
     """Output and status under exo-um are the native ones, in each of its ways."""
     require("gcc")
     native = known.get((name, kind)) or run_native(launcher, name, kind)
-    for way, flags in WAYS.items():
+    for way, flags in (WAYS | MORE.get(name, {})).items():
         shutil.copy(compiled(name, kind), launcher.fresh() / name)
         launcher.hand_over(launcher.work)
         exo = launcher.exo([f"./{name}"], flags=flags)

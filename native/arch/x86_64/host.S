@@ -34,13 +34,13 @@ host_call_early:
     syscall
     ret
 
-/* long host_wait(nr, a, b, c, d, e, f): gives way to signals. A handler that finds rip from
+/* long host_wait_now(nr, a, b, c, d, e, f): gives way to signals. A handler that finds rip from
  * host_wait_check to host_wait_syscall moves it to host_wait_abort. The host must block what the
  * guest does before it waits: exo_mask_sync() calls back here, with area.lazy off. */
-    .globl host_wait, host_wait_check, host_wait_syscall, host_wait_abort
-    .type host_wait, @function
+    .globl host_wait_now, host_wait_check, host_wait_syscall, host_wait_abort
+    .type host_wait_now, @function
     .p2align 4
-host_wait:
+host_wait_now:
     mov %rdi, %rax
     mov %rsi, %rdi
     mov %rdx, %rsi
@@ -181,6 +181,50 @@ exo_copy_past_begin:
     rep movsb
 exo_copy_past_end:
     sfence
+    xor %eax, %eax
+    ret
+
+/* bool exo_guest_same(guest, with, size): by 64 bytes, each read once; a fault between _begin and _end goes to
+ * exo_same_fault. */
+    .globl exo_guest_same, exo_same_begin, exo_same_end, exo_same_fault
+exo_guest_same:
+    shr $6, %rdx
+    jz 2f
+exo_same_begin:
+1:
+    mov (%rdi), %rax
+    mov 8(%rdi), %rcx
+    mov 16(%rdi), %r8
+    mov 24(%rdi), %r9
+    xor (%rsi), %rax
+    xor 8(%rsi), %rcx
+    xor 16(%rsi), %r8
+    xor 24(%rsi), %r9
+    or %rcx, %rax
+    or %r9, %r8
+    or %r8, %rax
+    mov 32(%rdi), %rcx
+    mov 40(%rdi), %r8
+    mov 48(%rdi), %r9
+    mov 56(%rdi), %r10
+    xor 32(%rsi), %rcx
+    xor 40(%rsi), %r8
+    xor 48(%rsi), %r9
+    xor 56(%rsi), %r10
+    or %rcx, %rax
+    or %r9, %r8
+    or %r10, %rax
+    or %r8, %rax
+    jnz exo_same_fault
+    add $64, %rdi
+    add $64, %rsi
+    dec %rdx
+    jnz 1b
+exo_same_end:
+2:
+    mov $1, %eax
+    ret
+exo_same_fault:
     xor %eax, %eax
     ret
 

@@ -219,7 +219,7 @@ enum exo_pipe_page_flags {
 struct exo_pipe_page {
     uint16_t start; /* readers: so much has been read */
     uint16_t end;   /* writers: so much has been written; readers: EXO_PAGE_CLOSED */
-    uint16_t place; /* writers: which of the pipe's pages, or of its lane's */
+    uint16_t place; /* writers: which of the pipe's pages, or of all lanes' */
     uint16_t flags; /* writers: enum exo_pipe_page_flags */
 };
 #define EXO_PAGE_CLOSED 0xffff /* all has been read of the last page: nothing may be added to it */
@@ -252,6 +252,19 @@ struct exo_patience {
     uint32_t failed; /* when the last of them did, TSC >> 10 */
 };
 
+/* A reader that naps before it sleeps: runtime/nap.c. */
+struct exo_nap {
+    uint32_t napper; /* slot of who does, 0 nobody; the object's lock */
+    uint32_t spared; /* writers, about: writes that have come in this nap */
+};
+
+/* When it does; the reader's. */
+struct exo_nap_habit {
+    uint8_t hope;     /* waits that were short, and ended by little, one after the other */
+    uint8_t failures; /* naps that were not worth it, one after the other */
+    uint16_t failed;  /* when the last of them was, TSC >> 18 */
+};
+
 /* A pipe whose contents are in the region, page by page as pipe(7)'s capacity has it. Its twin, the
  * host's pipe behind both ends' fds, has a page and no content: who has nothing to read sleeps in
  * reading it, and is woken by a byte; who has no room to write sleeps in filling it, and is woken by
@@ -273,13 +286,18 @@ struct exo_pipe {
     uint32_t reserved[11];
     struct exo_lock input; /* writers: head, and what they write of pages */
     uint32_t turn;         /* input: pages that have gone through the lane, or might have */
-    uint32_t reserved2[11];
+    uint32_t stamp;        /* input: whose turns they are, in words of lanes; 0 none yet */
+    uint32_t generation;   /* input: which pipe this is, in the words of pages lent to it */
+    uint32_t lends;        /* input: pages of its lane have been found lent */
+    struct exo_nap nap;    /* of readers */
+    uint32_t reserved2[6];
     uint32_t head; /* input: the next slot to be filled. A line to itself, others look at it */
     uint32_t reserved3[15];
     struct exo_lock output; /* readers: tail, and what they write of pages */
     uint32_t taker;         /* output: slot of who splices what is in it, 0: nobody */
     struct exo_patience patience[2];
-    uint32_t reserved4[5];
+    struct exo_nap_habit habit;
+    uint32_t reserved4[4];
     uint32_t tail; /* output: the next slot to be read. A line to itself, too */
     uint32_t reserved5[15];
 };
@@ -690,7 +708,13 @@ struct exo_stats {
     uint64_t threads;
     uint64_t execs;
     uint64_t signals;
-    uint64_t boot_ns[8]; /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
+    uint64_t handed_pages;    /* put from one pipe into another without a copy */
+    uint64_t handed_differed; /* ... not, as the guest had changed them */
+    uint64_t handed_late;     /* ... not, as the pipe had used them again */
+    uint64_t naps;            /* readers that let some writes come */
+    uint64_t bells_spared;    /* writes that came then */
+    uint64_t bells_owed;      /* ... of those, for which the reader was woken before its time */
+    uint64_t boot_ns[8];      /* CLOCK_MONOTONIC at enum exo_boot_phase, first guest only */
 };
 
 /* Kept while stats are asked for, by call number. */
@@ -719,6 +743,8 @@ enum exo_kr_flags {
     EXO_KR_STATS = 1,
     EXO_KR_NO_PATCH = 2, /* leave every site trapping */
     EXO_KR_NET_HOST = 4, /* INET sockets are the host's */
+    EXO_KR_COPIES = 8,   /* pages are never handed from one pipe to another */
+    EXO_KR_BELLS = 16,   /* who sleeps is woken by each write */
 };
 
 enum exo_sock_mode {
@@ -817,12 +843,13 @@ struct exo_sock {
     uint32_t limit;   /* of those, bytes on their way: the sender's SO_SNDBUF, UDP: our SO_RCVBUF */
     uint32_t window; /* of streams: the same, by SO_RCVBUF and the other side's SO_SNDBUF; 0: all */
     uint32_t low_water; /* SO_RCVLOWAT - 1 */
-    uint32_t reserved[3];
-    struct exo_lock output; /* tail: readers */
-    uint32_t tail;          /* bytes that have been read */
-    uint32_t error;         /* A, atomic: SO_ERROR */
-    uint64_t generation;    /* no two sockets have the same */
-    uint64_t timeout_ns[2]; /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
+    struct exo_nap nap;
+    struct exo_nap_habit habit; /* seldom written to */
+    struct exo_lock output;     /* tail: readers */
+    uint32_t tail;              /* bytes that have been read */
+    uint32_t error;             /* A, atomic: SO_ERROR */
+    uint64_t generation;        /* no two sockets have the same */
+    uint64_t timeout_ns[2];     /* SO_RCVTIMEO, SO_SNDTIMEO; 0 none */
     uint16_t family, protocol;
     uint32_t urgent; /* A, output: enum exo_urgent; set under input */
     struct exo_patience patience[2];
@@ -994,6 +1021,7 @@ struct exo_kr {
     struct exo_pipe_page pipe_slots[EXO_PIPE_COUNT][EXO_PIPE_SLOT_COUNT];
     uint8_t pipe_pages[EXO_PIPE_COUNT * EXO_PIPE_SIZE + 4096]; /* from a multiple of 4096 on */
     uint8_t lane_pages[EXO_LANE_COUNT * EXO_LANE_PAGE_COUNT * 4096 + 4096]; /* the same */
+    uint64_t lane_words[EXO_LANE_COUNT][EXO_LANE_PAGE_COUNT]; /* A, atomic: core/lane.c */
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */

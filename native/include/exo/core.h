@@ -32,6 +32,8 @@ long exo_host_call(long nr, long a, long b, long c, long d, long e, long f);
 /* 0 or -EFAULT: either is a guest's. And to where another CPU reads next, past the caches of this one. */
 long exo_guest_copy(void *to, const void *from, uint64_t size);
 long exo_guest_copy_past(void *to, const void *from, uint64_t size);
+/* Whether a guest's size bytes, a multiple of 64, are there and the same as those; read once. */
+bool exo_guest_same(const void *guest, const void *with, uint64_t size);
 
 /* lock.c: one lock at a time per thread; a dead owner's lock is taken over. */
 void exo_lock_acquire(struct exo_lock *lock);

@@ -11,6 +11,8 @@ enum exo_preload_flags {
     EXO_PRELOAD_FSGSBASE = 1, /* AT_HWCAP2 has HWCAP2_FSGSBASE */
     EXO_PRELOAD_NET_EXO = 2,  /* a loopback of its own; else the host's */
     EXO_PRELOAD_NO_PATCH = 4,
+    EXO_PRELOAD_COPIES = 8, /* as --zero-copy off */
+    EXO_PRELOAD_BELLS = 16, /* as --batch off */
 };
 
 struct exo_preload {
