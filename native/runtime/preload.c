@@ -68,7 +68,8 @@ static void take_over_signals(struct exo_area *mine)
     HOST_2(__NR_sigaltstack, &none, &mine->altstack);
     exo_signal_init();
     for (int sig = 1; sig <= 64; sig++)
-        if ((mine->sighand->known & SIG_BIT(sig)) && mine->sighand->actions[sig - 1].handler > SIG_IGN_)
+        if ((mine->sighand->known & SIG_BIT(sig)) &&
+            mine->sighand->actions[sig - 1].handler > SIG_IGN_)
             exo_action_to_host(sig, &mine->sighand->actions[sig - 1]);
 }
 

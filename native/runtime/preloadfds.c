@@ -34,8 +34,7 @@ static void take_over_reserved(uint64_t table)
         long cloexec = HOST_2(__NR_fcntl, fd, F_GETFD_);
         if (cloexec < 0)
             continue;
-        long host =
-            HOST_3(__NR_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD_, LAST + 1);
+        long host = HOST_3(__NR_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD_, LAST + 1);
         if (host >= 0)
             install(table, fd, host, cloexec);
         HOST_1(__NR_close, fd);

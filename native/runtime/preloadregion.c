@@ -37,7 +37,8 @@ static uint64_t choose_size(void)
         return EXO_KR_MAPPED_SIZE;
     struct limit raised = {with_own(limit.soft, EXO_KR_LIMITED_SIZE),
                            with_own(limit.hard, EXO_KR_LIMITED_SIZE)};
-    if (HOST_4(__NR_prlimit64, 0, RLIMIT_AS_, &raised, 0) != 0) { /* only root may raise the hard one */
+    if (HOST_4(__NR_prlimit64, 0, RLIMIT_AS_, &raised, 0) !=
+        0) { /* only root may raise the hard one */
         limit.soft = raised.soft < limit.hard ? raised.soft : limit.hard;
         HOST_4(__NR_prlimit64, 0, RLIMIT_AS_, &limit, 0);
     }
