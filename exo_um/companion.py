@@ -85,6 +85,7 @@ class Companion(Machine):
         self._come_back = server.come_back
         server.every(LOOK_NS, server.come_back)
         server.run(self._on_signals, self._on_control, IDLE_NS)
+        self._report()
         self._leave()
         return 0
 
@@ -95,22 +96,22 @@ class Companion(Machine):
         self._report(os.waitstatus_to_exitcode(call.args[0]))
         return 0
 
-    def _report(self, status: int) -> None:
-        """Write the counts, once; status is -N after signal N."""
+    def _report(self, status: int | None = None) -> None:
+        """Write the counts, once; status is None where only the host knows it."""
         if not self.stats:
             return
         from exo_um.kernel import stats
 
         started_ns = int(self.region.kr.stats.boot_ns[lib.EXO_BOOT_LOADER])
         times = stats.Times(started_ns, started_ns, time.monotonic_ns())
-        code = status if status >= 0 else 128 - status
-        stats.write(self.stats, stats.collect(self.instance, times, code))
+        stats.write(self.stats, stats.collect(self.instance, times, status))
         self.stats = ""
 
     def _on_control(self) -> None:
         for fd, _ in self._bells.poll(0):
             if fd == self._first:
                 self._bells.unregister(fd)
+                self._report()
                 self._come_back()
             else:
                 super()._on_control()
@@ -134,10 +135,13 @@ class Companion(Machine):
 
 
 def read_arguments(host_pid: int) -> list[bytes]:
-    """Return a process's arguments as the host shows them."""
+    """Return a process's arguments as the host shows them; none if it has gone."""
     from exo_um.kernel.hostproc import read_file
 
-    return read_file(f"/proc/{host_pid}/cmdline").split(b"\0")[:-1]
+    try:
+        return read_file(f"/proc/{host_pid}/cmdline").split(b"\0")[:-1]
+    except OSError:
+        return []
 
 
 def main() -> int:

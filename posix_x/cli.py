@@ -8,12 +8,12 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("analyze", "benchmark", "migrate")
-PLANNED = ("profile",)
+COMMANDS = ("analyze", "benchmark", "migrate", "profile")
 
 EXAMPLES = """\b
 Examples:
   posix-x analyze /usr/bin/redis-server     which calls it can make, and who serves them
+  posix-x profile ./app                     where its calls' time goes, and how to save some
   posix-x benchmark                         exo-um against Linux, operation by operation
   posix-x migrate app.c -o app_native.c     to the native API, where only the speed changes
 
@@ -28,29 +28,14 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         """Return the names of all commands."""
-        return sorted([*COMMANDS, *PLANNED])
+        return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return a command; None if there is none of that name."""
         if cmd_name in COMMANDS:
             found: click.Command = import_module(f"posix_x.{cmd_name}.command").command
             return found
-        return _planned(cmd_name) if cmd_name in PLANNED else None
-
-
-def _planned(name: str) -> click.Command:
-    def refuse(argv: tuple[str, ...]) -> int:  # noqa: ARG001 - whatever the arguments
-        click.echo(f"posix-x {name}: not built yet", err=True)
-        return 2
-
-    return click.Command(
-        name,
-        callback=refuse,
-        params=[click.Argument(["argv"], nargs=-1, type=click.UNPROCESSED)],
-        context_settings={"ignore_unknown_options": True},
-        help="Not built yet.",
-        short_help="(not built yet)",
-    )
+        return None
 
 
 @click.group(

@@ -21,7 +21,7 @@ def contenders() -> dict[str, list[str]]:
 
 
 JOB = Job(
-    title="uname(2) while the kernel process has much to do",
+    title="open(2) of a small file below /proc while the kernel process has much to do",
     unit="us",
     better="less",
     contenders=contenders,

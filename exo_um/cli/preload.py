@@ -1,4 +1,4 @@
-"""`exo-um run --platform preload`: executes a program with libexo_preload.so, in this process's place.
+"""`exo-um run --platform preload`: becomes a program, with libexo_preload.so in it.
 
 The program's own dynamic loader starts it; what cannot be preloaded is refused with one line.
 """
@@ -43,7 +43,7 @@ def why_not(path: bytes) -> str | None:
 
 
 def has_interpreter(head: bytes) -> bool:
-    """Whether the start of an ELF file names a dynamic loader; what is no ELF file, the host judges."""
+    """Whether an ELF file's head names a dynamic loader; what is no ELF file, the host judges."""
     if head[:5] != b"\x7fELF\x02" or int.from_bytes(head[18:20], "little") != MACHINE_X86_64:
         return True
     start = int.from_bytes(head[32:40], "little")
@@ -53,7 +53,7 @@ def has_interpreter(head: bytes) -> bool:
 
 
 def environment(options: Options, env: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the program's environment with what libexo_preload.so is to know, and takes out again."""
+    """Return the environment with what libexo_preload.so is to know; it takes that out again."""
     others = env.get(b"LD_PRELOAD", b"")
     env = {**env, b"LD_PRELOAD": os.fsencode(LIBRARY) + (b":" + others if others else b"")}
     env[b"EXO_PRELOAD"] = b"required"

@@ -18,6 +18,7 @@ Examples:
   exo-um trace -f -o calls.txt make          into a file, children too
   exo-um trace -c python3 -c 'import json'   only how often and how long
   exo-um trace -e trace=%file,!stat -y cat /etc/passwd
+  exo-um trace -k -e trace=write ls          with the functions that called
   exo-um trace -e inject=openat:error=ENOENT:when=3 ls
   exo-um trace -tt -T -p 1234 --platform ptrace    any process of the host's
 """

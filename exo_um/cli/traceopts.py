@@ -44,6 +44,7 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     ("r", "relative-timestamps", "relative", "flag", "Time between calls."),
     ("T", "syscall-times", "spent", "flag", "Time spent in each call."),
     ("y", "decode-fds", "paths", "count", "What descriptors lead to."),
+    ("k", "stack-traces", "stack", "flag", "Who made each call: a line for each function."),
     ("s", "string-limit", "limit", "number", "Write so much of a string (32).", "SIZE", 32),
     ("v", "no-abbrev", "verbose", "flag", "Write structs and lists whole."),
     ("a", "columns", "column", "number", "Where results stand (40).", "COLUMN", 40),

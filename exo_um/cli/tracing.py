@@ -51,6 +51,8 @@ def trace(argv: tuple[str, ...], given: Given) -> int:
     if not argv and not given["pids"] and given["instance"] is None:
         raise TraceError("must have PROGRAM [ARG]... or -p PID", usage=True)
     inside = given["instance"] is not None or (given["platform"] == "inproc" and bool(argv))
+    if given["stack"] and given["format"] != "strace":
+        raise TraceError("-k has a place in strace's format only", usage=True)
     out = opened(given["path"], given["follow"])
     try:
         status = guest(argv, given, out) if inside else host(argv, given, out)
@@ -86,6 +88,7 @@ def wishes_of(given: Given) -> Wishes:
     wishes.summary_only = given["count"]
     wishes.only_ok, wishes.only_failed = given["only_ok"], given["only_failed"]
     wishes.paths, wishes.quiet = bool(given["paths"]), given["quiet"]
+    wishes.stack = given["stack"] and not given["count"]
     if given["expressions"]:
         from exo_um.trace.select import ExpressionError
 
@@ -209,6 +212,7 @@ def repeat_end(status: int) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)  # noqa: TID251 - no handler
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
         sys.stdout.flush()
         os.kill(os.getpid(), number)
         return 128 + number

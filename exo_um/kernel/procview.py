@@ -75,11 +75,11 @@ class InstanceView:
 
     def kernel_names(self) -> dict[str, bytes]:
         """Return the files of /proc/sys/kernel that repeat what uname(2) says."""
-        instance = self._instance
+        names, string = self._instance.region.kr.names, self._instance.region.string
         return {
             "ostype": b"Linux",
-            "osrelease": instance.release,
-            "version": instance.version,
-            "hostname": instance.hostname,
-            "domainname": instance.domainname,
+            "osrelease": string(names.release),
+            "version": string(names.version),
+            "hostname": string(names.host),
+            "domainname": string(names.domain),
         }

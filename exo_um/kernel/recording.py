@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from exo_um.bindings.region import Region
 
 STRING_LIMIT = 3000
+STACK_LIMIT = 2048  # leaves room for what the call itself has in memory
 
 
 class Recording:
@@ -36,8 +37,9 @@ class Recording:
         recording = self._region.kr.recording
         if self.active:
             raise BlockingIOError("the instance is being traced already")
-        recording.flags = int(wish["flags"]) & 7
+        recording.flags = int(wish["flags"]) & 31
         recording.string_limit = max(0, min(int(wish["string_limit"]), STRING_LIMIT))
+        recording.stack_limit = max(0, min(int(wish.get("stack_limit", 0)), STACK_LIMIT)) & ~7
         if wish["calls"] is None:
             ffi.memmove(
                 recording.calls, b"\xff" * ffi.sizeof(recording.calls), ffi.sizeof(recording.calls)
@@ -52,6 +54,9 @@ class Recording:
             if seen:
                 empty(recording.tallies[i])
                 recording.tally_seen[i] = 0
+        ffi.memmove(
+            recording.depths, bytes(ffi.sizeof(recording.depths)), ffi.sizeof(recording.depths)
+        )
         check(lib.exo_record_init(self._region.kr))
         recording.on = 1
         self.active = True

@@ -28,8 +28,11 @@ class Times:
         self.ended_ns = ended_ns
 
 
-def collect(instance: Instance, times: Times, exit_status: int) -> dict[str, Any]:
-    """Return the report that --stats writes; times in microseconds, memory in KiB."""
+def collect(instance: Instance, times: Times, exit_status: int | None) -> dict[str, Any]:
+    """Return the report that --stats writes; times in microseconds, memory in KiB.
+
+    exit_status: None where it is not known.
+    """
     stats = instance.region.kr.stats
     calls = call_counts(instance.region.kr.counts)
     boot_us = {"imported": (times.imported_ns - times.started_ns) // 1000}

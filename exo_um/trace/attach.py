@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings.region import OpenedRegion
@@ -23,10 +24,12 @@ def attach(name: str, pid: int, wish: dict[str, Any], sink: Sink) -> int:
     region, clock = OpenedRegion(fds[0]), Clock()
     drain = Drain(region, sink, clock, lambda: not is_closed(target.connection))
     drain.leave_with = pid
-    try:
-        drain.run()
-    except KeyboardInterrupt:
-        sink.say(f"Process {pid or 'es of ' + name} detached")
+    sink.say(f"Process {pid} attached" if pid else f"Instance {name} attached")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: drain.leave())  # noqa: TID251 - sets a flag
+    drain.run()
+    if drain.leaves:
+        sink.say(f"Process {pid} detached" if pid else f"Instance {name} detached")
     if sink.summary is not None:
         add_tallies(region, clock, sink.summary, sink.wishes.calls)
     target.close()

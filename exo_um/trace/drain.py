@@ -11,6 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
+from exo_um.trace.restart import as_traced
+from exo_um.trace.templates import Templates
 from posix_x.decode.memory import Snippets
 from posix_x.decode.view import View
 
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from exo_um.bindings.region import Region
     from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
+    from exo_um.trace.stacks import Stacks
 
 HEAD = struct.Struct("<HBBIQq")
 SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
+RING_SIZE = 1 << 13  # records
 LOOK_NS = 50_000_000  # between looks for who was killed without a word
 SIGKILL = 9
 WAIT4 = 61
@@ -52,11 +56,18 @@ class Drain:
         self._tasks: dict[int, Task] = {}
         self._clock = clock
         self._plain = sink.is_plain()
+        self.decoded = 0  # calls whose lines were not written in C
+        self._drain.column = sink.writer.style.column
+        self._drain.string_limit = sink.options.string_limit
+        self._templates = Templates(self._drain, sink.options.verbose)
         self.first_status: int | None = None
         self.first = 0
         self._left = False
+        self.leaves = False  # somebody wants us to end
+        self._last = 0  # number of the event with which we do then, at the latest
         self.leave_with = 0  # pid with whose end ours comes
         self._first_call: View | None = None
+        self._stacks: Stacks | None = None
 
     @property
     def events(self) -> int:
@@ -70,17 +81,28 @@ class Drain:
 
     def run(self) -> None:
         """Take events until the instance has ended, or everybody who was watched has."""
-        while True:
-            self._drain.plain = self._plain and self._sink.writer.is_whole()
-            code = lib.exo_drain_next(self._drain)
-            self._pass_on()
-            if code == 1:
-                self._handle()
-            elif code == 0:
-                if not self._idle():
-                    return
-            elif code < 0:
+        code = 1
+        while code >= 0:
+            code = self.step()
+            if code == 0 and (self.leaves or not self._idle()):
                 return
+            if self.leaves and self.events > self._last:
+                return
+
+    def leave(self) -> None:
+        """End soon, with what has been told until now."""
+        self.leaves = True
+        self._last = self.events + lib.EXO_RECORD_RING_COUNT * RING_SIZE
+
+    def step(self) -> int:
+        """Take events until one has to be looked at here; return 0 for none, <0 for the end."""
+        self._drain.plain = self._plain and self._sink.writer.is_whole()
+        self._drain.prefix = self._sink.writer.prefix_kind()
+        code: int = lib.exo_drain_next(self._drain)
+        self._pass_on()
+        if code == 1:
+            self._handle()
+        return code
 
     def _pass_on(self) -> None:
         if self._drain.used:
@@ -156,14 +178,27 @@ class Drain:
         elif kind == lib.EXO_RECORD_ENDED:
             status, whole = struct.unpack_from("<QQ", data, 8)
             self._ended(task, at, status, bool(whole))
+        elif kind == lib.EXO_RECORD_STACK:
+            self._stack(task, data)
         elif kind == lib.EXO_RECORD_BORN:
             task.process = int.from_bytes(data[8:16], "little")
             task.slot = lib.exo_task_find(self._kr, task.tid)
+
+    def _stack(self, task: Task, data: bytes) -> None:
+        """Walk up the stack of a task that waits for us to have done so."""
+        if self._stacks is None:
+            from exo_um.trace.stacks import Stacks
+
+            self._stacks = Stacks()
+        host_pid = int(self._kr.tasks[task.slot].host_tgid)
+        self._sink.frames(task.tid, self._stacks.text(host_pid, struct.unpack_from("<8Q", data, 8)))
+        lib.exo_record_walked(self._kr, task.slot, task.tid)
 
     def _view(self, data: bytes) -> tuple[View, int, int, int]:
         """Return the call, when it began, cycles spent, and its flags."""
         nr, argc, flags, spent, began, result = HEAD.unpack_from(data)
         args = struct.unpack_from(f"<{argc}Q", data, HEAD.size) + (0,) * (6 - argc)
+        result = as_traced(nr, args, result)
         before: list[tuple[int, bytes]] = []
         after: list[tuple[int, bytes]] = []
         place = HEAD.size + 8 * argc
@@ -190,9 +225,11 @@ class Drain:
         view.result = None
         if self._sink.enter(task.tid, self._clock.ns(began), view):
             task.began = event.sequence
+            lib.exo_drain_begun(self._drain, task.tid, event.sequence)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:
         view, began, spent, flags = self._view(data)
+        self.decoded += 1
         at, spent_ns = self._clock.ns(began), self._clock.span_ns(spent)
         tail = ""
         if flags & (lib.EXO_CALLED_INJECTED | lib.EXO_CALLED_DELAYED):
@@ -208,6 +245,7 @@ class Drain:
             text = self._sink.call(task.tid, at, view, spent_ns, tail)
             if text is not None and self._plain:
                 lib.exo_drain_remember(self._drain, text, len(text))
+                self._templates.learn(view)
 
     def _waited_for(self, view: View) -> None:
         """Take note of the end of a task that wait4(2) tells of: it may have left no word."""
@@ -231,6 +269,7 @@ class Drain:
     def _end(self, task: Task, status: int, at: int = 0) -> None:
         if self._tasks.pop(task.tid, None) is None:
             return
+        lib.exo_drain_ended(self._drain, task.tid)
         if task.tid == self.first:
             self.first_status = status
         self._left = self._left or task.tid == self.leave_with

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exo_um.trace.sink import Sink
+    from exo_um.trace.stacks import Stacks
 
 SYSCALL, GETSIGINFO, SEIZE, INTERRUPT, LISTEN, DETACH = 24, 0x4202, 0x4206, 0x4207, 0x4208, 17
 GET_SYSCALL_INFO, GETREGS, SETREGS, GETEVENTMSG = 0x420E, 12, 13, 0x4201
@@ -36,6 +37,7 @@ STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 INFO = struct.Struct("<BxxxIQQ")
 WALL = 0x40000000
 RAX, ORIG_RAX = 10, 15
+CALLEE_SAVED = (16, 19, 4, 5, 3, 2, 1, 0)  # rip, rsp, rbp, rbx, r12 to r15
 ESRCH = 3
 
 
@@ -54,6 +56,18 @@ class Tracee:
     attached: bool = False
 
 
+def wait_for_any() -> None:
+    """Wait until a tracee has stopped or ended. Errors: KeyboardInterrupt, at no other place.
+
+    So no stop is ever taken and lost.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOWAIT | WALL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+
+
 class HostTracer:
     """Runs or attaches to processes, and tells a sink what they do until all have ended."""
 
@@ -66,6 +80,7 @@ class HostTracer:
         self.first = 0
         self.status = 0
         self._attached: set[int] = set()
+        self._stacks: Stacks | None = None
 
     def start(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
         """Start a program. Errors: OSError."""
@@ -129,12 +144,12 @@ class HostTracer:
         """Trace until nobody is left; return the first one's wait status."""
         while self._tracees:
             try:
-                tid, status = os.waitpid(-1, WALL)
+                wait_for_any()
+                tid, status = os.waitpid(-1, WALL | os.WNOHANG)
             except ChildProcessError:
                 break
-            except InterruptedError:
-                continue
-            self._handle(tid, status)
+            if tid:
+                self._handle(tid, status)
         return self.status
 
     def detach(self) -> None:
@@ -142,8 +157,9 @@ class HostTracer:
         for tid in list(self._tracees):
             try:
                 request(INTERRUPT, tid, 0, 0)
-                os.waitpid(tid, WALL)
-                request(DETACH, tid, 0, 0)
+                _, status = os.waitpid(tid, WALL)
+                number = os.WSTOPSIG(status) if os.WIFSTOPPED(status) and not status >> 16 else 0
+                request(DETACH, tid, 0, 0 if number & ~0x80 == signal.SIGTRAP else number)
             except (PtraceError, ChildProcessError):
                 continue
             self._sink.say(f"Process {tid} detached")
@@ -227,8 +243,19 @@ class HostTracer:
         before = Layered(Snippets(list(self._changing(tracee, nr, args))), tracee.memory)
         view = View(nr, args, None, before, tracee.memory, self._sink.options, stack)
         tracee.view, tracee.began_ns = view, now
+        if self._sink.wishes.stack:
+            self._sink.frames(tracee.tid, self._frames(tracee))
         tracee.replaced, tracee.tampered = self._tamper(tracee, nr)
         tracee.shown = self._sink.enter(tracee.tid, now, view)
+
+    def _frames(self, tracee: Tracee) -> str:
+        if self._stacks is None:
+            from exo_um.trace.stacks import Stacks
+
+            self._stacks = Stacks()
+        regs = (ctypes.c_ulong * 27)()
+        request(GETREGS, tracee.tid, 0, ctypes.addressof(regs))
+        return self._stacks.text(tracee.tid, tuple(regs[i] for i in CALLEE_SAVED), tracee.memory)
 
     def _changing(
         self, tracee: Tracee, nr: int, args: tuple[int, ...]

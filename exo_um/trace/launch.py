@@ -11,11 +11,15 @@ from exo_um.trace.clock import Clock, add_tallies
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from exo_um.trace.drain import Drain
     from exo_um.trace.sink import Sink
     from exo_um.trace.summary import Summary
     from posix_x.decode.view import View
+
+    Watcher = Callable[[Region, Sink, Clock, Callable[[], bool]], Drain]
 
 EXECVE = 59
 FAILED = 125  # the kernel process's exit status when it has said why on stderr
@@ -67,15 +71,15 @@ class Started:
         if any(self._region.kr.recording.tally_seen) and (wanted is None or EXECVE in wanted):
             summary.add(EXECVE, 0, False)  # the host's, by which it began
 
-    def follow(self, sink: Sink) -> int:
-        """Tell the sink what happens until the end; return a wait status."""
+    def follow(self, sink: Sink, watcher: Watcher | None = None) -> int:
+        """Tell the sink, or a watcher, what happens until the end; return a wait status."""
         from exo_um.trace.drain import Drain
 
         ours = self._ours
         assert ours is not None
         if not ours.recv(64):  # it has said why
             return os.waitpid(self._child, 0)[1]
-        drain = Drain(self._region, sink, self._clock, lambda: not is_closed(ours))
+        drain = (watcher or Drain)(self._region, sink, self._clock, lambda: not is_closed(ours))
         drain.start_with(executed(self._program, sink))
         drain.run()
         status = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])

@@ -82,7 +82,7 @@ class Sink:
             or style.spent
             or style.follow > 1
         )
-        return not (varies or self.wishes.paths)
+        return not (varies or self.wishes.paths or self.wishes.stack)
 
     def leave(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:
         """Take the end of a call."""
@@ -97,6 +97,10 @@ class Sink:
             self.writer.end(tid, at_ns, view, spent_ns, tail)
         elif view.failed == self.wishes.only_failed:
             self.writer.call(tid, at_ns - spent_ns, view, spent_ns, tail)
+
+    def frames(self, tid: int, frames: str) -> None:
+        """Take who makes a call that is about to be told."""
+        self.writer.frames[tid] = frames
 
     def _name_fds(self, tid: int) -> None:
         if self.wishes.paths:

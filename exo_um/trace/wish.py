@@ -15,7 +15,7 @@ class Wishes:
     """What is to be traced and shown; calls and signals None: all."""
 
     __slots__ = (
-        "calls", "counts", "only_failed", "only_ok", "paths", "quiet", "signals",
+        "calls", "counts", "only_failed", "only_ok", "paths", "quiet", "signals", "stack",
         "summary_only", "tamperings",
     )  # fmt: skip
 
@@ -28,6 +28,7 @@ class Wishes:
         self.only_ok = False
         self.only_failed = False
         self.paths = False  # -y
+        self.stack = False  # -k
         self.quiet = 0
 
 
@@ -61,6 +62,7 @@ def wish_of(wishes: Wishes, follow: bool, string_limit: int) -> dict[str, Any]:
         (lib.EXO_RECORDING_EVENTS if events else 0)
         | (lib.EXO_RECORDING_TALLIES if wishes.counts else 0)
         | (lib.EXO_RECORDING_FOLLOWS if follow else 0)
+        | (lib.EXO_RECORDING_STACKS if wishes.stack else 0)
     )
     calls = None
     if wishes.calls is not None:

@@ -46,6 +46,7 @@ class Writer:
         self._names: dict[int, str] = {}
         self._last_ns: dict[int, int] = {}
         self.tasks: set[int] = set()
+        self.frames: dict[int, str] = {}  # of tasks that are in a call: who has made it
 
     def _file(self, tid: int) -> BinaryIO:
         if self.style.follow < 2 or self.style.path is None:
@@ -74,6 +75,12 @@ class Writer:
         if style.clock:
             text += clock_text(at_ns, style.clock)
         return text
+
+    def prefix_kind(self) -> int:
+        """Return enum exo_prefix: how lines begin where there are no times."""
+        if self.style.path is not None:
+            return 1 if self.style.follow == 1 else 0
+        return 2 if len(self.tasks) > 1 else 0
 
     def _put(self, tid: int, text: str) -> None:
         self._file(tid).write(text.encode("utf-8", "surrogateescape"))
@@ -108,6 +115,7 @@ class Writer:
             del self._open[self._key(tid)]
             shown = pad(line.exit, self._width[tid], self.style.column)
             self._put(tid, shown + self._tail(line, spent_ns, tail))
+            self._put_frames(tid)
             return
         self._break(tid)
         self._broken.discard(tid)
@@ -117,6 +125,7 @@ class Writer:
             tid,
             before + pad(text, len(before), self.style.column) + self._tail(line, spent_ns, tail),
         )
+        self._put_frames(tid)
 
     def is_whole(self) -> bool:
         """Whether no line is open."""
@@ -136,7 +145,13 @@ class Writer:
             "utf-8", "surrogateescape"
         )
         self._file(tid).write(whole)
+        self._put_frames(tid)
         return whole
+
+    def _put_frames(self, tid: int) -> None:
+        frames = self.frames.pop(tid, "")
+        if frames:
+            self._put(tid, frames)
 
     def _tail(self, line: Line, spent_ns: int, tail: str) -> str:
         spent = f" <{spent_ns // 10**9}.{spent_ns % 10**9 // 1000:06}>" if self.style.spent else ""
@@ -169,6 +184,7 @@ class Writer:
             self.line(tid, at_ns, f"+++ killed by {signal_name(os.WTERMSIG(status))}{core} +++")
         elif self.style.quiet < 2:
             self.line(tid, at_ns, f"+++ exited with {os.WEXITSTATUS(status)} +++")
+        self._put_frames(tid)
         file = self._files.pop(tid, None)
         if file is not None:
             file.close()

@@ -67,10 +67,10 @@ def main() -> None:
     options = parser.parse_args()
     abi = options.abi.resolve()
     shared = [abi.with_name(f"{name}.h") for name in SHARED]
-    headers = [abi, *shared, HOST / "host.h"]
+    headers = [abi, *shared, HOST / "host.h", HOST / "profile.h"]
     ffi = FFI()
     ffi.cdef(declarations(abi.parent.parent, headers))
-    names = [f"exo/{name}.h" for name in SHARED] + ["host.h"]
+    names = [f"exo/{name}.h" for name in SHARED] + ["host.h", "profile.h"]
     ffi.set_source(MODULE, "".join(f"#include <{name}>\n" for name in names))
     ffi.emit_c_code(str(options.out))
     options.out.touch()  # cffi leaves an unchanged file alone, make would come back for ever

@@ -14,7 +14,8 @@
 
 struct known {
     uint32_t tid, expected, size, kind, first;
-    uint8_t *data; /* of the event that is being put together; EXO_DRAIN_EVENT bytes */
+    uint32_t begun; /* sequence number of the call that was told while it was in progress */
+    uint8_t *data;  /* of the event that is being put together; EXO_DRAIN_EVENT bytes */
 };
 
 struct queue {
@@ -29,6 +30,7 @@ struct held {
 
 struct state {
     struct exo_texts *texts;
+    struct exo_lines *lines;
     struct known known[TASKS];
     struct queue queues[EXO_RECORD_RING_COUNT];
     struct held held[HELD];
@@ -43,7 +45,8 @@ int exo_drain_init(struct exo_drain *drain, struct exo_kr *kr)
     memset(drain, 0, sizeof(*drain));
     drain->kr = kr;
     drain->state = state;
-    if (state == NULL || (state->texts = exo_texts_create()) == NULL)
+    if (state == NULL || (state->texts = exo_texts_create()) == NULL ||
+        (state->lines = exo_lines_create()) == NULL)
         return -ENOMEM;
     return 0;
 }
@@ -54,25 +57,44 @@ void exo_drain_deinit(struct exo_drain *drain)
     for (uint32_t i = 0; i < TASKS; i++)
         free(state->known[i].data);
     exo_texts_destroy(state->texts);
+    exo_lines_destroy(state->lines);
     free(state);
     drain->state = NULL;
 }
 
 /* NULL: there are too many. */
+static struct known *make_known(struct known *it, uint32_t tid)
+{
+    uint8_t *data = it == NULL ? NULL : malloc(EXO_DRAIN_EVENT);
+    if (data == NULL)
+        return NULL;
+    *it = (struct known){.tid = tid, .expected = 1, .data = data};
+    return it;
+}
+
+/* Of a task that has ended the place stays, for who looks for others behind it, until it is needed. */
 static struct known *known_of(struct state *state, uint32_t tid)
 {
-    for (uint32_t i = 0; i < TASKS; i++) {
+    struct known *left = NULL;
+    for (uint32_t i = 0; i < TASKS && tid != 0; i++) {
         struct known *it = &state->known[(tid + i) % TASKS];
-        if (it->tid == tid)
+        if (it->tid == tid && it->data != NULL)
             return it;
-        if (it->tid == 0) {
-            it->tid = tid;
-            it->expected = 1;
-            it->data = malloc(EXO_DRAIN_EVENT);
-            return it->data == NULL ? NULL : it;
-        }
+        if (it->data == NULL && left == NULL)
+            left = it;
+        if (it->tid == 0)
+            break;
     }
-    return NULL;
+    return tid == 0 ? NULL : make_known(left, tid);
+}
+
+void exo_drain_ended(struct exo_drain *drain, uint32_t tid)
+{
+    struct known *known = known_of(drain->state, tid);
+    if (known == NULL)
+        return;
+    free(known->data);
+    known->data = NULL;
 }
 
 static bool refill(struct exo_drain *drain, struct queue *queue, uint32_t ring)
@@ -96,13 +118,15 @@ static uint64_t time_of(struct state *state, const struct exo_message *message)
     uint64_t tsc;
     memcpy(&record, message->payload, sizeof(record));
     const struct known *known = known_of(state, record.tid);
-    if (known == NULL || (message->type == EXO_RECORD_BORN && record.sequence == 1))
+    memcpy(&tsc, record.data, sizeof(tsc));
+    if (known == NULL)
         return 0;
+    if (message->type == EXO_RECORD_BORN && record.sequence == 1)
+        return tsc; /* whoever had the number before */
     if ((record.sequence & ~EXO_RECORD_MORE) != known->expected)
         return UINT64_MAX; /* another ring has what comes before */
     if (known->size != 0)
         return 0; /* the rest of an event */
-    memcpy(&tsc, record.data, sizeof(tsc));
     if (message->type != EXO_RECORD_CALL)
         return tsc;
     memcpy(&called, record.data, sizeof(called));
@@ -132,8 +156,10 @@ static bool take(struct exo_drain *drain, const struct exo_told *record, uint32_
     struct state *state = drain->state;
     struct known *known = known_of(state, record->tid);
     uint32_t sequence = record->sequence & ~EXO_RECORD_MORE;
-    if (known == NULL)
+    if (known == NULL) {
+        drain->lost++;
         return false;
+    }
     if (kind == EXO_RECORD_BORN && sequence == 1) /* of a number that was another's before */
         known->expected = 1, known->size = 0;
     if (sequence != known->expected) {
@@ -196,14 +222,28 @@ static bool skip_gap(struct exo_drain *drain)
     return false;
 }
 
+static bool was_begun(struct state *state)
+{
+    const struct known *known = known_of(state, state->ready.tid);
+    return known != NULL && known->begun == state->ready.sequence;
+}
+
 /* True: it was put into out. */
 static bool answered(struct exo_drain *drain, int *result)
 {
     struct state *state = drain->state;
     const uint8_t *text;
-    uint32_t size = drain->plain && state->ready.kind == EXO_RECORD_CALL
-                        ? exo_texts_find(state->texts, &state->ready, &text)
-                        : 0;
+    bool plain = drain->plain && state->ready.kind == EXO_RECORD_CALL && !was_begun(state);
+    uint32_t size = 0;
+    if (plain) {
+        size = exo_lines_write(state->lines, drain, &state->ready, drain->out + drain->used,
+                               EXO_DRAIN_OUT - drain->used);
+        if (size != 0) {
+            drain->used += size;
+            return true;
+        }
+        size = exo_texts_find(state->texts, &state->ready, &text);
+    }
     if (size == 0) {
         drain->event = state->ready;
         *result = 1;
@@ -250,6 +290,24 @@ void exo_drain_remember(struct exo_drain *drain, const uint8_t *text, uint32_t s
 {
     struct state *state = drain->state;
     exo_texts_add(state->texts, &drain->event, text, size);
+}
+
+void exo_drain_define(struct exo_drain *drain, uint32_t nr, const struct exo_template *form)
+{
+    exo_lines_define(((struct state *)drain->state)->lines, nr, form);
+}
+
+void exo_drain_teach(struct exo_drain *drain, uint32_t set, uint64_t value, const uint8_t *text,
+                     uint32_t size)
+{
+    exo_lines_teach(((struct state *)drain->state)->lines, (uint16_t)set, value, text, size);
+}
+
+void exo_drain_begun(struct exo_drain *drain, uint32_t tid, uint32_t sequence)
+{
+    struct known *known = known_of(drain->state, tid);
+    if (known != NULL)
+        known->begun = sequence;
 }
 
 void exo_drain_forget(struct exo_drain *drain)

@@ -5,7 +5,7 @@
 
 #include "drain.h"
 
-#define COUNT 4096
+#define TEXTS 4096
 #define KEY_SIZE 232
 #define TEXT_SIZE 480
 #define TIMES 4 /* of struct exo_called, what differs each time: from spent on, */
@@ -17,7 +17,7 @@ struct text {
 };
 
 struct exo_texts {
-    struct text texts[COUNT];
+    struct text texts[TEXTS];
 };
 
 struct exo_texts *exo_texts_create(void)
@@ -32,7 +32,7 @@ void exo_texts_destroy(struct exo_texts *texts)
 
 void exo_texts_clear(struct exo_texts *texts)
 {
-    for (uint32_t i = 0; i < COUNT; i++)
+    for (uint32_t i = 0; i < TEXTS; i++)
         texts->texts[i].size = 0;
 }
 
@@ -57,7 +57,7 @@ static struct text *place_of(struct exo_texts *texts, uint32_t tid, const uint8_
         hash = (hash ^ word) * 0x9e3779b97f4a7c15;
         hash ^= hash >> 29;
     }
-    return &texts->texts[hash >> 13 & (COUNT - 1)];
+    return &texts->texts[hash >> 13 & (TEXTS - 1)];
 }
 
 uint32_t exo_texts_find(struct exo_texts *texts, const struct exo_drained *event,

@@ -261,12 +261,52 @@ struct exo_drained {
     uint8_t data[EXO_DRAIN_EVENT];
 };
 
+/* How a line is written: drainline.c. */
+enum exo_item_op {
+    EXO_ITEM_SIGNED = 1,
+    EXO_ITEM_UNSIGNED = 2,
+    EXO_ITEM_ADDRESS = 3,   /* NULL, or hexadecimal */
+    EXO_ITEM_OCTAL = 4,     /* permissions */
+    EXO_ITEM_DIRECTORY = 5, /* a descriptor, or AT_FDCWD */
+    EXO_ITEM_ID = 6,        /* a user or group; -1: none */
+    EXO_ITEM_WORD = 7,      /* has a name that was taught */
+    EXO_ITEM_PATH = 8,
+    EXO_ITEM_STRING = 9,
+    EXO_ITEM_BYTES_IN = 10,
+    EXO_ITEM_POINTER_IN = 11, /* to what is not known here: only NULL can be written */
+    EXO_ITEM_FIRST_OUT = 12,  /* from here on: the address alone, if the call has failed */
+    EXO_ITEM_BYTES_OUT = 12,
+    EXO_ITEM_STAT = 13,
+    EXO_ITEM_POINTER_OUT = 14,
+    EXO_ITEM_HEX = 15, /* in hexadecimal, but 0 */
+};
+enum exo_words { EXO_WORDS_ERROR = 1, EXO_WORDS_MODE = 2, EXO_WORDS_OTHER = 3 };
+enum exo_prefix { EXO_PREFIX_NONE = 0, EXO_PREFIX_NUMBER = 1, EXO_PREFIX_BRACKETS = 2 };
+
+/* size: bytes of the argument; length: of bytes, the argument that says how many, of length_size bytes. */
+struct exo_line_item {
+    uint8_t op, arg, size, length, length_size;
+    uint8_t by_result; /* no more bytes than the call has returned */
+    uint8_t
+        if_created; /* this and what follows is there only if flags, argument length, create files */
+    uint8_t reserved;
+    uint16_t set; /* of a word */
+};
+
+#define EXO_TEMPLATE_ITEMS 6
+struct exo_template {
+    uint8_t count, result, result_size, name_size;
+    char name[32];
+    struct exo_line_item items[EXO_TEMPLATE_ITEMS];
+};
+
 /* What is at hand: plain: calls whose text is known go to out, and are not handed over. used: bytes
  * of out. */
 struct exo_drain {
     struct exo_kr *kr;
     void *state;
     uint32_t plain, used;
+    uint32_t prefix, column, string_limit; /* enum exo_prefix; where results stand */
     uint64_t events, records, misplaced, lost;
     struct exo_drained event;
     uint8_t out[EXO_DRAIN_OUT];
@@ -282,10 +322,20 @@ int exo_drain_next(struct exo_drain *drain);
 /* Remembers the text of the event that was handed over last: who takes its like next time need not ask. */
 void exo_drain_remember(struct exo_drain *drain, const uint8_t *text, uint32_t size);
 void exo_drain_forget(struct exo_drain *drain);
+/* How calls of a number are written, and words for their values: those need not be handed over. */
+void exo_drain_define(struct exo_drain *drain, uint32_t nr, const struct exo_template *form);
+void exo_drain_teach(struct exo_drain *drain, uint32_t set, uint64_t value, const uint8_t *text,
+                     uint32_t size);
+/* A task is no more: its number may be another's. */
+void exo_drain_ended(struct exo_drain *drain, uint32_t tid);
+/* A task's call has been told while it was in progress: its end is handed over. */
+void exo_drain_begun(struct exo_drain *drain, uint32_t tid, uint32_t sequence);
 /* Until there may be more, or for that time. */
 int exo_drain_wait(struct exo_drain *drain, uint64_t timeout_ns);
 /* Whether the task is in a call that was not told yet: it is in event then. */
 int exo_drain_progress(struct exo_drain *drain, uint32_t slot, uint32_t tid);
+/* The task, which waits for it, goes on: its stack has been looked at. */
+void exo_record_walked(struct exo_kr *kr, uint32_t slot, uint32_t tid);
 uint64_t exo_host_tsc(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* For who watches tasks: rings are set up, and a task that runs is told to look. */
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -41,6 +42,14 @@ int exo_record_call_task(struct exo_kr *kr, uint32_t slot)
         return 0;
     long done = syscall(SYS_rt_tgsigqueueinfo, task->host_tgid, task->host_tid, EXO_CALLING, &info);
     return done < 0 ? -errno : 0;
+}
+
+void exo_record_walked(struct exo_kr *kr, uint32_t slot, uint32_t tid)
+{
+    if (slot == 0 || slot >= EXO_TASK_COUNT || kr->tasks[slot].tid != tid)
+        return;
+    store_release(&kr->stages[slot].walked, 1);
+    syscall(SYS_futex, &kr->stages[slot].walked, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 uint64_t exo_host_tsc(void)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -49,6 +50,10 @@ static int region_map(int fd, struct exo_kr **kr)
     *kr = map;
     exo_kr_init(*kr, mapped);
     (*kr)->datagrams = datagrams_most();
+    struct utsname host;
+    if (uname(&host) < 0)
+        return -errno;
+    exo_names_init(*kr, host.nodename, host.release);
     if (getrandom((*kr)->bell, sizeof((*kr)->bell), 0) < 0)
         return -errno;
     return getrandom(&(*kr)->instance, sizeof((*kr)->instance), 0) < 0 ? -errno : 0;

@@ -221,8 +221,23 @@ static void take_environment(char **envp, uint32_t *flags)
     *to = NULL;
 }
 
-/* Where the host put argc, field 28 of proc(5)'s stat: not every libc hands it to constructors. NULL. */
-static long *find_stack(void)
+enum { STAT_NAME = 2, STAT_THREADS = 20, STAT_STACK = 28 }; /* fields of proc(5)'s stat, from 1 on */
+
+static uint64_t stat_field(const char *line, long length, int field)
+{
+    while (length > 0 && line[length] != ')') /* the name before may hold anything */
+        length--;
+    const char *at = line + length;
+    for (int spaces = STAT_NAME; *at != '\0' && spaces < field; at++)
+        spaces += *at == ' ';
+    uint64_t number = 0;
+    for (; *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (uint64_t)(*at - '0');
+    return number;
+}
+
+/* Where the host put argc: not every libc hands it to constructors. NULL: not known. */
+static long *find_stack(uint64_t *threads)
 {
     static char line[1024];
     struct reader stat;
@@ -230,15 +245,8 @@ static long *find_stack(void)
         return NULL;
     long length = next_text(&stat, line, sizeof line, '\n');
     close_file(stat.fd);
-    while (length > 0 && line[length] != ')') /* the name before may hold anything */
-        length--;
-    const char *at = line + length;
-    for (int spaces = 0; *at != '\0' && spaces < 28 - 2; at++)
-        spaces += *at == ' ';
-    uint64_t address = 0;
-    for (; *at >= '0' && *at <= '9'; at++)
-        address = address * 10 + (uint64_t)(*at - '0');
-    return (long *)address;
+    *threads = stat_field(line, length, STAT_THREADS);
+    return (long *)stat_field(line, length, STAT_STACK);
 }
 
 static bool has_fsgsbase(char **envp)
@@ -339,9 +347,14 @@ static void install(struct exo_preload *with)
 
 static __attribute__((constructor)) void begin(void)
 {
-    long *stack = find_stack();
+    uint64_t threads = 0;
+    long *stack = find_stack(&threads);
     if (stack == NULL || !find_self()) {
         fail("/proc is needed", "");
+        return;
+    }
+    if (threads != 1) { /* loaded late, by dlopen(3) */
+        fail("the program has threads already", "");
         return;
     }
     char **envp = (char **)(stack + stack[0] + 2);

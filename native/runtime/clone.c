@@ -97,7 +97,8 @@ static uint32_t prepare_slot(const struct request *want)
     if (!(want->flags & CLONE_FILES_))
         exo_fd_table_give(KR, slot, table);
     exo_filter_inherit(KR, slot, mine->slot);
-    if (KR->recording.flags & EXO_RECORDING_FOLLOWS)
+    if ((KR->recording.flags & EXO_RECORDING_FOLLOWS) ||
+        (thread && (KR->recording.flags & EXO_RECORDING_ORIGINS)))
         child->flags |= mine->task->flags & EXO_TASK_RECORDED;
     if (thread)
         return slot;

@@ -5,6 +5,7 @@
  * else. Its guests' end of the channel takes the place of what held that number.
  */
 #include <linux/futex.h>
+#include <linux/prctl.h>
 
 #include "companion.h"
 #include "signal.h"
@@ -63,14 +64,17 @@ static long make_grandchild(int kernel_end)
 
 static bool start(void)
 {
-    int ends[2], status = 0;
+    int ends[2], status = 0, subreaper = 0;
     if (HOST_4(__NR_socketpair, FAMILY_UNIX, SOCK_DGRAM_ | O_CLOEXEC_, 0, ends) != 0)
         return false;
     HOST_3(__NR_dup3, ends[1], EXO_FD_CHANNEL, 0);
+    HOST_5(__NR_prctl, PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
+    HOST_5(__NR_prctl, PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); /* or it would be our child */
     long child = make_grandchild(ends[0]);
     if (child > 0)
         while (HOST_4(__NR_wait4, child, &status, WAIT_ALL, 0) == -EINTR)
             ;
+    HOST_5(__NR_prctl, PR_SET_CHILD_SUBREAPER, subreaper, 0, 0, 0);
     HOST_1(__NR_close, ends[0]);
     HOST_1(__NR_close, ends[1]);
     return child > 0 && status == 0;

@@ -35,7 +35,8 @@ struct boot {
     char *path;
     uint32_t slot;
     int exe, interp;
-    bool first; /* started by the kernel process */
+    uint64_t bias, interp_bias; /* of what was mapped */
+    bool first;                 /* started by the kernel process */
 };
 
 static uint64_t now_ns(void)
@@ -346,6 +347,8 @@ static uint64_t place(struct boot *boot, struct exo_program *program)
     while (end[0] != AT_NULL)
         end += 2;
     uint64_t base = program->interp < 0 ? 0 : interp.start;
+    boot->bias = exe.bias;
+    boot->interp_bias = interp.bias;
     set_auxv(auxv, program, &exe, base, boot->path);
     exo_mm.brk_start = exe_end;
     if (random != 0)
@@ -386,6 +389,7 @@ noreturn void exo_loader(uint64_t *stack)
     if (boot.first && exo_intercept_init() != 0)
         fail("the host refuses a seccomp filter");
     exo_record_executed();
+    exo_record_image(boot.bias, boot.interp_bias, program->elf.interp);
     exo_intercept_arm();
     note_phase(&boot, EXO_BOOT_ENTRY);
     if (area()->adopted)

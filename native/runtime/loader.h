@@ -6,7 +6,7 @@
 
 extern const struct exo_direct exo_direct; /* how programs linked by exo-cc enter */
 
-/* GS base. exo_has_fsgsbase is known. */
+/* GS base; NULL: as the host has it. exo_has_fsgsbase is known. */
 void exo_set_gs(struct exo_area *mine);
 /* When the first guest got so far, for --stats. */
 void exo_note_phase(enum exo_boot_phase phase);

@@ -13,9 +13,21 @@
 #include "preload.h"
 #include "signal.h"
 
+#define ARCH_GET_FS_ 0x1003
+
 static noreturn void leave(const struct exo_preload *with)
 {
+    if (with->failed != NULL)
+        exo_set_gs(NULL);
     exo_start(with->entry, with->stack);
+}
+
+/* Asked before anything is changed. */
+static bool host_can(struct exo_preload *with)
+{
+    long error = host_call_early(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0,
+                                 0, 0, 0);
+    return error == 0 || exo_preload_fails(with, "Syscall User Dispatch (Linux 5.11)", error);
 }
 
 /* An area, and GS base at it: from here on there are host calls. */
@@ -73,6 +85,28 @@ static void take_over_signals(struct exo_area *mine)
             exo_action_to_host(sig, &mine->sighand->actions[sig - 1]);
 }
 
+#define PTHREAD_HEAD 128 /* bytes in which musl has a thread's number, from FS base on */
+
+/* libc has asked for the thread's number already. glibc keeps it where set_tid_address(2) points, musl in
+ * its thread's head. */
+static void renumber(struct exo_area *mine)
+{
+    uint32_t seen, head[PTHREAD_HEAD / 4];
+    uint64_t base = 0;
+    if (guest_get(&seen, mine->clear_child_tid) == 0 && seen == mine->core.host_tid) {
+        guest_put(mine->clear_child_tid, &mine->tid);
+        return;
+    }
+    HOST_2(__NR_arch_prctl, ARCH_GET_FS_, &base);
+    if (base == 0 || guest_read(head, base, sizeof(head)) != 0)
+        return;
+    for (uint64_t i = 0; i < PTHREAD_HEAD / 4; i++)
+        if (head[i] == mine->core.host_tid) {
+            guest_put(base + i * 4, &mine->tid);
+            return;
+        }
+}
+
 /* As attach() in loader.c, with what libc has set meanwhile. */
 static void attach(struct exo_area *mine, uint32_t slot)
 {
@@ -94,11 +128,14 @@ static void attach(struct exo_area *mine, uint32_t slot)
         task->security |= EXO_SECURITY_NO_NEW_PRIVS;
     store_release(&task->state, EXO_TASK_ALIVE);
     exo_mm.tasks = 1;
+    renumber(mine);
     take_over_signals(mine);
 }
 
 noreturn void exo_preload(struct exo_preload *with)
 {
+    if (!host_can(with))
+        exo_start(with->entry, with->stack);
     struct exo_area *mine = make_area(with);
     if (!exo_preload_region(with))
         leave(with);

@@ -110,8 +110,16 @@ static void put_path(char *to, const char *path)
     exo_put_text(to + size, path);
 }
 
+static void set_names(void)
+{
+    char host[6][EXO_NAME_SIZE] = {{0}}; /* struct new_utsname */
+    HOST_1(__NR_uname, host);
+    exo_names_init(KR, host[1], host[2]);
+}
+
 static void set_facts(const struct exo_preload *with)
 {
+    set_names();
     KR->kernel_state = EXO_KERNEL_ABSENT;
     KR->kernel_host_pid = (uint32_t)HOST_0(__NR_getppid);
     KR->kernel_host_pgid = (uint32_t)HOST_1(__NR_getpgid, 0);

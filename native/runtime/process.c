@@ -25,7 +25,8 @@ SYSCALL(getppid)
         return (long)me->ppid;
     if (me->parent_slot == 0 && !(load_acquire(&me->flags) & EXO_TASK_ORPHANED))
         return 1;
-    return (long)exo_tid_of((uint32_t)HOST_0(__NR_getppid));
+    uint32_t tid = exo_tid_of((uint32_t)HOST_0(__NR_getppid));
+    return tid != 0 ? (long)tid : 1; /* on the platform preload orphans leave the instance */
 }
 
 SYSCALL(getpgrp)

@@ -6,6 +6,7 @@
 
 #define HEAD sizeof(struct exo_called)
 #define LONG_SHIFT 20
+#define UC_RAX 144 /* of the ucontext to which the stack pointer points then */
 
 static bool never_returns(uint32_t nr)
 {
@@ -23,6 +24,8 @@ static void begin(struct exo_area *mine, struct exo_stage *stage, uint32_t nr)
     for (uint32_t i = 0; i < argc; i++)
         to[i] = args[i];
     stage->size = (uint32_t)HEAD + argc * 8;
+    if (KR->recording.flags & EXO_RECORDING_ORIGINS)
+        exo_record_origin(stage, regs);
     if (nr < exo_call_limit)
         exo_record_memory(stage, regs, false);
     called->began = exo_tsc();
@@ -35,7 +38,7 @@ static void finish(struct exo_area *mine, struct exo_stage *stage, long result, 
     uint64_t spent = exo_tsc() - called->began;
     store_release(&stage->call, 0);
     called->result = result;
-    called->flags = flags;
+    called->flags |= flags;
     if (spent >> 32) {
         called->flags |= EXO_CALLED_LONG;
         spent >>= LONG_SHIFT;
@@ -44,6 +47,22 @@ static void finish(struct exo_area *mine, struct exo_stage *stage, long result, 
     if (called->nr < exo_call_limit)
         exo_record_memory(stage, &mine->regs, true);
     exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
+}
+
+/* What rt_sigreturn(2) returns: what stands in the signal's frame. It does not come back to us. */
+static long restored(const struct exo_regs *regs)
+{
+    int64_t rax = 0;
+    return guest_get(&rax, regs->rsp + UC_RAX) == 0 ? rax : 0;
+}
+
+/* Who else was asked, by the task's counters before and after it. */
+static uint8_t asked(const struct exo_area *mine, uint64_t host_calls, uint64_t legacy_calls)
+{
+    if (!(KR->recording.flags & EXO_RECORDING_ORIGINS))
+        return 0;
+    return (uint8_t)((mine->host_calls != host_calls ? EXO_CALLED_HOST : 0) |
+                     (mine->legacy_calls != legacy_calls ? EXO_CALLED_LEGACY : 0));
 }
 
 static long serve(struct exo_stage *stage, uint32_t nr, uint8_t *flags, const long *args)
@@ -79,16 +98,21 @@ long exo_record_call(long a, long b, long c, long d, long e, long f)
     struct exo_stage *stage = exo_stage_of(mine);
     bool events = recording->flags & EXO_RECORDING_EVENTS;
     uint64_t before = recording->flags & EXO_RECORDING_TALLIES ? exo_tsc() : 0;
+    if (events && (recording->flags & EXO_RECORDING_STACKS))
+        exo_record_stack(mine);
     if (events)
         begin(mine, stage, nr);
     if (events && never_returns(nr))
         finish(mine, stage, 0, EXO_CALLED_ENDLESS);
+    if (events && nr == __NR_rt_sigreturn)
+        finish(mine, stage, restored(&mine->regs), 0);
+    uint64_t host_calls = mine->host_calls, legacy_calls = mine->legacy_calls;
     long result = serve(stage, nr, &flags, args);
     if (area()->tid != tid || !(mine->observe & EXO_OBSERVE_RECORD))
         return result; /* a forked child: it was not the one to call */
     if (recording->flags & EXO_RECORDING_TALLIES)
         exo_tally_add(area(), nr, result, exo_tsc() - before);
     if (events && stage->call != 0)
-        finish(mine, stage, result, flags);
+        finish(mine, stage, result, flags | asked(mine, host_calls, legacy_calls));
     return result;
 }

@@ -38,6 +38,9 @@ long exo_tally_call(struct exo_area *mine, uint32_t nr, const long *args);
 void exo_tally_add(struct exo_area *mine, uint32_t nr, long result, uint64_t cycles);
 void exo_tally_leave(struct exo_area *mine);
 
+/* recordstack.c: tells who calls, and waits until that was looked at. */
+void exo_record_stack(struct exo_area *mine);
+
 /* recordpush.c: an event of this task; waits for room, and stops watching when nobody takes it. */
 void exo_record_push(struct exo_area *mine, uint32_t kind, const void *data, uint32_t size);
 
@@ -49,6 +52,10 @@ void exo_record_string(struct exo_stage *stage, uint64_t at, uint64_t limit);
 
 /* recorddeep.c: the same for memory that other memory leads to. */
 void exo_record_deep(struct exo_stage *stage, const struct exo_regs *regs, bool after);
+
+/* recordorigin.c: where the call was made; and what program runs, by the addresses it was mapped at. */
+void exo_record_origin(struct exo_stage *stage, const struct exo_regs *regs);
+void exo_record_image(uint64_t bias, uint64_t interp_bias, const char *interp);
 
 /* recordlife.c */
 void exo_record_attach(struct exo_area *new);

@@ -85,6 +85,8 @@ long exo_tally_call(struct exo_area *mine, uint32_t nr, const long *args)
     uint64_t before = exo_tsc();
     if (unlikely(nr == __NR_execve || nr == __NR_execveat))
         begin_exec(exo_stage_of(mine), nr, before);
+    if (unlikely(nr == __NR_rt_sigreturn)) /* does not come back */
+        exo_tally_add(mine, nr, 0, 0);
     long result = exo_observe_unrecorded(args[0], args[1], args[2], args[3], args[4], args[5]);
     mine = area();
     if (mine->tid != tid || !(mine->observe & EXO_OBSERVE_RECORD))

@@ -205,6 +205,10 @@ static void of_tasks(struct exo_stage *stage, const struct exo_regs *regs, uint3
             exo_record_piece(stage, pair[3], 4, true);
         }
         break;
+    case __NR_sched_getattr:
+        if (after)
+            exo_record_piece(stage, regs->rsi, regs->rdx < 56 ? regs->rdx : 56, true);
+        break;
     case __NR_prctl:
     case __NR_arch_prctl:
         exo_record_piece(stage, regs->rsi, 16, after);
@@ -216,6 +220,14 @@ static void of_tasks(struct exo_stage *stage, const struct exo_regs *regs, uint3
     default:
         break;
     }
+}
+
+/* What IPC_SET takes and IPC_STAT gives. */
+static void of_ipc(struct exo_stage *stage, uint64_t command, uint64_t at, uint64_t size,
+                   bool after)
+{
+    if (command == (after ? 2 : 1))
+        exo_record_piece(stage, at, size, after);
 }
 
 static void of_waits(struct exo_stage *stage, const struct exo_regs *regs, uint32_t nr, bool after)
@@ -237,6 +249,13 @@ static void of_waits(struct exo_stage *stage, const struct exo_regs *regs, uint3
     case __NR_msgsnd:
     case __NR_msgrcv:
         exo_record_piece(stage, regs->rsi, 8UL + KR->recording.string_limit, after);
+        break;
+    case __NR_shmctl:
+    case __NR_msgctl:
+        of_ipc(stage, regs->rsi, regs->rdx, nr == __NR_shmctl ? 112 : 120, after);
+        break;
+    case __NR_semctl:
+        of_ipc(stage, regs->rdx, regs->r10, 104, after);
         break;
     case __NR_mincore:
         if (after)

@@ -10,7 +10,7 @@ static void empty(struct exo_stage *stage)
 
 static void tell_birth(struct exo_area *mine)
 {
-    const uint64_t data[2] = {exo_tsc(), mine->tgid};
+    const uint64_t data[3] = {exo_tsc(), mine->tgid, mine->leader->ppid};
     exo_record_push(mine, EXO_RECORD_BORN, data, sizeof(data));
 }
 

@@ -13,11 +13,15 @@ UNDEFINED_RIP = b"\x07\x10"
 
 
 class Frame(NamedTuple):
-    """A function; second: nobody is above it, so it may be the other half of clone()."""
+    """A function; second: nobody is above it, so it may be the other half of clone().
+
+    entry: where the section tells of it.
+    """
 
     start: int
     size: int
     second: bool
+    entry: int
 
 
 def frames(address: int, table: bytes) -> Iterator[Frame]:
@@ -36,7 +40,8 @@ def frames(address: int, table: bytes) -> Iterator[Frame]:
             begin = address + place + 8 + offset
             if known[1]:  # of signal frames: begins a byte early, for who looks up rip - 1
                 begin, length = begin + 1, length - 1
-            yield Frame(begin, length, UNDEFINED_RIP in table[place + 17 : place + 4 + size])
+            second = UNDEFINED_RIP in table[place + 17 : place + 4 + size]
+            yield Frame(begin, length, second, place)
         place += 4 + size
 
 

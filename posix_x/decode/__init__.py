@@ -4,6 +4,16 @@ line.decode() is the way in. Importing this package registers what strace writes
 own.
 """
 
-from posix_x.decode import files, others, poll, processes, results, signals, sockets, structs
+from posix_x.decode import files, ipc, others, poll, processes, results, signals, sockets, structs
 
-__all__ = ["files", "others", "poll", "processes", "results", "signals", "sockets", "structs"]
+__all__ = [
+    "files",
+    "ipc",
+    "others",
+    "poll",
+    "processes",
+    "results",
+    "signals",
+    "sockets",
+    "structs",
+]

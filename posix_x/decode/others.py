@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, argument, special
 from posix_x.decode.text import address, flags, hexadecimal, named, octal
-from posix_x.decode.values import number, pointed
+from posix_x.decode.values import fields, number, pointed, shower
 from posix_x.table.rows import NAMES, ROWS, SETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from posix_x.decode.memory import Memory
     from posix_x.decode.view import View
 
 # Arguments whose type is a wider set, or a plain number, in syscalls.toml.
@@ -41,7 +42,8 @@ HEXADECIMAL = {
 }  # fmt: skip
 
 
-def _narrowed(view: View) -> Iterator[str]:
+def narrowed(view: View) -> Iterator[str]:
+    """Write arguments by the table, but those of which the lists above say more."""
     late = False
     for i, (_, kind, *_) in enumerate(ROWS[view.nr][3]):
         if kind in ("out", "inout") and not late:
@@ -58,7 +60,7 @@ def _narrowed(view: View) -> Iterator[str]:
 
 for _name in {name for name, _ in [*NARROWER, *HEXADECIMAL]}:
     if _name in NAMES:
-        special(_name)(_narrowed)
+        special(_name)(narrowed)
 
 
 @special("mremap")
@@ -123,27 +125,24 @@ def view_last(view: View) -> int:
     return len(ROWS[view.nr][3]) - 1
 
 
-@special("shmctl", "msgctl")
-def _shmctl(view: View) -> Iterator[str]:
+@shower("sched_attr")
+def _sched_attr(view: View, data: bytes, at: int, memory: Memory) -> str:
+    size = max(48, min(int.from_bytes(data[:4], "little"), len(data)))
+    shown = fields(view, "sched_attr", data[:size], at, memory)
+    policy = flags("sched_policy", int.from_bytes(data[4:8], "little"))
+    return "{" + ", ".join([shown[0], f"sched_policy={policy}", *shown[2:]]) + "}"
+
+
+@special("sched_getattr")
+def _sched_getattr(view: View) -> Iterator[str]:
     yield str(view.i32(0))
-    yield _ipc_cmd(view.i32(1))
     yield LATE
-    yield address(view.args[2])
-
-
-def _ipc_cmd(command: int) -> str:
-    name = SETS["ipc_cmd"][2].get(command & ~0x100)
-    if name is None:
-        return hexadecimal(command & 0xFFFFFFFF)
-    return ("IPC_64|" if command & 0x100 else "") + str(name)
-
-
-@special("semctl")
-def _semctl(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield str(view.i32(1))
-    yield _ipc_cmd(view.i32(2))
-    yield hexadecimal(view.args[3]) if view.args[3] else "NULL"
+    size = view.u32(2)
+    data = view.after.peek(view.args[1], min(size, 56)) if not view.failed else b""
+    shown = len(data) >= 48
+    yield _sched_attr(view, data, view.args[1], view.after) if shown else address(view.args[1])
+    yield str(size)
+    yield hexadecimal(view.u32(3))
 
 
 @special("getcwd")

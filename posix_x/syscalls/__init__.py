@@ -7,7 +7,7 @@ gets here, or a legacy row without a handler is an error then, not a surprise la
 
 from __future__ import annotations
 
-from posix_x.syscalls import proc, system, trace
+from posix_x.syscalls import proc, trace
 from posix_x.table.rows import ROWS
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exo_um.kernel.call import Handler
 
 PREFIX = "sys_"
-MODULES = (proc, system, trace)
+MODULES = (proc, trace)
 # Rows of these tiers end up here when the runtime meets a path below /proc.
 TIERS = ("legacy", "hybrid")
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import operator
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from command_table import CASES, TABLE, command_line
+from command_table import CASES
+from platforms import check_command, check_guest
 from sidebyside import Launcher, Pair
 from terminals import terminal
 
@@ -43,7 +42,6 @@ GUEST_PART = (
     *("clone", "exec_thread", "fault", "int80", "redzone", "setsid", "sigaction", "siglongjmp"),
     *("pipe_epoll", "signal_restart", "vfork", "wait4"),
 )
-GUESTS = Path(__file__).parent.parent / "guest"
 
 
 @pytest.mark.timeout(300)
@@ -51,26 +49,14 @@ GUESTS = Path(__file__).parent.parent / "guest"
 def test_command(
     case: dict[str, Any], require: Callable[[str], None], both: Callable[..., Pair]
 ) -> None:
-    argv = command_line(case)
-    for program in {argv[0], *case.get("needs", [])}:
-        require(program)
-    pair = both(
-        argv,
-        stdin=case.get("stdin", "").encode(),
-        files=case.get("files", {}),
-        setup=case.get("setup", ""),
-        flags=FLAGS,
-    )
-    assert pair.native.status == case.get("status", 0)
-    assert not (difference := pair.difference(TABLE["normalise"] + case.get("normalise", []))), (
-        difference
-    )
+    check_command(case, require, both, FLAGS)
 
 
 def test_unknown_platform(launcher: Launcher) -> None:
     outcome = launcher.exo(["true"], flags=["--platform", "magic"])
     assert (outcome.status, outcome.stdout) == (2, b"")
-    assert outcome.stderr.startswith(b"exo-um run: --platform magic: not one of inproc, ptrace")
+    line = b"exo-um run: --platform magic: not one of inproc, ptrace, preload; "
+    assert outcome.stderr.startswith(line)
 
 
 def test_nothing_is_patched_or_armed(launcher: Launcher) -> None:
@@ -178,13 +164,4 @@ def test_stopping_the_first_guest_stops_exo_um(launcher: Launcher) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", GUEST_PART)
 def test_guest(name: str, require: Callable[[str], None], launcher: Launcher) -> None:
-    """C programs of tests/guest say the same as natively."""
-    require("gcc")
-    launcher.fresh()
-    build = ["gcc", "-O2", "-pthread", "-w", f"-I{GUESTS}", "-o", name, str(GUESTS / f"{name}.c")]
-    assert launcher.command(build).status == 0
-    native = launcher.command([f"./{name}"])
-    assert native.status == 0
-    exo = launcher.exo([f"./{name}"], flags=FLAGS)
-    assert not (difference := Pair(native, exo).difference()), difference
-    assert not re.search(b"exo-um", exo.stderr)
+    check_guest(name, require, launcher, FLAGS)

@@ -124,6 +124,40 @@ def test_two_hundred_calls_are_decoded_as_strace_decodes_them(
     assert len(same) >= 200, sorted(theirs.keys() - same)
 
 
+OBJECTS = """
+import ctypes
+c = ctypes.CDLL(None)
+room = ctypes.create_string_buffer(128)
+for get, control, at in ("shmget", "shmctl", 1), ("msgget", "msgctl", 1), ("semget", "semctl", 2):
+    number = getattr(c, get)(0, *((5000, 0o600) if get != "msgget" else (0o600,)))
+    for command in 2, 1, 0:
+        getattr(c, control)(number, *([0] * (at - 1)), command, room)
+for size in 48, 56:
+    c.syscall(315, 0, room, size, 0)
+"""
+
+
+@pytest.mark.parametrize("flags", PLATFORMS[::2], ids=["patched", "ptrace"])
+def test_what_objects_tell_is_shown(
+    trace: Callable[..., subprocess.CompletedProcess[str]],
+    require: Callable[[str], None],
+    flags: list[str],
+) -> None:
+    """IPC_STAT and IPC_SET of all three kinds, sched_getattr(2)."""
+    require("strace")
+    words = ["-e", "trace=shmctl,msgctl,semctl,sched_getattr"]
+    program = ["/usr/bin/python3", "-S", "-c", OBJECTS]
+    folder = trace.folder  # type: ignore[attr-defined]
+    subprocess.run(["strace", "-o", "theirs", *words, *program], cwd=folder, check=True)
+    assert trace("-o", "out", *flags, *words, *program).returncode == 0
+    shown = []
+    for name in ("theirs", "out"):
+        varies = re.compile(r"(?<=ctl\()\d+|(?<=pid=)\d+|(?<=ctime=)\d+")
+        shown.append([varies.sub("N", plain(line)) for line in lines_of(trace, name)])
+    assert shown[0] == shown[1]
+    assert len(shown[0]) == 12
+
+
 def gather(folder: Path, lines: dict[str, set[str]]) -> None:
     """Add the different lines of each call, of all processes; pids are all the same."""
     pids = re.compile(r"\b(" + "|".join(path.suffix[1:] for path in folder.iterdir()) + r")\b")

@@ -567,9 +567,10 @@ struct exo_trace {
 #define EXO_RECORD_RINGS_SIZE (EXO_RECORD_RING_COUNT * (64 * 8192 + 512) + 512)
 #define EXO_RECORD_DATA 48
 #define EXO_RECORD_MORE 0x80000000 /* of a record's sequence: the event goes on in the next one */
-#define EXO_STAGE_DATA 4048
+#define EXO_STAGE_DATA 4040
 #define EXO_TAMPER_COUNT 8
 #define EXO_TALLY_SETS 64 /* the last one is for all tasks that got none for themselves */
+#define EXO_DEPTH_COUNT 4096
 
 struct exo_told {
     uint32_t tid;      /* of the task that has written it */
@@ -582,7 +583,10 @@ enum exo_record_kind {
     EXO_RECORD_CALL = 1,   /* struct exo_called, arguments, pieces of memory */
     EXO_RECORD_SIGNAL = 2, /* TSC, siginfo_t */
     EXO_RECORD_ENDED = 3,  /* TSC, wait status, whether it is the process's */
-    EXO_RECORD_BORN = 4,   /* TSC, pid of the process */
+    EXO_RECORD_BORN = 4,   /* TSC, pid of the process, its parent's */
+    EXO_RECORD_STACK =
+        5, /* TSC, rip, rsp, rbp, rbx, r12 to r15; the task waits: exo_stage.walked */
+    EXO_RECORD_IMAGE = 6, /* struct exo_imaged, two paths: of the program and of its interpreter */
 };
 
 enum exo_called_flags {
@@ -590,6 +594,9 @@ enum exo_called_flags {
     EXO_CALLED_LONG = 2,     /* spent is in units of 2^20 cycles */
     EXO_CALLED_INJECTED = 4, /* was not made, or a signal came with it */
     EXO_CALLED_DELAYED = 8,
+    EXO_CALLED_HOST = 16,   /* with EXO_RECORDING_ORIGINS: it made calls of the host */
+    EXO_CALLED_LEGACY = 32, /* ... the kernel process served it */
+    EXO_CALLED_ORIGIN = 64, /* struct exo_origin and stack follow the arguments */
 };
 
 /* Its arguments follow, argc of 8 bytes each; then pieces of memory: an address of 48 bits, above it
@@ -604,6 +611,19 @@ struct exo_called {
     int64_t result;
 };
 
+/* Where a call was made, and by whom: then come size bytes of stack from rsp on, a multiple of 8. */
+struct exo_origin {
+    uint64_t rip; /* behind the instruction, as if it had no patch */
+    uint64_t rsp, rbp;
+    uint64_t size;
+};
+
+/* A program that was executed. Two strings follow, each with its NUL; the latter may be empty. */
+struct exo_imaged {
+    uint64_t tsc;
+    uint64_t bias, interp_bias; /* to be added to the file's addresses */
+};
+
 /* Where a watched task puts an event together: same index as the slot. */
 struct exo_stage {
     uint32_t call;     /* T: of the call in progress, the sequence number it will have; 0 none */
@@ -612,6 +632,8 @@ struct exo_stage {
     uint16_t unborn;   /* T: its birth is still to be told */
     uint16_t tally;    /* T: 1 + number of the set in which its calls are counted, 0 none yet */
     uint32_t counts[EXO_TAMPER_COUNT]; /* T: calls that were meant, by tampering */
+    uint32_t walked;                   /* futex word: who watches has seen the stack */
+    uint32_t reserved;
     uint8_t data[EXO_STAGE_DATA];
 };
 
@@ -637,6 +659,9 @@ enum exo_recording_flags {
     EXO_RECORDING_EVENTS = 1,
     EXO_RECORDING_TALLIES = 2, /* calls are counted here */
     EXO_RECORDING_FOLLOWS = 4, /* tasks that watched ones make are watched, too */
+    EXO_RECORDING_STACKS = 8,  /* before each call EXO_RECORD_STACK */
+    EXO_RECORDING_ORIGINS =
+        16, /* calls come with struct exo_origin, programs with struct exo_imaged */
 };
 
 struct exo_recording {
@@ -644,12 +669,15 @@ struct exo_recording {
     uint32_t flags;
     uint32_t string_limit;
     uint32_t tamper_count;
+    uint32_t stack_limit; /* bytes of struct exo_origin's stack */
+    uint32_t reserved;
     uint64_t calls[EXO_CALL_COUNT / 64]; /* K: bit set: is told about */
     struct exo_tamper tampers[EXO_TAMPER_COUNT];
     uint64_t
         tally_owners[EXO_TALLY_SETS];   /* A, atomic: tid << 32 | slot, which may be dead; 0 none */
     uint8_t tally_seen[EXO_TALLY_SETS]; /* A: something has been counted there */
     struct exo_tally tallies[EXO_TALLY_SETS][EXO_CALL_COUNT];
+    uint64_t depths[EXO_DEPTH_COUNT];     /* whoever watches: origin.h */
     uint8_t rings[EXO_RECORD_RINGS_SIZE]; /* from a multiple of 128 on */
 };
 
@@ -877,6 +905,15 @@ struct exo_companion {
     uint32_t reserved;
 };
 
+#define EXO_NAME_SIZE 65 /* of uname(2), with a NUL */
+
+struct exo_names {
+    struct exo_lock lock;
+    char host[EXO_NAME_SIZE], domain[EXO_NAME_SIZE];
+    char release[EXO_NAME_SIZE], version[EXO_NAME_SIZE];
+    char padding[4];
+};
+
 /* From the end of ids to the first tasks, what fork and exec touch is in 64 KiB at a multiple of that:
  * a host maps so much at one page fault. The first fd tables are in the same 2 MiB, for which one
  * page table will do. */
@@ -940,6 +977,7 @@ struct exo_kr {
     struct exo_image_sites image_sites[EXO_IMAGE_COUNT];
     struct exo_call_counts counts;
     struct exo_companion companion;
+    struct exo_names names; /* A, its lock */
     struct exo_frame frames[EXO_TASK_COUNT];
     uint64_t filter_units[EXO_FILTER_UNIT_COUNT / 64]; /* bit set: unit taken at the last look */
     struct exo_filter filters[EXO_FILTER_COUNT];       /* 0 is none */

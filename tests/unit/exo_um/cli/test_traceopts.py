@@ -16,7 +16,7 @@ LINES = [
     "-p 12 -p13 -tT",
     "-fo out ls",
     "--instance x --summary-only",
-    "-E A=1 -EB -q -q -z -Z -v -C -r --no-patch --platform ptrace ls",
+    "-E A=1 -EB -q -q -z -Z -v -C -r -k --no-patch --platform ptrace ls",
     "-e -x ls",
     "- x",
     "",

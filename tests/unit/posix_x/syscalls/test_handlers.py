@@ -6,7 +6,6 @@ import array
 import errno
 import os
 import socket
-import struct
 
 import pytest
 from unit.exo_um.kernel.fake_guest import FakeGuest
@@ -14,13 +13,11 @@ from unit.exo_um.kernel.fake_guest import FakeGuest
 from exo_um.bindings import lib
 from exo_um.bindings.port import Port
 from exo_um.bindings.region import Region
-from exo_um.kernel.instance import Instance, numeric_release
+from exo_um.kernel.instance import Instance
 from exo_um.kernel.serve import Server
 from posix_x.syscalls import HANDLERS
-from posix_x.syscalls.system import release_26
 
 OPENAT = 257
-UNAME, SYSINFO, PERSONALITY, SETHOSTNAME = 63, 99, 135, 170
 AT_FDCWD = -100
 
 
@@ -74,66 +71,6 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def uname(world: World, personality: int) -> list[str]:
-    world.guest.stage(0, 0, bytes(390))
-    assert world.call(UNAME, 1) == -PERSONALITY - 10000
-    assert world.answer(personality) == 0
-    return [field.rstrip(b"\0").decode() for field in struct.unpack("65s" * 6, world.guest.out(0))]
-
-
-def test_uname(world: World) -> None:
-    fields = uname(world, personality=0)
-    assert fields[0] == "Linux"
-    assert fields[1] == os.uname().nodename
-    assert fields[2].endswith("-exo-um")
-    assert fields[3].startswith("exo-um ")
-    assert fields[4:] == ["x86_64", "(none)"]
-
-
-def test_uname_by_personality(world: World) -> None:
-    assert uname(world, personality=8)[4] == "i686"
-    major, minor = os.uname().release.split(".")[:2]
-    assert int(major) >= 3
-    assert uname(world, personality=0x20000)[2] == f"2.6.{60 + int(minor)}-exo-um"
-
-
-def test_release_26() -> None:
-    assert release_26(b"6.18.44-fc-v595") == b"2.6.78-fc-v595"
-    assert release_26(b"5.10.0+") == b"2.6.70+"
-    assert release_26(b"6.1.0.2-x") == b"2.6.61.2-x"
-    assert release_26(b"6.1") == b"2.6.61"
-
-
-def test_numeric_release() -> None:
-    assert numeric_release("6.18.44-fc-v595") == "6.18.44"
-    assert numeric_release("5.10.0+") == "5.10.0"
-    assert numeric_release("6.1.") == "6.1"
-
-
-def test_sethostname_needs_privilege_and_a_length(world: World) -> None:
-    world.guest.stage(0, 0, b"elsewhere")
-    result = world.call(SETHOSTNAME, 1, 9)
-    if os.geteuid() != 0:
-        assert result == -errno.EPERM
-        return
-    assert result == 0
-    assert world.instance.hostname == b"elsewhere"
-    assert os.uname().nodename != "elsewhere"
-    assert world.call(SETHOSTNAME, 1, 65) == world.call(SETHOSTNAME, 1, -1) == -errno.EINVAL
-
-
-def test_sysinfo_counts_the_instances_tasks(world: World) -> None:
-    world.guest.stage(0, 0, bytes(112))
-    assert world.call(SYSINFO, 1) == -10000 - SYSINFO
-    assert world.answer(0) == 0
-    assert struct.unpack_from("H", world.guest.out(0), 80)[0] == 2
-
-
-def test_null_pointers(world: World) -> None:
-    assert world.call(UNAME, 0) == -PERSONALITY - 10000
-    assert world.answer(0) == -errno.EFAULT
 
 
 def test_open_status(world: World) -> None:
