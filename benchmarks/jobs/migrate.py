@@ -19,7 +19,7 @@ def contenders() -> dict[str, list[str]]:
     old, new = HERE / "guest" / "migrated.c", CACHE / "migrated_native.c"
     subprocess.run([BIN / "posix-x", "migrate", old, "-o", new], check=True, capture_output=True)
     for source in (old, new):
-        argv = [BIN / "exo-cc", "-O2", "-w", "-o", CACHE / source.stem, source]
+        argv = [str(BIN / "exo-cc"), "-O2", "-w", "-o", str(CACHE / source.stem), str(source)]
         subprocess.run(argv, check=True)
     exo = [str(BIN / "exo-um"), "run"]
     before, after = (str(CACHE / source.stem) for source in (old, new))
