@@ -1,5 +1,7 @@
 """A server and its load, both inside: servers.py redis [DEPTH [N]] | nginx | postgres | hold COUNT.
 
+After `crowded` as the first word there is a process on each CPU that computes meanwhile.
+
 Prints requests (transactions) per second, one figure per line. Started natively and as a guest, so
 that the whole of it is on one side. redis is sent N requests of each kind, else as many as take
 half a second. `hold` is nginx with COUNT idle connections: it prints a line once they are there,
@@ -178,11 +180,29 @@ LOADS: dict[str, Callable[..., list[float]]] = {
 }
 
 
+@contextlib.contextmanager
+def crowd(wanted: bool) -> Iterator[None]:
+    """Have each CPU compute, if that is wanted."""
+    loop = ["timeout", "60", "sh", "-c", "while :; do :; done"]
+    count = len(os.sched_getaffinity(0)) if wanted else 0
+    busy = [subprocess.Popen(loop) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.terminate()
+            process.wait()
+
+
 def main() -> None:
     """Serve, load, and print the figures."""
-    what, *rest = sys.argv[1:]
+    crowded = sys.argv[1] == "crowded"
+    what, *rest = sys.argv[2 if crowded else 1 :]
     numbers = [int(argument) for argument in rest]
-    with tempfile.TemporaryDirectory(prefix="exo-serve-", ignore_cleanup_errors=True) as name:
+    with (
+        crowd(crowded),
+        tempfile.TemporaryDirectory(prefix="exo-serve-", ignore_cleanup_errors=True) as name,
+    ):
         folder = Path(name)
         figures = LOADS[what](folder, *numbers)
     for figure in figures:

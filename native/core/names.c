@@ -24,12 +24,13 @@ static void put(char to[EXO_NAME_SIZE], const char *text)
     to[size] = '\0';
 }
 
-void exo_names_init(struct exo_kr *kr, const char *host_name, const char *host_release)
+void exo_names_init(struct exo_kr *kr, const char *version, const char *host_name,
+                    const char *host_release)
 {
     uint64_t numeric = exo_names_numeric(host_release);
     put(kr->names.host, host_name);
     put(kr->names.domain, "(none)");
-    put(kr->names.version, "exo-um " EXO_VERSION);
+    put(kr->names.version, version);
     put(kr->names.release, host_release);
     if (numeric + sizeof MARK <= EXO_NAME_SIZE)
         put(kr->names.release + numeric, MARK);

@@ -53,7 +53,7 @@ static int region_map(int fd, struct exo_kr **kr)
     struct utsname host;
     if (uname(&host) < 0)
         return -errno;
-    exo_names_init(*kr, host.nodename, host.release);
+    exo_names_init(*kr, "exo-um " EXO_VERSION, host.nodename, host.release);
     if (getrandom((*kr)->bell, sizeof((*kr)->bell), 0) < 0)
         return -errno;
     return getrandom(&(*kr)->instance, sizeof((*kr)->instance), 0) < 0 ? -errno : 0;

@@ -5,6 +5,10 @@
  * nothing, as the other has to be woken first. So a sleep that was short is a reason to look once for as
  * long as it takes to wake the other, which then finds us awake. Where that brings nothing, both on one
  * CPU perhaps, the next such try comes twice as late, so they cost a hundredth of the time at most.
+ *
+ * Who yields to somebody that computes gets the CPU back when that one's time slice is over, some
+ * milliseconds later; who sleeps and is woken gets it at once. So a process that has met such a neighbour
+ * neither looks nor yields for some time: it sleeps, as on the host. The next meeting makes it twice as long.
  */
 #include "patience.h"
 #include "../core/atomic.h"
@@ -14,6 +18,9 @@
 #define YIELD_FIRST 8    /* pauses before others are let run */
 #define OTHER_RAN 3      /* units of 1024 cycles: a yield alone is faster */
 #define OTHER_WORKS 256  /* the same: others who run for so long are not to be waited for */
+#define OTHER_HOGS 2560  /* the same: others who have run for so long compute, and will again */
+#define CROWDED 8192     /* the same: how long nobody is let run after that, first */
+#define CROWDED_LIMIT 6  /* how often that is doubled */
 #define YIELDS_WANTED 6  /* others are let run so often, if they run shortly */
 #define SPIN_SHORT 300   /* pauses, where nobody else wants the CPU: to wake it would take longer */
 #define YIELD_EVERY 32   /* looks: how often to try again whether yields help */
@@ -39,12 +46,35 @@ static uint32_t learnt(uint32_t i, uint32_t spent, uint32_t limit)
     return i < spent ? (i * 4 < limit ? i * 4 + limit / 8 : limit) : spent / 2;
 }
 
+/* How often of late a yield of this process's was answered by somebody who computes, and when last. */
+HOT static uint32_t crowded, crowded_since;
+
+static bool is_crowded(void)
+{
+    uint32_t times = load_relaxed(&crowded);
+    return times != 0 &&
+           exo_moment() - load_relaxed(&crowded_since) < (uint32_t)CROWDED << times % 32;
+}
+
+static void note_run(uint32_t ran)
+{
+    uint32_t times = load_relaxed(&crowded);
+    if (ran >= OTHER_HOGS) {
+        store_relaxed(&crowded, times < CROWDED_LIMIT ? times + 1 : times);
+        store_relaxed(&crowded_since, exo_moment());
+    } else if (times != 0) {
+        store_relaxed(&crowded, times - 1);
+    }
+}
+
 /* Lets others run on this CPU: for how long, in units of 1024 cycles, nobody did if no longer than OTHER_RAN. */
 static uint32_t let_run(void)
 {
     uint32_t since = exo_moment();
     HOST_0(__NR_sched_yield);
-    return exo_moment() - since;
+    uint32_t ran = exo_moment() - since;
+    note_run(ran);
+    return ran;
 }
 
 /* Others have run when let. They may be who brings the news, one after the other; to sleep and be woken costs more
@@ -117,8 +147,8 @@ static void look_by_yielding(struct exo_patience *patience, const struct looking
     if (count == 0)
         return;
     count = count < YIELD_LIMIT ? count : YIELD_LIMIT;
-    for (; i < count && !has_news(by) && !area()->stashed; i++)
-        HOST_0(__NR_sched_yield);
+    for (; i < count && !has_news(by) && !area()->stashed && !is_crowded(); i++)
+        let_run();
     store_relaxed(&patience->yields, (uint8_t)learnt(i, count, YIELD_LIMIT));
 }
 
@@ -126,7 +156,7 @@ bool exo_look_awake(struct exo_patience *patience, bool (*ready)(const void *, i
                     const void *object, int what)
 {
     const struct looking by = {.ready = ready, .object = object, .what = what};
-    if (KR->cpu_count > 1)
+    if (KR->cpu_count > 1 && !is_crowded())
         look_by_spinning(patience, &by);
     return has_news(&by);
 }
@@ -135,8 +165,8 @@ bool exo_look(struct exo_patience *patience, bool (*ready)(const void *, int), c
               int what)
 {
     const struct looking by = {.ready = ready, .object = object, .what = what};
-    if (exo_look_awake(patience, ready, object, what))
-        return true;
+    if (exo_look_awake(patience, ready, object, what) || is_crowded())
+        return has_news(&by);
     look_by_yielding(patience, &by);
     if (KR->cpu_count > 1 && load_relaxed(&patience->hope) && !has_news(&by))
         spin(&by, SPIN_SHORT);

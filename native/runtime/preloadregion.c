@@ -114,7 +114,7 @@ static void set_names(void)
 {
     char host[6][EXO_NAME_SIZE] = {{0}}; /* struct new_utsname */
     HOST_1(__NR_uname, host);
-    exo_names_init(KR, host[1], host[2]);
+    exo_names_init(KR, "exo-um " EXO_VERSION, host[1], host[2]);
 }
 
 static void set_facts(const struct exo_preload *with)

@@ -56,8 +56,9 @@ bool exo_alive_test(const struct exo_task *task);
 
 /* region.c */
 void exo_kr_init(struct exo_kr *kr, uint64_t size);
-/* names.c: what the host says of itself. */
-void exo_names_init(struct exo_kr *kr, const char *host_name, const char *host_release);
+/* names.c: exo's version, and what the host says of itself. */
+void exo_names_init(struct exo_kr *kr, const char *version, const char *host_name,
+                    const char *host_release);
 uint64_t exo_names_numeric(const char *release);
 static inline void *exo_kr_at(struct exo_kr *kr, uint64_t offset)
 {
