@@ -24,7 +24,8 @@ enter the runtime directly, without trap or patch. All options are the compiler'
   --exo-libc=NAME    glibc (default) or musl, by musl-gcc (or EXO_LIBC)
   --exo-dynamic      link dynamically: then only sites in the program itself enter directly, those
                      in libc.so are patched as in any other program (or EXO_DYNAMIC=1).
-                     Without it programs are linked with -static
+                     Without it programs are linked with -static, or, where that fails, since
+                     a library is there as lib*.so only, dynamically
   --exo-verbose      say how many sites there are, and which are left as they are
   -h, --help         print this
 
@@ -137,6 +138,18 @@ def run(argv: list[str]) -> int:
         fail(127, f"{argv[0]}: {(error.strerror or str(error)).lower()}")
 
 
+def run_quietly(argv: list[str]) -> bool:
+    """Run the compiler; return whether it has succeeded. Else what it said is not shown."""
+    try:
+        done = subprocess.run(argv, stderr=subprocess.PIPE, check=False)
+    except OSError as error:
+        fail(127, f"{argv[0]}: {(error.strerror or str(error)).lower()}")
+    if done.returncode == 0:
+        sys.stderr.buffer.write(done.stderr)
+        sys.stderr.flush()
+    return done.returncode == 0
+
+
 def link(options: Options, command: list[str]) -> int:
     """Link a program and rewrite its sites; once more if the room for stubs was too small."""
     from exo_um.cli.direct import NoRoomError
@@ -145,8 +158,7 @@ def link(options: Options, command: list[str]) -> int:
 
     strip = "-s" in options.rest
     command = [word for word in command if word != "-s"]
-    if not options.dynamic and not OWN_LINKING.intersection(options.rest):
-        command.append("-static")
+    static = not options.dynamic and not OWN_LINKING.intersection(options.rest)
     space = SPACE
     with tempfile.TemporaryDirectory(prefix="exo-cc-") as folder:
         start = f"{folder}/start.o"
@@ -162,7 +174,11 @@ def link(options: Options, command: list[str]) -> int:
                     str(START),
                 ]
             )
-            status = status or run([*command, start, str(LIBRARY), "-Wl,-e,exo_start"])
+            added = ["-xnone", start, str(LIBRARY), "-Wl,-e,exo_start"]
+            if status == 0 and static:
+                static = run_quietly([*command, *added, "-static"])
+            if status == 0 and not static:
+                status = run([*command, *added])
             if status != 0:
                 return status
             try:

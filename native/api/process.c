@@ -1,4 +1,4 @@
-/* exo/api.h: spawn, over posix_spawn(3), and batched writes. */
+/* exo/api.h: spawn, over posix_spawn(3), and where a program runs. */
 #include <errno.h>
 #include <spawn.h>
 #include <string.h>
@@ -45,52 +45,6 @@ int exo_spawn_wait(pid_t pid)
             return -errno;
     }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-void exo_batch_begin(struct exo_batch *batch, int fd)
-{
-    batch->fd = fd;
-    batch->size = 0;
-}
-
-static int write_all(int fd, const char *data, size_t size, size_t *done)
-{
-    for (*done = 0; *done < size;) {
-        ssize_t written = write(fd, data + *done, size - *done);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return -errno;
-        *done += (size_t)written;
-    }
-    return 0;
-}
-
-/* What could not be written waits on. */
-int exo_batch_flush(struct exo_batch *batch)
-{
-    size_t done;
-    int error = write_all(batch->fd, batch->data, batch->size, &done);
-    memmove(batch->data, batch->data + done, batch->size - done);
-    batch->size -= (uint32_t)done;
-    return error;
-}
-
-ssize_t exo_batch_write(struct exo_batch *batch, const void *data, size_t size)
-{
-    if (size > EXO_API_BATCH - batch->size) {
-        int error = exo_batch_flush(batch);
-        if (error != 0)
-            return error;
-    }
-    if (size >= EXO_API_BATCH) {
-        size_t done;
-        int error = write_all(batch->fd, data, size, &done);
-        return error != 0 && done == 0 ? error : (ssize_t)done;
-    }
-    memcpy(batch->data + batch->size, data, size);
-    batch->size += (uint32_t)size;
-    return (ssize_t)size;
 }
 
 int exo_is_direct(void)

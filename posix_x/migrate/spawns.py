@@ -160,7 +160,7 @@ def _child(body: list[Any]) -> tuple[list[tuple[str, str]], tuple[str, str, str,
             raise NotPossible(f"an argument does more, in line {line_of(statement)}")
         if name == "dup2" and len(arguments) == 2:
             files.append((text(arguments[0]), text(arguments[1])))
-        elif name == "close" and len(arguments) == 1:
+        elif name in ("close", "exo_close") and len(arguments) == 1:
             files.append(("-1", text(arguments[0])))
         elif name in (*LISTED, *VECTOR):
             _check_end(body[place + 1 :])

@@ -1,4 +1,4 @@
-"""Small writes that follow each other, or fill a loop, become batched ones, flushed right behind.
+"""Small writes that follow each other become one of several parts, those of a loop batched ones.
 
 Only where the results are not used, nothing else is called in between, and the fd is a stream, as
 its own function or its number says: packets must not be joined.
@@ -85,12 +85,12 @@ def _run(run: list[Any], source: bytes) -> tuple[Edit | None, Finding]:
     what = f"{len(run)} writes to {fd}"
     if not _is_stream(fd, run[0]):
         return None, Finding(line, what, done=False, reason=f"{fd} may carry packets")
-    pad, name = indent_of(source, run[0]), f"exo_batch_{run[0].start_byte}"
-    lines = ["{", f"    struct exo_batch {name};", f"    exo_batch_begin(&{name}, {fd});"]
+    pad, name = indent_of(source, run[0]), f"exo_parts_{run[0].start_byte}"
+    lines = ["{", f"    struct iovec {name}[] = {{"]
     for node in run:
         _, data, size = (text(one) for one in _write_of(node))  # type: ignore[union-attr]
-        lines.append(f"    exo_batch_write(&{name}, {data}, {size});")
-    lines += [f"    exo_batch_flush(&{name});", "}"]
+        lines.append(f"        {{(void *)({data}), {size}}},")
+    lines += ["    };", f"    exo_write_parts({fd}, {name}, {len(run)});", "}"]
     return (
         Edit(run[0].start_byte, run[-1].end_byte, f"\n{pad}".join(lines)),
         Finding(line, what, done=True),

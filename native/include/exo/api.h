@@ -1,4 +1,5 @@
-/* The native API for C programs, which exo-cc adds: channels, spawn, batched writes.
+/* The native API for C programs, which exo-cc adds: channels, pipes, spawn, batched
+ * writes.
  *
  * Works on exo-um and on plain Linux, between processes started by exo_spawn() or fork(). Functions
  * give a result or -errno. A channel is shared memory with a ring: messages of up to 56 bytes travel
@@ -11,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,6 +21,7 @@ extern "C" {
 #define EXO_API_FOREVER UINT64_MAX
 #define EXO_API_INLINE 56 /* bytes of a message that needs no block */
 #define EXO_API_BATCH 8192
+#define EXO_API_BATCH_NS 20000
 
 /* --- Channels: any number of processes send, any number receive; each message goes to one. */
 
@@ -42,6 +45,18 @@ ssize_t exo_chan_receive(struct exo_chan *channel, void *buffer, size_t size, ui
 /* The others see it go. */
 void exo_chan_close(struct exo_chan *channel);
 
+/* --- Pipes: as pipe2(2), read(2), write(2) and close(2), results and errno alike, but that bytes go
+ * through shared memory while the reader is awake. For processes that have the pipe by fork() and use
+ * it by these functions only: no dup(2), fcntl(2), poll(2), exec. Other fds go to the host's calls.
+ * As with those, an fd is not closed while another thread uses it. Who waits for another reader, or
+ * writer, is not interrupted by signals. */
+
+int exo_pipe(int fds[2]);
+int exo_pipe2(int fds[2], int flags);
+ssize_t exo_read(int fd, void *data, size_t size);
+ssize_t exo_write(int fd, const void *data, size_t size);
+int exo_close(int fd);
+
 /* --- Spawn: fork and exec in one, without copying the caller's memory. */
 
 struct exo_spawn_fd {
@@ -57,11 +72,16 @@ pid_t exo_spawn(const char *file, char *const argv[], char *const envp[],
 /* Its exit status, 128 + the signal that killed it; waits. -ECHILD. */
 int exo_spawn_wait(pid_t pid);
 
-/* --- Batched writes: what is small is written together, in order. For one thread. */
+/* --- Batched writes: small ones that follow each other fast are written together, in order. For one
+ * thread. What waits is lost if the process is killed, so nothing waits long: a write that comes
+ * EXO_API_BATCH_NS or more after the one before is written at once, and what has waited for as long
+ * goes with the next. So a kill loses no more than what was written in the last EXO_API_BATCH_NS
+ * before the last write; with write(2), a kill that much earlier would have. */
 
 struct exo_batch {
     int fd;
-    uint32_t size; /* bytes that wait in data */
+    uint32_t size;     /* bytes that wait in data */
+    uint64_t since_ns; /* CLOCK_MONOTONIC */
     char data[EXO_API_BATCH];
 };
 
@@ -71,6 +91,8 @@ void exo_batch_begin(struct exo_batch *batch, int fd);
 ssize_t exo_batch_write(struct exo_batch *batch, const void *data, size_t size);
 /* Writes what waits; to be called before waiting for an answer, and at the end. */
 int exo_batch_flush(struct exo_batch *batch);
+/* Writes all parts, by one writev(2) where it takes all. Parts are changed. 0; errors of writev(2). */
+int exo_write_parts(int fd, struct iovec *parts, int count);
 
 /* Whether system calls enter exo-um's runtime directly: 1, or 0 on plain Linux. */
 int exo_is_direct(void);
