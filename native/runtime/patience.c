@@ -53,8 +53,8 @@ HOT static uint32_t crowded, crowded_since;
 static bool is_crowded(void)
 {
     uint32_t times = load_relaxed(&crowded);
-    return times != 0 &&
-           exo_moment() - load_relaxed(&crowded_since) < (uint32_t)CROWDED << times % 32;
+    return times != 0 && exo_moment() - load_relaxed(&crowded_since) < (uint32_t)CROWDED
+                                                                           << times % 32;
 }
 
 static void note_run(uint32_t ran)
