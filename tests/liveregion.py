@@ -42,6 +42,19 @@ class ChangingError(Exception):
     """The region was not of one piece when it was read, or never is."""
 
 
+def where_is(pid: int) -> str:
+    """What the host says of a process: its state, where it sleeps, its system call."""
+    found = []
+    for name in ("stat", "wchan", "syscall"):
+        try:
+            text = Path(f"/proc/{pid}/{name}").read_text().strip()
+        except OSError as error:
+            found.append(error.strerror or "?")
+        else:
+            found.append(text.rpartition(")")[2].split()[0] if name == "stat" else text)
+    return ", ".join(found)
+
+
 class LiveRegion:
     """Maps the region of the instance whose kernel process is kernel_pid, read-only."""
 
@@ -78,6 +91,12 @@ class LiveRegion:
             return [*self._task_problems(), *self._pipe_problems(), *self._heap_problems()]
         except ChangingError as error:
             return [str(error)]
+
+    def where_all_are(self) -> list[str]:
+        """Say of the kernel process and of each task what the host does: for who has problems."""
+        hosts = {i: self.kr.tasks[i].host_tid for i in self.slots()}
+        lines = [f"slot {i}: host {pid}: {where_is(pid)}" for i, pid in hosts.items()]
+        return [f"kernel process: {where_is(self.kernel_pid)}", *lines]
 
     def _task_problems(self) -> list[str]:
         slots = self.slots()

@@ -90,7 +90,7 @@ class Instance:
         deadline = time.monotonic() + SETTLED_S
         while (problems := self.region.problems()) and time.monotonic() < deadline:
             time.sleep(0.002)
-        assert not problems, problems
+        assert not problems, [*problems, *self.region.where_all_are()]
 
     def end(self) -> None:
         """Close the first guest's input: it must end well, and leave the kernel nothing."""
