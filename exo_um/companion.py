@@ -15,7 +15,7 @@ from exo_um.bindings import lib
 from exo_um.bindings.port import Port
 from exo_um.bindings.process import Signals
 from exo_um.bindings.region import OpenedRegion
-from exo_um.boot import Machine, load_handlers
+from exo_um.boot import IDLE_NS, Machine, load_handlers
 from exo_um.kernel.instance import Instance
 from exo_um.kernel.reaper import Reaper
 from exo_um.kernel.serve import Server
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     from exo_um.kernel.call import Call, Handlers
     from exo_um.kernel.control import Control
 
-KERNEL_END = lib.EXO_FD_COPIES - 1  # fd of our end of the channel
 FIRST_SLOT = 1
 EXIT_GROUP = 231  # posted by the first guest about to end, if its calls were counted
 LOOK_NS = 1_000_000_000
-IDLE_NS = 10_000_000
 
 
 class Orphanage(Reaper):
@@ -52,7 +50,7 @@ class Companion(Machine):
         self.nofile = int(first.nofile_soft), int(first.nofile_hard)
         self.first_pid = int(first.host_tgid)
         self.signals = Signals()
-        ends = KERNEL_END, lib.EXO_FD_CHANNEL
+        ends = lib.EXO_FD_KERNEL_END, lib.EXO_FD_CHANNEL
         self.port = Port(self.region, self.signals.fd, lib.EXO_FD_DOORBELL, ends)
         self.loader = lib.EXO_FD_LOADER
         self.stats = os.fsdecode(self.region.string(kr.companion.stats))

@@ -16,9 +16,9 @@ def check_command(
     case: dict[str, Any],
     require: Callable[[str], None],
     both: Callable[..., Pair],
-    flags: Sequence[str],
+    flags: Sequence[str] = (),
 ) -> None:
-    """A case of the table gives the same as natively."""
+    """Same stdout, stderr and exit status; the native run must end with the status of the table."""
     argv = command_line(case)
     for program in {argv[0], *case.get("needs", [])}:
         require(program)
@@ -27,9 +27,12 @@ def check_command(
         stdin=case.get("stdin", "").encode(),
         files=case.get("files", {}),
         setup=case.get("setup", ""),
+        timeout=case.get("timeout", 120),
         flags=flags,
     )
-    assert pair.native.status == case.get("status", 0)
+    native = pair.native
+    assert not native.timed_out, f"native run timed out: {native}"
+    assert native.status == case.get("status", 0), f"native run failed: {native}"
     assert not (difference := pair.difference(TABLE["normalise"] + case.get("normalise", []))), (
         difference
     )

@@ -47,6 +47,20 @@ class Terminal:
         return text
 
 
+def stop_and_continue(tty: Terminal) -> None:
+    """Stop, continue and kill a job of an interactive shell; then a second one has the terminal."""
+    tty.expect("ready> ")
+    tty.type("sh -c 'echo star''ted; exec sleep 100'\n")
+    tty.expect("started")
+    tty.type("\x1a")
+    tty.expect(r"Stopped.*\r\nready> ")
+    tty.type("bg; jobs; kill %1; wait %1; echo status $?\n")
+    tty.expect(r"Running")
+    tty.expect(r"status 143\r\n")
+    tty.type("sh -c 'echo sec''ond; exec cat'\n")
+    tty.expect("second")
+
+
 @contextmanager
 def terminal(
     launcher: Launcher, argv: list[str]

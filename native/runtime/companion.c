@@ -11,7 +11,6 @@
 #include "signal.h"
 #include "text.h"
 
-#define KERNEL_END (EXO_FD_COPIES - 1) /* fd of the kernel process's end of the channel */
 #define FAMILY_UNIX 1
 #define SOCK_DGRAM_ 2
 #define WAIT_ALL 0x40000000 /* __WALL */
@@ -28,7 +27,7 @@ static void keep_only_ours(void)
     long null = HOST_3(__NR_open, "/dev/null", 2, 0);
     for (int fd = 0; fd <= 2; fd++)
         HOST_3(__NR_dup3, null, fd, 0);
-    HOST_3(__NR_close_range, 3, KERNEL_END - 1, 0);
+    HOST_3(__NR_close_range, 3, EXO_FD_KERNEL_END - 1, 0);
     HOST_3(__NR_close_range, EXO_FD_LOADER + 1, UINT32_MAX, 0);
 }
 
@@ -40,7 +39,7 @@ static noreturn void execute(int kernel_end)
     const char *envp[] = {KR->companion.runtime[0] ? KR->companion.runtime : NULL, NULL};
     KR->companion.host_pid = (uint32_t)HOST_0(__NR_getpid);
     HOST_0(__NR_setsid);
-    HOST_3(__NR_dup3, kernel_end, KERNEL_END, 0);
+    HOST_3(__NR_dup3, kernel_end, EXO_FD_KERNEL_END, 0);
     keep_only_ours();
     HOST_1(__NR_chdir, "/");
     HOST_4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, 8);

@@ -292,34 +292,31 @@ long exo_legacy_fetch(struct exo_path *path)
     return result;
 }
 
-/* Has the kernel process write what EXO_STATS asks for, before anybody sees that we have ended. */
-void exo_legacy_report(uint32_t status)
+/* Something that is not the guest's to ask, in the name of a call that never gets there otherwise. */
+static void tell(uint32_t nr, long a, long b, long c)
 {
     struct exo_frame *frame = my_frame();
     if (load_acquire(&frame->state) != EXO_FRAME_IDLE)
         return;
     memset(frame->arg_size, 0, sizeof(frame->arg_size));
     memset(frame->args, 0, sizeof(frame->args));
-    frame->nr = __NR_exit_group;
+    frame->nr = nr;
     frame->data_size = 0;
-    frame->args[0] = (int32_t)status;
+    frame->args[0] = a;
+    frame->args[1] = b;
+    frame->args[2] = c;
     exchange_frame(frame);
     store_release(&frame->state, EXO_FRAME_IDLE);
+}
+
+/* Has the kernel process write what EXO_STATS asks for, before anybody sees that we have ended. */
+void exo_legacy_report(uint32_t status)
+{
+    tell(__NR_exit_group, (int32_t)status, 0, 0);
 }
 
 /* Has the kernel process tell our tracer, whom we may not signal. */
 void exo_legacy_tell_tracer(int code, uint32_t status, uint32_t uid)
 {
-    struct exo_frame *frame = my_frame();
-    if (load_acquire(&frame->state) != EXO_FRAME_IDLE)
-        return;
-    memset(frame->arg_size, 0, sizeof(frame->arg_size));
-    memset(frame->args, 0, sizeof(frame->args));
-    frame->nr = __NR_ptrace;
-    frame->data_size = 0;
-    frame->args[0] = code;
-    frame->args[1] = (int32_t)status;
-    frame->args[2] = uid;
-    exchange_frame(frame);
-    store_release(&frame->state, EXO_FRAME_IDLE);
+    tell(__NR_ptrace, code, (int32_t)status, uid);
 }

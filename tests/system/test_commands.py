@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from command_table import CASES, FOLDER, TABLE, command_line, parameter
+from platforms import check_command
 from sidebyside import Pair
 
 KEYS = {
@@ -35,22 +36,7 @@ def test_command(
     case: dict[str, Any], require: Callable[[str], None], both: Callable[..., Pair]
 ) -> None:
     """Same stdout, stderr and exit status; the native run must end with the status of the table."""
-    argv = command_line(case)
-    for program in {argv[0], *case.get("needs", [])}:
-        require(program)
-    pair = both(
-        argv,
-        stdin=case.get("stdin", "").encode(),
-        files=case.get("files", {}),
-        setup=case.get("setup", ""),
-        timeout=case.get("timeout", 120),
-    )
-    native = pair.native
-    assert not native.timed_out, f"native run timed out: {native}"
-    assert native.status == case.get("status", 0), f"native run failed: {native}"
-    assert not (difference := pair.difference(TABLE["normalise"] + case.get("normalise", []))), (
-        difference
-    )
+    check_command(case, require, both)
 
 
 def test_table_is_sound() -> None:

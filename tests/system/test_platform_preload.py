@@ -22,7 +22,7 @@ import pytest
 from command_table import CASES
 from platforms import check_command, check_guest
 from sidebyside import Launcher, Outcome, Pair
-from terminals import terminal
+from terminals import stop_and_continue, terminal
 
 import exo_um
 from exo_um.bindings import lib
@@ -246,16 +246,7 @@ def test_static_programs_run_from_within(
 def test_job_control(launcher: Launcher) -> None:
     shell = ["bash", "--norc", "--noprofile", "-i"]
     with terminal(launcher, launcher.exo_command(shell, FLAGS)) as (tty, process):
-        tty.expect("ready> ")
-        tty.type("sh -c 'echo star''ted; exec sleep 100'\n")
-        tty.expect("started")
-        tty.type("\x1a")
-        tty.expect(r"Stopped.*\r\nready> ")
-        tty.type("bg; jobs; kill %1; wait %1; echo status $?\n")
-        tty.expect(r"Running")
-        tty.expect(r"status 143\r\n")
-        tty.type("sh -c 'echo sec''ond; exec cat'\n")
-        tty.expect("second")
+        stop_and_continue(tty)
         tty.type("\x03")
         tty.expect("ready> ")
         tty.type("exit 5\n")

@@ -6,7 +6,7 @@ import fcntl
 import struct
 import termios
 
-from terminals import Shell
+from terminals import Shell, stop_and_continue
 
 
 def test_interactive_shell(shell: Shell) -> None:
@@ -35,16 +35,7 @@ def test_ctrl_c_reaches_the_foreground_job_only(shell: Shell) -> None:
 
 def test_job_control(shell: Shell) -> None:
     with shell("bash --norc --noprofile -i") as (tty, process):
-        tty.expect("ready> ")
-        tty.type("sh -c 'echo star''ted; exec sleep 100'\n")
-        tty.expect("started")
-        tty.type("\x1a")
-        tty.expect(r"Stopped.*\r\nready> ")
-        tty.type("bg; jobs; kill %1; wait %1; echo status $?\n")
-        tty.expect(r"Running")
-        tty.expect(r"status 143\r\n")
-        tty.type("sh -c 'echo sec''ond; exec cat'\n")
-        tty.expect("second")
+        stop_and_continue(tty)
         tty.type("back to the terminal\n\x04")
         tty.expect(r"back to the terminal\r\nback to the terminal\r\nready> ")
         tty.type("exit 5\n")

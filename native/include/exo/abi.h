@@ -25,6 +25,7 @@
 #define EXO_AREA_COUNT 32768
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
+#define EXO_FD_KERNEL_END 57 /* in a companion only: its end of the channel */
 #define EXO_FD_COPIES 58   /* where patched copies of code are: a file, or the region's memfd */
 #define EXO_FD_EXE 59      /* the program, what /proc/PID/exe leads to */
 #define EXO_FD_KR 60       /* the kernel region's memfd */
