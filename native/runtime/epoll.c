@@ -4,6 +4,7 @@
  * region, and its twin added to the set's, edge-triggered, under a tag by which epollwait.c knows it.
  */
 #include "epoll.h"
+#include "event.h"
 #include "pipe.h"
 #include "sock.h"
 #include "translate.h"
@@ -87,6 +88,8 @@ static long add_shared(struct exo_fd set, const struct exo_watch *what)
         error = add_twin(set, what, number);
     if (there)
         error = 0;
+    if (error == 0 && exo_deadline_note_object(KR, what->object))
+        exo_timers_settle(set.stamp);
     if (error == 0 && exo_epoll_claims(KR, set.stamp, number))
         exo_epoll_ring(set.host);
     return error;

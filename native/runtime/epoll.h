@@ -27,8 +27,9 @@ void exo_set_calm(uint32_t set);
 /* Whether what the twin has told is of an object, which it then concerned. */
 bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event);
 
-/* epollleave.c: an entry of this process's that leads to the set. */
+/* epollleave.c: an entry of this process's that leads to the set, to the eventfd or timer. */
 bool exo_set_find(uint32_t set, struct exo_fd *entry);
+bool exo_event_find(uint32_t number, struct exo_fd *entry);
 /* epollleave.c. Tells, and wakes who sleeps on sets that this process has too. */
 void exo_watchers_wake(const uint32_t *watch, uint32_t events);
 /* The object is the host's, or about to be: sets of ours that have it in them by this

@@ -98,6 +98,11 @@ bool exo_set_find(uint32_t set, struct exo_fd *entry)
     return find_entry(EXO_FD_EPOLL, set, entry);
 }
 
+bool exo_event_find(uint32_t number, struct exo_fd *entry)
+{
+    return find_entry(EXO_FD_EVENT, number, entry);
+}
+
 static bool find_own(uint32_t number, struct exo_sock_end *end)
 {
     for (uint32_t i = 0; (end->at = next_entry(&i, &end->fd)) != NULL;)

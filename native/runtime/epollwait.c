@@ -8,6 +8,7 @@
  * is never empty asks the twin too: each time if it has files of the host's, else now and then.
  */
 #include "epoll.h"
+#include "event.h"
 #include "patience.h"
 #include "pipe.h"
 #include "poll.h"
@@ -214,7 +215,7 @@ static long sleep_once(struct waiting *by)
         store_release(&area()->task->asleep_on, 0);
         return EXO_EPOLL_NEWS;
     }
-    const int64_t *timeout = time_left(by, left);
+    const int64_t *timeout = exo_timers_bound(by->set.stamp, time_left(by, left), left);
     long result = take_hosts(by, timeout, 0);
     exo_epoll_rise(KR, by->set.stamp);
     store_release(&area()->task->asleep_on, 0);
