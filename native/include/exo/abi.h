@@ -179,15 +179,19 @@ enum exo_fd_flags {
     EXO_FD_SOCKET = 1024,     /* exo's socket number stamp; the host's is its twin */
     EXO_FD_EPOLL = 2048,      /* exo's epoll set number stamp; the host's is its twin */
     EXO_FD_EVENT = 4096,      /* exo's eventfd number stamp */
+    EXO_FD_FILE =
+        32768, /* opened by a name, to be read; stamp 1: fstat(2) has shown a regular file */
 };
 
+#define EXO_FILE_REGULAR 1 /* the stamp of an EXO_FD_FILE */
 #define EXO_FD_HOST_FREE (-1)
 #define EXO_FD_HOST_RESERVED (-2)
 
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index */
+    uint16_t
+        stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index. See EXO_FD_FILE */
 };
 
 struct exo_fd_table {
