@@ -160,7 +160,7 @@ static bool asks_too(const struct waiting *by)
 static void pass_on(const struct waiting *by)
 {
     if (exo_epoll_passes(KR, by->set.stamp))
-        exo_epoll_ring(by->set.host);
+        exo_epoll_ring(by->set);
 }
 
 /* Without waiting: ready ones of exo's, and of the host's where those might be overlooked. */

@@ -805,7 +805,7 @@ struct exo_time_wait {
     uint8_t reserved[7];
 };
 
-/* A socket that is on its way in a message: its number, and that of the socket it has been sent to. */
+/* A socket or set that is on its way in a message: its number, and that of the socket it has been sent to. */
 struct exo_flight {
     uint32_t sock, carrier;
 };
