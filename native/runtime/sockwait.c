@@ -221,10 +221,16 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
     wake_watchers_again(sock);
 }
 
+/* Nobody else can take from the twin what it is to be woken by. */
+static bool has_it_alone(const struct exo_sock *sock)
+{
+    return exo_alone() && load_relaxed(&sock->ends) % EXO_ENDS_CHANGE == 1;
+}
+
 static void say_asleep_locked(struct exo_sock *sock, int what, bool polls)
 {
-    uint32_t count = ++sock->sleeping[what];
-    sock->poller[what] = polls && count == 1 ? (uint16_t)area()->slot : 0;
+    bool only = ++sock->sleeping[what] == 1 && polls && has_it_alone(sock);
+    sock->poller[what] = only ? (uint16_t)area()->slot : 0;
 }
 
 /* Whether there is a reason to sleep; then it has been said that we do. */
