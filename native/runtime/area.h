@@ -138,7 +138,7 @@ struct exo_area {
  * The first thread's area is part of exo-guest's own data and has process-wide state at its end. */
 #define AREA_ALTSTACK_START 0x1000
 #define AREA_ALTSTACK_END 0x10000
-#define AREA_STRUCT 0x1f6c0
+#define AREA_STRUCT 0x1f680
 #define AREA_STRUCT_END 0x1fc00
 
 /* Process-wide state that every fork or exec writes to, in the first area's last page. */

@@ -19,11 +19,22 @@ struct exo_robust_head {
     uint64_t op_pending;  /* node of the lock being taken, held or released */
 };
 
+/* What a thread knows of CLOCK_MONOTONIC by the time stamp counter: now.c. */
+struct exo_clock {
+    uint64_t tsc, ns;   /* when the host was last asked, and what it said */
+    uint64_t horizon;   /* cycles after which it is to be asked again */
+    uint64_t rate;      /* nanoseconds per cycle, times 2^32, or a little less */
+    uint64_t trusted;   /* ns: so long; 0 not known */
+    uint64_t since_tsc; /* from there on it was measured */
+    uint64_t since_ns;
+};
+
 /* What the core must know of the thread it runs on. */
 struct exo_self {
     struct exo_robust_head robust;
     uint32_t host_tid;
     uint32_t slot;
+    struct exo_clock clock;
 };
 
 /* Supplied by the environment. */
