@@ -60,7 +60,7 @@ static long open_host(int dirfd, const char *path, const struct open_how *how, b
     if (unlikely(load_relaxed(&KR->fifo_high) != 0) &&
         exo_fifo_opened(&fifo, fd, (int)host, how->flags))
         return fd;
-    return exo_fd_give(fd, (int)host, how->flags & O_CLOEXEC_);
+    return exo_fd_give_named(fd, (int)host, how->flags);
 }
 
 /* One whose contents the kernel process makes; it may also say that the host's will do. */
