@@ -5,7 +5,8 @@
 #include "pipe.h"
 
 #define EXO_FIFO_NONE UINT32_MAX
-#define EXO_FIFO_ASKS 8U   /* in a pipe's nonblock: somebody may have O_NONBLOCK there, ask the host */
+#define EXO_FIFO_ASKS                                                                              \
+    8U /* in a pipe's nonblock: somebody may have O_NONBLOCK there, ask the host */
 #define EXO_FIFO_SMALL 16U /* ... its twin has been made as small as can be */
 
 /* A guest has made one. */

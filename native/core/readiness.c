@@ -41,10 +41,8 @@ static uint32_t pipe_state(const struct exo_pipe *pipe, int side)
     if (load_acquire(&pipe->mode) != EXO_PIPE_OWN)
         return EXO_STATE_HOST;
     if (side == EXO_PIPE_WRITES)
-        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) |
-               (alone ? EXO_POLLERR : 0);
-    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) |
-           (alone ? EXO_POLLHUP : 0);
+        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) | (alone ? EXO_POLLERR : 0);
+    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) | (alone ? EXO_POLLHUP : 0);
 }
 
 /* As Linux's eventfd_poll(). */

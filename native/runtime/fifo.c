@@ -106,7 +106,8 @@ static enum settled settle_writer_locked(const struct exo_end *end, bool *strang
 }
 
 /* With foreign or strange readers *away is set, and the pipe is to go to the host. ENDED sleeps, too. */
-static enum settled settle_locked(const struct exo_end *end, struct exo_foreign *foreign, bool *away)
+static enum settled settle_locked(const struct exo_end *end, struct exo_foreign *foreign,
+                                  bool *away)
 {
     struct exo_pipe *pipe = end->pipe;
     if (pipe->mode != EXO_PIPE_OWN || !lie_down_locked(pipe, end->side))
@@ -140,7 +141,8 @@ static long sleep_on(const struct exo_end *end, bool *ended)
 {
     struct exo_pipe *pipe = end->pipe;
     int side = end->side;
-    struct k_pollfd poll = {.fd = end->fd.host, .events = side == EXO_PIPE_READS ? POLLIN_ : POLLOUT_};
+    struct k_pollfd poll = {.fd = end->fd.host,
+                            .events = side == EXO_PIPE_READS ? POLLIN_ : POLLOUT_};
     uint32_t since = exo_moment();
     store_release(&area()->task->asleep_on, EXO_ASLEEP_POLLS);
     enum settled settled = settle(end);
@@ -152,7 +154,8 @@ static long sleep_on(const struct exo_end *end, bool *ended)
     store_release(&area()->task->asleep_on, 0);
     *ended = settled == ENDED && side == EXO_PIPE_READS;
     if (result > 0 && (poll.revents & (POLLERR_ | POLLHUP_)))
-        store_relaxed(&pipe->used[1 - side], UINT32_MAX); /* the next look is to ask the host, too */
+        store_relaxed(&pipe->used[1 - side],
+                      UINT32_MAX); /* the next look is to ask the host, too */
     if (result > 0)
         exo_slept(&pipe->patience[side], since);
     return result < 0 ? exo_wait_restarts(result) : 0;
@@ -216,8 +219,9 @@ long exo_fifo_hang_up(const struct exo_end *end)
 {
     if (is_deserted(end->fd.host)) {
         const uint64_t vector[2] = {(uint64_t)KR->bell, sizeof(KR->bell)};
-        return HOST_4(__NR_vmsplice, end->fd.host, vector, 1, EXO_SPLICE_NONBLOCK) == -EPIPE ? -EPIPE
-                                                                                           : 0;
+        return HOST_4(__NR_vmsplice, end->fd.host, vector, 1, EXO_SPLICE_NONBLOCK) == -EPIPE
+                   ? -EPIPE
+                   : 0;
     }
     if (exo_pipe_users(exo_pipe_at(KR, end->fd.stamp), EXO_PIPE_READS) == 0)
         exo_pipe_to_host(end->at);

@@ -122,8 +122,7 @@ long exo_pipe_await(struct exo_fd *at, bool nonblock)
         bool fifo = exo_pipe_is_fifo(end.pipe);
         if (nonblock && !fifo)
             return !other_lives(&end) && host_hangs_up(&end) ? 1 : -EAGAIN;
-        long error =
-            fifo ? exo_fifo_wait(&end, nonblock, &ended) : exo_pipe_wait(&end, &ended);
+        long error = fifo ? exo_fifo_wait(&end, nonblock, &ended) : exo_pipe_wait(&end, &ended);
         if (error != 0 || ended)
             return error != 0 ? error : 1;
     }

@@ -63,7 +63,8 @@ static int16_t state_with(struct exo_fd *at, int16_t told)
             exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
         return state_of(at, false);
     }
-    bool rang = (fd.flags & EXO_FD_PIPE) && (told & POLLIN_) && exo_pipe_is_fifo(exo_pipe_at(KR, fd.stamp));
+    bool rang =
+        (fd.flags & EXO_FD_PIPE) && (told & POLLIN_) && exo_pipe_is_fifo(exo_pipe_at(KR, fd.stamp));
     if (rang && exo_fifo_hears(at))
         return told;
     if (gone != 0 && (fd.flags & EXO_FD_PIPE)) /* the next call is to ask the host, too */

@@ -115,8 +115,8 @@ long exo_pipe_splice(struct exo_fd *from, struct exo_fd *to, uint64_t size, long
         if (error != 0 && error != 1)
             return error;
         const struct exo_pipe *pipe = exo_pipe_at(KR, from->stamp);
-        bool over = error == 1 ||
-                    (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 && !exo_pipe_is_fifo(pipe));
+        bool over =
+            error == 1 || (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 && !exo_pipe_is_fifo(pipe));
         error = exo_pipe_await(to, nonblock);
         if (error != 0 && error != 1)
             return error;

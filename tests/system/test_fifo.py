@@ -1,4 +1,4 @@
-"""FIFOs between guests and the host's processes, whoever has made them: nothing is lost, nor comes that nobody sent."""
+"""FIFOs between guests and the host's processes: nothing is lost, nor comes that nobody sent."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def test_two_instances(launcher: Launcher) -> None:
     writer.stdout.close()
 
 
-def test_a_reader_outside_comes_later(launcher: Launcher, tmp_path: Path) -> None:
-    """What guests have left in it, with one of them to write still there, is for whoever comes then."""
+def test_a_reader_outside_comes_later(launcher: Launcher) -> None:
+    """Guests have read and written; then the reader is another process, and nothing is amiss."""
     folder = launcher.fresh()
     launcher.hand_over(folder)
     script = """
@@ -162,7 +162,7 @@ def test_a_reader_outside_comes_later(launcher: Launcher, tmp_path: Path) -> Non
 def has_open(path: Path) -> bool:
     """Whether this process has it open."""
     return any(
-        os.path.samestat(os.stat(entry), path.stat())
+        os.path.samestat(entry.stat(), path.stat())
         for entry in Path("/proc/self/fd").iterdir()
         if entry.exists()
     )

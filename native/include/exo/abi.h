@@ -314,9 +314,9 @@ struct exo_pipe {
 
 /* A FIFO that a guest has made: core/fifo.c. */
 struct exo_fifo {
-    uint64_t key[3];  /* A, fifo_lock: inode, device, when it was made in ns; all 0: none */
-    uint32_t name;    /* A, atomic: hash of the name by which it was made, or opened last */
-    uint32_t pipe;    /* A, fifo_lock: number of the pipe with what is in it; 0 or another's: none */
+    uint64_t key[3]; /* A, fifo_lock: inode, device, when it was made in ns; all 0: none */
+    uint32_t name;   /* A, atomic: hash of the name by which it was made, or opened last */
+    uint32_t pipe;   /* A, fifo_lock: number of the pipe with what is in it; 0 or another's: none */
     uint32_t at_host; /* A, atomic: it has become the host's, for good */
     uint32_t reserved;
 };
