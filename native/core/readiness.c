@@ -2,7 +2,7 @@
 #include "atomic.h"
 #include "deadline.h"
 #include "epoll.h"
-#include "pipe.h"
+#include "fifo.h"
 #include "sock.h"
 #include "watch.h"
 
@@ -35,16 +35,15 @@ uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object)
     }
 }
 
-/* As Linux's pipe_poll() has it. */
+/* As Linux's pipe_poll() has it. Who is left at a FIFO the host knows. */
 static uint32_t pipe_state(const struct exo_pipe *pipe, int side)
 {
+    bool alone = exo_pipe_users(pipe, 1 - side) == 0 && !exo_pipe_is_fifo(pipe);
     if (load_acquire(&pipe->mode) != EXO_PIPE_OWN)
         return EXO_STATE_HOST;
     if (side == EXO_PIPE_WRITES)
-        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) |
-               (exo_pipe_users(pipe, EXO_PIPE_READS) == 0 ? EXO_POLLERR : 0);
-    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) |
-           (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 ? EXO_POLLHUP : 0);
+        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) | (alone ? EXO_POLLERR : 0);
+    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) | (alone ? EXO_POLLHUP : 0);
 }
 
 /* As Linux's eventfd_poll() and timerfd_poll(). */

@@ -5,6 +5,7 @@
  */
 #include "epoll.h"
 #include "event.h"
+#include "fifo.h"
 #include "pipe.h"
 #include "sock.h"
 #include "translate.h"
@@ -152,6 +153,8 @@ static long control_object(struct exo_fd *set, struct exo_fd *target, int op, in
         error = remove_object(of, &what);
         return error == -ENOENT && !exo_fd_same(exo_fd_now(target), to) ? EXO_EPOLL_AGAIN : error;
     }
+    if ((to.flags & EXO_FD_PIPE) && exo_pipe_is_fifo(exo_pipe_at(KR, to.stamp)))
+        exo_object_to_host(target); /* whose other end the host alone knows */
     if (guest_get(&event, from) != 0)
         return -EFAULT;
     error = check(op, event.events, to.flags & EXO_FD_EPOLL);

@@ -54,6 +54,7 @@
 #define EXO_PIPE_PAGE_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
 #define EXO_PIPE_SLOT_COUNT 256 /* the most that F_SETPIPE_SZ gives: 1 MiB, as Linux's limit */
+#define EXO_FIFO_COUNT 256      /* FIFOs that guests have made; further ones are the host's */
 #define EXO_LANE_COUNT 32       /* of pipes through which much flows, or that are large */
 #define EXO_LANE_PAGE_COUNT 384 /* more than are in a pipe, and than a CPU's own cache holds */
 #define EXO_SOCK_COUNT                                                                             \
@@ -286,11 +287,13 @@ struct exo_pipe {
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t filled;   /* a writer that slept may have filled the twin */
     uint32_t leaver;   /* slot of who brings it to the host */
-    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's; bit 2 O_DIRECT */
+    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's; bit 2 O_DIRECT.
+                          Of a FIFO the host knows; bit 3 there is reason to ask, bit 4 its twin is small */
     uint32_t slots;    /* input: how many may be full, 0: EXO_PIPE_PAGE_COUNT */
     uint32_t lane;     /* A, object_lock: which lane is its own, 0: none */
     uint32_t used[2];  /* slot of who last read, last wrote */
-    uint32_t reserved[11];
+    uint32_t fifo;     /* that of kr->fifos, plus one; 0: it has no name */
+    uint32_t reserved[10];
     struct exo_lock input; /* writers: head, and what they write of pages */
     uint32_t turn;         /* input: pages that have gone through the lane, or might have */
     uint32_t stamp;        /* input: whose turns they are, in words of lanes; 0 none yet */
@@ -307,6 +310,15 @@ struct exo_pipe {
     uint32_t reserved4[4];
     uint32_t tail; /* output: the next slot to be read. A line to itself, too */
     uint32_t reserved5[15];
+};
+
+/* A FIFO that a guest has made: core/fifo.c. */
+struct exo_fifo {
+    uint64_t key[3]; /* A, fifo_lock: inode, device, when it was made in ns; all 0: none */
+    uint32_t name;   /* A, atomic: hash of the name by which it was made, or opened last */
+    uint32_t pipe;   /* A, fifo_lock: number of the pipe with what is in it; 0 or another's: none */
+    uint32_t at_host; /* A, atomic: it has become the host's, for good */
+    uint32_t reserved;
 };
 
 /* An epoll set's watching of one object. Its number: group * 64 + which of it. */
@@ -1013,6 +1025,9 @@ struct exo_kr {
     uint32_t unix_name_high;    /* A, net_lock */
     uint32_t flight_high;       /* A, net_lock: of flights */
     struct exo_lock group_lock; /* taking and freeing groups of watches */
+    struct exo_lock fifo_lock;  /* fifos */
+    uint32_t fifo_high;         /* A, fifo_lock: rows from here on were never used */
+    uint32_t fifo_next;         /* A, fifo_lock: which to give up first */
     uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
@@ -1049,6 +1064,7 @@ struct exo_kr {
     uint64_t lane_words[EXO_LANE_COUNT][EXO_LANE_PAGE_COUNT]; /* A, atomic: core/lane.c */
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
+    struct exo_fifo fifos[EXO_FIFO_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
     uint16_t bound[65536];      /* A, net_lock: number of the first socket of a TCP port, 0 none */
     uint16_t udp_bound[65536];  /* A, net_lock: the same of UDP */
