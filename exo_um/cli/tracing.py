@@ -11,7 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
+    from exo_um.trace.launch import Program, User
     from exo_um.trace.sink import Sink
+    from exo_um.trace.summary import Summary
     from exo_um.trace.wish import Wishes
     from exo_um.trace.writer import Writer
 
@@ -40,7 +42,7 @@ def main(argv: list[str]) -> int:
     except TraceError as error:
         hint = "; try exo-um trace --help" if error.usage else ""
         print(f"exo-um{' trace' if error.usage else ''}: {error}{hint}", file=sys.stderr)
-        return 2 if error.usage else 1
+        return 1
     except OSError as error:
         print(f"exo-um: {error}", file=sys.stderr)
         return 1
@@ -50,12 +52,14 @@ def trace(argv: tuple[str, ...], given: Given) -> int:
     """Do what the command line says; return an exit status. Errors: TraceError, OSError."""
     if not argv and not given["pids"] and given["instance"] is None:
         raise TraceError("must have PROGRAM [ARG]... or -p PID", usage=True)
+    check(given)
     inside = given["instance"] is not None or (given["platform"] == "inproc" and bool(argv))
-    if given["stack"] and given["format"] != "strace":
-        raise TraceError("-k has a place in strace's format only", usage=True)
-    out = opened(given["path"], given["follow"])
+    out, reader = opened(given)
     try:
         status = guest(argv, given, out) if inside else host(argv, given, out)
+        if reader is not None:
+            out.close()
+            reader.wait()
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
@@ -63,18 +67,38 @@ def trace(argv: tuple[str, ...], given: Given) -> int:
     return repeat_end(status)
 
 
-def opened(path: str | None, follow: int) -> BinaryIO:
-    """Return where lines are to go. Errors: TraceError."""
+def check(given: Given) -> None:
+    """Look whether options go together, and are there. Errors: TraceError."""
+    from exo_um.cli.traceopts import MISSING
+
+    for option in MISSING:
+        if given[option.name]:
+            word = f"-{option.short}" if option.short else f"--{option.long}"
+            raise TraceError(f"strace's {word} is not supported", usage=True)
+    if given["stack"] and given["format"] != "strace":
+        raise TraceError("-k has a place in strace's format only", usage=True)
+    if given["count"] and given["both"]:
+        raise TraceError("-c and -C are mutually exclusive", usage=True)
+    if given["follow"] > 1 and (given["path"] or "")[:1] in ("|", "!"):
+        raise TraceError("piping the output and -ff are mutually exclusive", usage=True)
+    if given["user"] is not None and os.geteuid() != 0:
+        raise TraceError("You must be root to use the -u option")
+
+
+def opened(given: Given) -> tuple[BinaryIO, Any]:
+    """Return where lines are to go, and who reads them there, or None. Errors: TraceError."""
+    path = given["path"]
     if path is None:
-        return os.fdopen(os.dup(2), "wb")
+        return os.fdopen(os.dup(2), "wb"), None
     if path[:1] in ("|", "!"):
         import subprocess
 
-        stream = subprocess.Popen(path[1:], shell=True, stdin=subprocess.PIPE).stdin  # noqa: S602
-        assert stream is not None
-        return stream  # type: ignore[return-value]
+        reader = subprocess.Popen(path[1:], shell=True, stdin=subprocess.PIPE)  # noqa: S602
+        assert reader.stdin is not None
+        return reader.stdin, reader  # type: ignore[return-value]
+    where = os.devnull if given["follow"] > 1 else path
     try:
-        return open(os.devnull if follow > 1 else path, "wb")  # noqa: PTH123 - pathlib is slow to import
+        return open(where, "ab" if given["append"] else "wb"), None  # noqa: PTH123 - pathlib is slow to import
     except OSError as error:
         raise TraceError(f"Can't fopen '{path}': {error.strerror}") from error
 
@@ -86,8 +110,11 @@ def wishes_of(given: Given) -> Wishes:
     wishes = Wishes()
     wishes.counts = given["count"] or given["both"]
     wishes.summary_only = given["count"]
-    wishes.only_ok, wishes.only_failed = given["only_ok"], given["only_failed"]
-    wishes.paths, wishes.quiet = bool(given["paths"]), given["quiet"]
+    if given["only_ok"] or given["only_failed"]:
+        wishes.statuses = frozenset(("failed",) if given["only_failed"] else ("successful",))
+    wishes.paths, wishes.with_pointer = given["paths"], given["pointer"]
+    wishes.quiet = frozenset(quiet_of(given["quiet"]))
+    wishes.only_paths = paths_of(given["only_paths"], wishes)
     wishes.stack = given["stack"] and not given["count"]
     if given["expressions"]:
         from exo_um.trace.select import ExpressionError
@@ -100,18 +127,57 @@ def wishes_of(given: Given) -> Wishes:
     return wishes
 
 
+def quiet_of(count: int) -> tuple[str, ...]:
+    """Return what -q, given so often, means not to say."""
+    from exo_um.trace.wish import QUIET, QUIET_TWICE
+
+    return ((), ("attach", "personality"), QUIET_TWICE, QUIET)[min(count, 3)]
+
+
+def paths_of(paths: tuple[str, ...], wishes: Wishes) -> dict[str, str]:
+    """Return what -P asks for, and say where that leads."""
+    if not paths:
+        return {}
+    from exo_um.trace.paths import resolved
+
+    found = resolved(paths)
+    for path, asked in found.items():
+        if path != asked and "path-resolution" not in wishes.quiet:
+            print(f"exo-um trace: Requested path '{asked}' resolved into '{path}'", file=sys.stderr)
+    return found
+
+
 def sink_of(wishes: Wishes, given: Given, out: BinaryIO) -> Sink:
     """Return what takes events."""
     from exo_um.trace.sink import Sink
     from exo_um.trace.writer import Style
+    from posix_x.decode.text import hexadecimal_strings
     from posix_x.decode.view import Options
 
     style = Style(
         given["follow"], given["path"], given["clock"], given["relative"], given["spent"],
-        given["column"], given["quiet"],
+        given["column"], "exit" in wishes.quiet, given["pointer"], given["number"],
+        given["append"],
     )  # fmt: skip
     writer = writer_of(given["format"])(style, out)
-    return Sink(wishes, writer, Options(given["limit"], given["verbose"]), given["sort"])
+    hexadecimal_strings(given["hexadecimal"])
+    options = Options(given["limit"], given["verbose"], wishes.paths > 0, wishes.raw)
+    return Sink(wishes, writer, options, summary_of(given))
+
+
+def summary_of(given: Given) -> Summary:
+    """Return the table of -c as it is asked for. Errors: TraceError."""
+    from exo_um.trace.summary import COLUMNS, Summary
+
+    shown = (given["columns_shown"] or ",".join(COLUMNS)).split(",")
+    names = {"time": "time-percent", "time_percent": "time-percent", "total_time": "total-time",
+             "avg_time": "avg-time", "call": "calls", "error": "errors",
+             "syscall": "name", "syscall-name": "name"}  # fmt: skip
+    columns = [names.get(word, word) for word in shown]
+    for word, column in zip(shown, columns, strict=True):
+        if column not in COLUMNS:
+            raise TraceError(f"unknown column name: '{word}'", usage=True)
+    return Summary(given["sort"], columns)
 
 
 def writer_of(name: str) -> type[Writer]:
@@ -145,6 +211,28 @@ def found(name: str, env: dict[bytes, bytes]) -> bytes:
     return path
 
 
+def program_of(argv: tuple[str, ...], given: Given) -> Program:
+    """Return what is to be run. Errors: TraceError."""
+    from exo_um.trace.launch import Program
+
+    env = environment(given["env"])
+    words = [os.fsencode(word) for word in argv]
+    return Program(found(argv[0], env), words, env, user_of(given["user"]))
+
+
+def user_of(name: str | None) -> User | None:
+    """Return who is to run it. Errors: TraceError."""
+    if name is None:
+        return None
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise TraceError(f"Cannot find user '{name}'") from None
+    return name, entry.pw_uid, entry.pw_gid
+
+
 def host(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
     """Trace on the host; return the program's wait status. Errors: TraceError."""
     import signal
@@ -159,9 +247,7 @@ def host(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
     except OSError as error:
         raise TraceError(f"attach: ptrace(PTRACE_SEIZE, {pid}): {error.strerror}") from error
     if argv:
-        env = environment(given["env"])
-        path = found(argv[0], env)
-        tracer.start(path, [os.fsencode(word) for word in argv], env)
+        tracer.start(program_of(argv, given))
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # noqa: TID251 - the program's to heed
     try:
@@ -178,7 +264,10 @@ def guest(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
     from exo_um.trace.wish import wish_of
 
     wishes = wishes_of(given)
-    wish = wish_of(wishes, given["follow"] > 0, given["limit"])
+    if wishes.counts and (wishes.statuses is not None or wishes.only_paths):
+        raise TraceError("-c with -z, -Z or -P needs --platform ptrace", usage=True)
+    whole = given["verbose"] or wishes.abbreviated is not None
+    wish = wish_of(wishes, given["follow"] > 0, given["limit"], whole)
     if given["instance"] is not None:
         from exo_um.trace.attach import attach
 
@@ -186,16 +275,12 @@ def guest(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
             raise TraceError("one -p with --instance", usage=True)
         sink = sink_of(wishes, given, out)
         return attach(given["instance"], given["pids"][0] if given["pids"] else 0, wish, sink)
-    from exo_um.trace.launch import Program, Started
+    from exo_um.trace.launch import Started
 
-    env = environment(given["env"])
-    program = Program(found(argv[0], env), [os.fsencode(word) for word in argv], env)
-    started = Started(program, wish, patch=not given["no_patch"])
+    started = Started(program_of(argv, given), wish, patch=not given["no_patch"])
     if not wishes.summary_only:
         return started.follow(sink_of(wishes, given, out))
-    from exo_um.trace.summary import Summary
-
-    summary = Summary(given["sort"])
+    summary = summary_of(given)
     status = started.count(summary, wishes.calls)
     out.write(summary.text().encode())
     out.flush()

@@ -100,6 +100,14 @@ def _symlink(view: View) -> Iterator[str]:
     yield view.path(view.args[2 if view.name == "symlinkat" else 1])
 
 
+@special("dup2", "dup3")
+def _dup2(view: View) -> Iterator[str]:
+    yield view.fd(view.i32(0))
+    yield str(view.i32(1))
+    if view.name == "dup3":
+        yield flags("fd_creation_flags", view.u32(2))
+
+
 LOCKS = {5, 6, 7, 36, 37, 38}
 GETS_LOCK = {5, 36}
 
@@ -175,7 +183,7 @@ def fcntl_result(view: View) -> str | None:
     assert view.result is not None
     name = SETS["fcntl_cmd"][2].get(view.i32(1), "")
     if view.failed or name not in ("F_GETFD", "F_GETFL", "F_GET_SEALS", "F_GETSIG", "F_GETLEASE"):
-        return view.fd(view.result) if name.startswith("F_DUPFD") and not view.failed else None
+        return view.fd(view.result, True) if name.startswith("F_DUPFD") and not view.failed else None
     if name == "F_GETSIG":
         return number(view, "sig", view.result) if view.result else "0"
     if name == "F_GETLEASE":

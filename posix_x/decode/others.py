@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Arguments whose type is a wider set, or a plain number, in syscalls.toml.
 NARROWER = {
-    ("pipe2", 1): "fd_creation_flags", ("dup3", 2): "fd_creation_flags",
+    ("pipe2", 1): "fd_creation_flags", 
     ("userfaultfd", 0): "fd_creation_flags", ("memfd_secret", 0): "fd_creation_flags",
     ("signalfd4", 3): "signalfd_flags", ("timerfd_create", 1): "timerfd_flags",
     ("timerfd_settime", 1): "timerfd_settime_flags", ("epoll_create1", 0): "epoll_create_flags",

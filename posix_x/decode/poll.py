@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from posix_x.decode.view import View
 
 
+ROOM = 990  # bytes
+
+
 def _left(view: View, i: int, type_: str) -> str:
     text = pointed(view, type_, view.args[i], view.after)
     return f"left {text}" if text.startswith("{") else ""
@@ -24,12 +27,22 @@ def _left(view: View, i: int, type_: str) -> str:
 def _came(view: View) -> str:
     data = view.after.peek(view.args[0], 8 * min(view.u32(1), 4096))
     shown = [
-        f"{{fd={view.fd(fd)}, revents={flags('poll_events', came & 0xFFFF)}}}"
+        f"{{fd={fd}, revents={flags('poll_events', came & 0xFFFF)}}}"
         for fd, _, came in struct.iter_unpack("<ihh", data[: len(data) // 8 * 8])
         if came and fd >= 0
     ]
-    limit = view.options.string_limit
+    limit = min(view.options.string_limit, _room_for(shown))
     return "[" + ", ".join(shown[:limit] + (["..."] if len(shown) > limit else [])) + "]"
+
+
+def _room_for(items: list[str]) -> int:
+    """Return how many have room in the buffer that strace has for what came."""
+    size = 1
+    for i, item in enumerate(items):
+        size += len(item) + 2
+        if size > ROOM:
+            return i
+    return len(items)
 
 
 def _note(view: View, *parts: str) -> None:
@@ -68,8 +81,8 @@ def _fds(view: View, at: int, memory: Memory) -> list[int] | None:
     return [fd for fd in range(min(count, len(data) * 8)) if bits >> fd & 1]
 
 
-def _fd_set(view: View, i: int, memory: Memory) -> str:
-    found = _fds(view, view.args[i], memory)
+def _fd_set(view: View, i: int) -> str:
+    found = _fds(view, view.args[i], view.before)
     if found is None:
         return address(view.args[i])
     return "[" + " ".join(view.fd(fd) for fd in found) + "]"
@@ -78,7 +91,7 @@ def _fd_set(view: View, i: int, memory: Memory) -> str:
 def _select(view: View, type_: str) -> Iterator[str]:
     yield str(view.i32(0))
     for i in (1, 2, 3):
-        yield _fd_set(view, i, view.before)
+        yield _fd_set(view, i)
     yield pointed(view, type_, view.args[4], view.before)
     if view.name == "pselect6":
         yield pointed(view, "sigset_pack", view.args[5], view.before)
@@ -86,8 +99,9 @@ def _select(view: View, type_: str) -> Iterator[str]:
         return
     came = []
     for i, word in enumerate(("in", "out", "except"), 1):
-        if _fds(view, view.args[i], view.after):
-            came.append(f"{word} {_fd_set(view, i, view.after)}")
+        found = _fds(view, view.args[i], view.after)
+        if found:
+            came.append(f"{word} [{' '.join(map(str, found))}]")
     _note(view, *came, _left(view, 4, type_))
 
 

@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special
-from posix_x.decode.text import address, escaped, flags, hexadecimal, named, quoted
+from posix_x.decode.text import address, flags, hexadecimal, named, quoted
 from posix_x.decode.values import array, number, one, shower
 from posix_x.table.rows import SETS, SIZES
 
@@ -35,7 +35,7 @@ def sockaddr_text(data: bytes) -> str:
         name = path[1:].rstrip(b"\0") if path[:1] == b"\0" else path.split(b"\0")[0]
         if path[:1] == b"\0":
             name = path[1:]
-        shown += f', sun_path={"@" if path[:1] == bytes(1) else ""}"{escaped(name)}"'
+        shown += f', sun_path={"@" if path[:1] == bytes(1) else ""}{quoted(name, len(name))}'
     elif family == AF_INET and len(data) >= 8:
         shown += f", sin_port=htons({int.from_bytes(data[2:4], 'big')})"
         shown += f', sin_addr=inet_addr("{socket.inet_ntoa(data[4:8])}")'
@@ -46,10 +46,11 @@ def sockaddr_text(data: bytes) -> str:
         if len(data) >= 28:
             shown += f", sin6_scope_id={int.from_bytes(data[24:28], 'little')}"
     elif family == AF_NETLINK and len(data) >= 12:
-        pid, groups = struct.unpack_from("<II", data, 4)
+        pad, pid, groups = struct.unpack_from("<HII", data, 2)
+        shown += f", nl_pad={pad:#x}" if pad else ""
         shown += f", nl_pid={pid}, nl_groups={groups:08x}"
     elif len(data) > 2:
-        shown += f', sa_data="{escaped(data[2:])}"'
+        shown += f', sa_data={quoted(data[2:], ADDRESS_LIMIT)}'
     return "{" + shown + "}"
 
 
@@ -193,20 +194,22 @@ def _getsockopt(view: View) -> Iterator[str]:
 
 
 @shower("msghdr")
-def _msghdr(view: View, data: bytes, _at: int, memory: Memory) -> str:
-    name, size, iov, count, control, room, how = struct.unpack("<QIxxxxQQQQixxxx", data)
+def _msghdr(view: View, data: bytes, at: int, memory: Memory) -> str:
+    name, size, iov, count, control, control_room, how = struct.unpack("<QIxxxxQQQQixxxx", data)
     received = "recv" in view.name
     limit = view.result if received and view.result is not None else None
+    room = _length(view.before, at + 8) if received else None
+    arrow = f"{room} => " if room is not None and room != size else ""
     parts = [
         f"msg_name={sockaddr(name, size, memory)}",
-        f"msg_namelen={size}",
+        f"msg_namelen={arrow}{size}",
         f"msg_iov={iovecs(view, iov, count, memory, limit)}",
         f"msg_iovlen={count}",
     ]
-    if room or control:
-        parts.append(f"msg_control={_control(view, control, room, memory)}" if room else
-                     f"msg_control={address(control)}")  # fmt: skip
-    parts.append(f"msg_controllen={room}")
+    if control_room or control:
+        shown = _control(view, control, control_room, memory) if control_room else address(control)
+        parts.append(f"msg_control={shown}")
+    parts.append(f"msg_controllen={control_room}")
     parts.append(f"msg_flags={flags('msg_flags', how & 0xFFFFFFFF)}")
     return "{" + ", ".join(parts) + "}"
 

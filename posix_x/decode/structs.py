@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from posix_x.decode.text import escaped, flags, hexadecimal, named, octal
+from posix_x.decode.text import flags, hexadecimal, named, octal, quoted
 from posix_x.decode.values import fields, shower, signal_name
 
 if TYPE_CHECKING:
@@ -219,4 +219,4 @@ def _timespec(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 
 def name_text(data: bytes) -> str:
     """Return a name that fills its room or ends with NUL, in quotes."""
-    return f'"{escaped(data.split(bytes(1))[0])}"'
+    return quoted(data.split(bytes(1))[0], len(data))

@@ -25,8 +25,26 @@ def escaped(data: bytes) -> str:
     return "".join(parts)
 
 
+_hexadecimal = [0]
+
+
+def hexadecimal_strings(how: int | None = None) -> int:
+    """Have strings written in hexadecimal: 1, those with other than ASCII; 2, all. Return how."""
+    if how is not None:
+        _hexadecimal[0] = how
+    return _hexadecimal[0]
+
+
+def _is_hexadecimal(data: bytes) -> bool:
+    if _hexadecimal[0] != 1:
+        return _hexadecimal[0] > 1
+    return any(not (32 <= code < 127 or 9 <= code <= 13) for code in data)
+
+
 def quoted(data: bytes, limit: int) -> str:
     """Return bytes in quotes, with dots behind them if there are more than limit."""
+    if _hexadecimal[0] and _is_hexadecimal(data[:limit]):
+        return quoted_hex(data, limit)
     return f'"{escaped(data[:limit])}"' + ("..." if len(data) > limit else "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posix_x.decode.memory import Memory
-from posix_x.decode.text import address, escaped, flags, octal, signed
+from posix_x.decode.text import address, flags, octal, quoted, signed
 from posix_x.decode.view import View
 from posix_x.table.rows import SETS, SIZES, STRUCTS
 
@@ -13,7 +13,6 @@ SIGNED = frozenset(
     {"int", "long", "ssize", "off", "s8", "s16", "s32", "s64", "pid", "tid", "pgid", "fd", "id"}
     | {"timerid", "dirfd"}
 )
-AT_FDCWD = -100
 Shower = Callable[[View, bytes, int, Memory], str]  # view, the struct's bytes, where, its memory
 SHOWERS: dict[str, Shower] = {}  # structs that strace writes in a way of its own
 
@@ -51,8 +50,7 @@ def number(view: View, type_: str, value: int) -> str:
     if type_ == "fd":
         return view.fd(signed(value, size))
     if type_ == "dirfd":
-        at = signed(value, size)
-        return "AT_FDCWD" if at == AT_FDCWD else view.fd(at)
+        return view.fd(signed(value, size))
     if type_ in ("uid", "gid"):
         return "-1" if value == 0xFFFFFFFF else str(value)
     if type_ == "mode":
@@ -86,7 +84,7 @@ def fields(view: View, type_: str, data: bytes, at: int, memory: Memory) -> list
         if not count:
             text = one(view, base, data[offset : offset + size], at + offset, memory)
         elif base == "char":
-            text = f'"{escaped(data[offset : offset + int(count)].split(bytes(1))[0])}"'
+            text = quoted(data[offset : offset + int(count)].split(bytes(1))[0], int(count))
         else:
             items = (data[offset + i * size : offset + (i + 1) * size] for i in range(int(count)))
             text = "[" + ", ".join(one(view, base, item, 0, memory) for item in items) + "]"
