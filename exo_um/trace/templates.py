@@ -137,7 +137,7 @@ class Templates:
                 "set": self._set(NARROW + kind_of),
             }
         if (name, i) in HEXADECIMAL:
-            return item | {"op": lib.EXO_ITEM_HEX, "size": 8 if name == "mmap" else 4}
+            return item | {"op": lib.EXO_ITEM_HEX, "size": SIZES[type_]}
         if kind not in ("in", "out", "inout"):
             return item | self._scalar(type_)
         if type_ == "bytes" and form != "deref" and kind != "inout" and length >= 0:

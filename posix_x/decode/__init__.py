@@ -4,16 +4,42 @@ line.decode() is the way in. Importing this package registers what strace writes
 own.
 """
 
-from posix_x.decode import files, ipc, others, poll, processes, results, signals, sockets, structs
+from posix_x.decode import (
+    bpf,
+    control,
+    files,
+    ipc,
+    keys,
+    mounts,
+    obsolete,
+    others,
+    poll,
+    processes,
+    quota,
+    results,
+    rings,
+    signals,
+    sockets,
+    structs,
+    tracee,
+)
 
 __all__ = [
+    "bpf",
+    "control",
     "files",
     "ipc",
+    "keys",
+    "mounts",
+    "obsolete",
     "others",
     "poll",
     "processes",
+    "quota",
     "results",
+    "rings",
     "signals",
     "sockets",
     "structs",
+    "tracee",
 ]

@@ -101,10 +101,15 @@ def argument(view: View, i: int) -> str:
 def words(view: View, at: int, bits: int, memory: Memory) -> str:
     """Return a bit mask as the longs that it takes."""
     size = (bits + 63) // 64 * 8
-    data = memory.peek(at, min(size, 8 * view.options.string_limit)) if at else b""
+    if at and not size:
+        return "[]"
+    limit = 8 * view.options.string_limit
+    data = memory.peek(at, min(size, limit)) if at and at + size < 1 << 64 else b""
     if not data or len(data) % 8:
         return f"{at:#x}" if at else "NULL"
-    return "[" + ", ".join(f"{w:#016x}" for (w,) in struct.iter_unpack("<Q", data)) + "]"
+    shown = [f"{w:#016x}" if w else "0" * 16 for (w,) in struct.iter_unpack("<Q", data)]
+    shown += ["..."] if size > limit else []
+    return "[" + ", ".join(shown) + "]"
 
 
 def _bytes(view: View, i: int) -> int:

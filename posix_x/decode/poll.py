@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special
+from posix_x.decode.signals import set_at
 from posix_x.decode.text import address, flags
 from posix_x.decode.values import array, number, pointed
 
@@ -66,7 +67,7 @@ def _ppoll(view: View) -> Iterator[str]:
     yield array(view, "pollfd", view.args[0], view.u32(1), view.before)
     yield str(view.u32(1))
     yield pointed(view, "timespec", view.args[2], view.before)
-    yield pointed(view, "sigset", view.args[3], view.before)
+    yield set_at(view, 3, 4, view.before)
     yield str(view.args[4])
     if view.result is not None:
         _note(view, _came(view), _left(view, 2, "timespec"))
@@ -74,8 +75,9 @@ def _ppoll(view: View) -> Iterator[str]:
 
 def _fds(view: View, at: int, memory: Memory) -> list[int] | None:
     count = min(max(view.i32(0), 0), 65536)
-    data = memory.peek(at, (count + 63) // 64 * 8) if at else b""
-    if not at or (count and not data):
+    size = (count + 63) // 64 * 8
+    data = memory.peek(at, size) if at else b""
+    if not at or not count or len(data) < size:
         return None
     bits = int.from_bytes(data, "little")
     return [fd for fd in range(min(count, len(data) * 8)) if bits >> fd & 1]
@@ -129,7 +131,7 @@ def _epoll_wait(view: View) -> Iterator[str]:
     else:
         yield str(view.i32(3))
     if view.name != "epoll_wait":
-        yield pointed(view, "sigset", view.args[4], view.before)
+        yield set_at(view, 4, 5, view.before)
         yield str(view.args[5])
 
 

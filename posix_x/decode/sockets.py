@@ -6,9 +6,9 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from posix_x.decode.line import LATE, special
+from posix_x.decode.line import LATE, LIST_LIMIT, special
 from posix_x.decode.text import address, flags, hexadecimal, named, quoted
-from posix_x.decode.values import array, number, one, shower
+from posix_x.decode.values import array, broken_off, number, one, overflows, shower
 from posix_x.table.rows import SETS, SIZES
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def sockaddr_text(data: bytes) -> str:
 
 def sockaddr(at: int, size: int, memory: Memory) -> str:
     """Return the address of a socket that stands somewhere."""
-    data = memory.peek(at, min(size, ADDRESS_LIMIT)) if at and size > 0 else b""
+    data = memory.peek(at, min(size, ADDRESS_LIMIT)) if at and size > 1 else b""
     return sockaddr_text(data) if data else address(at)
 
 
@@ -67,7 +67,7 @@ def _socket(view: View) -> Iterator[str]:
     protocols = {AF_INET: "ip_protocol", AF_INET6: "ip_protocol", AF_NETLINK: "netlink_protocol"}
     name = protocols.get(view.u32(0))
     value = view.u32(2)
-    yield named(name, value) if name else hexadecimal(value) if value > 9 else str(value)
+    yield named(name, value) if name else str(value)
     if view.name == "socketpair":
         yield LATE
         yield (
@@ -108,7 +108,7 @@ def _getsockname(view: View) -> Iterator[str]:
     yield LATE
     yield from _filled(view, 1, view.args[2])
     if view.name == "accept4":
-        yield flags("socket_type", view.u32(3))
+        yield flags("accept_flags", view.u32(3))
 
 
 @special("sendto")
@@ -195,7 +195,7 @@ def _getsockopt(view: View) -> Iterator[str]:
 
 @shower("msghdr")
 def _msghdr(view: View, data: bytes, at: int, memory: Memory) -> str:
-    name, size, iov, count, control, control_room, how = struct.unpack("<QIxxxxQQQQixxxx", data)
+    name, size, iov, count, control, control_room, how = struct.unpack("<QixxxxQQQQixxxx", data)
     received = "recv" in view.name
     limit = view.result if received and view.result is not None else None
     room = _length(view.before, at + 8) if received else None
@@ -220,8 +220,9 @@ def iovecs(view: View, at: int, count: int, memory: Memory, limit: int | None = 
         return "NULL"
     if count <= 0:
         return "[]"
-    shown_count = min(count, view.options.string_limit)
-    data = memory.peek(at, 16 * shown_count)
+    most = LIST_LIMIT if view.options.verbose else view.options.string_limit
+    shown_count = min(count, most)
+    data = memory.peek(at, 16 * shown_count) if not overflows(at, count, 16) else b""
     if len(data) < 16:
         return address(at)
     shown: list[str] = []
@@ -230,8 +231,7 @@ def iovecs(view: View, at: int, count: int, memory: Memory, limit: int | None = 
         limit = None if limit is None else limit - here
         text = view.data(base, here, memory)
         shown.append(f"{{iov_base={text}, iov_len={size}}}")
-    if shown_count < count:
-        shown.append("...")
+    shown += broken_off(at, len(shown), count, shown_count, 16)
     return "[" + ", ".join(shown) + "]"
 
 
@@ -271,7 +271,7 @@ def _sendmsg(view: View) -> Iterator[str]:
     if len(data) < SIZES["msghdr"]:
         yield address(view.args[1])
     elif view.failed and view.name == "recvmsg":
-        size = int.from_bytes(data[8:12], "little")
+        size = int.from_bytes(data[8:12], "little", signed=True)
         yield f"{{msg_namelen={size}}}"
     else:
         yield _msghdr(view, data, view.args[1], memory)
@@ -287,6 +287,8 @@ def _mmsghdr(view: View, data: bytes, at: int, memory: Memory) -> str:
         shown = _msghdr(view, data[:56], at, memory)
     finally:
         view.result = whole
+    if "recv" not in view.name and view.failed:
+        return f"{{msg_hdr={shown}}}"
     return f"{{msg_hdr={shown}, msg_len={size}}}"
 
 

@@ -100,6 +100,8 @@ class View:
         if found is None:
             return address(at)
         data, whole = found
+        if not whole and len(data) < limit:
+            return address(at)
         return quoted(data, limit) + ("" if whole else "...")
 
     def data(self, at: int, size: int, memory: Memory | None = None) -> str:
