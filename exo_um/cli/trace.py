@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from exo_um.cli.tracegiven import TraceError
 from exo_um.cli.traceopts import OPTIONS
-from exo_um.cli.tracing import TraceError, trace
+from exo_um.cli.tracing import trace
 
 if TYPE_CHECKING:
     from exo_um.cli.traceopts import Option
 
-FAILED = 1
 EXAMPLES = """\b
 Examples:
   exo-um trace ls /
@@ -57,22 +57,25 @@ def run(argv: tuple[str, ...], **given: Any) -> int:
         return trace(argv, given)
     except TraceError as error:
         if error.usage:
-            mistake = click.UsageError(str(error))
-            mistake.exit_code = FAILED
-            raise mistake from error
+            raise Mistake(str(error)) from error
         raise click.ClickException(str(error)) from error
 
 
+class Mistake(click.UsageError):
+    """A wrong command line, with the exit status that strace has for it."""
+
+    exit_code = 1
+
+
 class Trace(click.Command):
-    """A command whose mistakes are told with the exit status that strace has for them."""
+    """A command whose mistakes are told so."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the command line. Errors: click.UsageError."""
+        """Take the command line. Errors: Mistake."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.exit_code = FAILED
-            raise
+            raise Mistake(error.format_message(), ctx) from error
 
 
 command = Trace(

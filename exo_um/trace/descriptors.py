@@ -1,7 +1,7 @@
-"""What -y shows of a descriptor: the path of a file; with -yy a socket's addresses, a device's number.
+"""What -y shows of a descriptor: a file's path; with -yy a socket's addresses, a device's number.
 
-Guests' runtimes tell of it with the call (struct exo_fd_told); of the host's tasks /proc does. Which
-socket is connected with which the host tells, by sock_diag(7).
+Guests' runtimes tell of it with the call (struct exo_fd_told); of the host's tasks /proc does.
+Which socket is connected with which the host tells, by sock_diag(7).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from exo_um.trace.sockdiag import PROTOCOLS, Address, peer_of_unix, socket_of_host
@@ -151,14 +152,14 @@ def of_task(tid: int, whole: bool) -> Callable[[int, bool], str]:
 
 
 def _text_of_host(tid: int, fd: int, whole: bool) -> str:
-    place = f"/proc/{tid}/cwd" if fd == AT_FDCWD else f"/proc/{tid}/fd/{fd}"
+    place = Path(f"/proc/{tid}/cwd" if fd == AT_FDCWD else f"/proc/{tid}/fd/{fd}")
     try:
-        told = Told(os.readlink(place))
+        told = Told(str(place.readlink()))
         if whole and told.link.startswith("socket:["):
             word = os.getxattr(place, "system.sockprotoname").rstrip(bytes(1)).decode()
             told = Told(told.link, 0, (0, 0), *socket_of_host(int(told.link[8:-1]), word), word)
         elif whole:
-            status = os.stat(place)
+            status = place.stat()
             device = (os.major(status.st_rdev), os.minor(status.st_rdev))
             told = Told(told.link, status.st_mode, device)
     except OSError:

@@ -11,11 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
-from exo_um.trace.restart import as_traced
-from exo_um.trace.templates import Templates
 from exo_um.trace.descriptors import Runtimes
-from posix_x.decode.memory import Layered, Snippets
-from posix_x.decode.view import View
+from exo_um.trace.events import Called, called_of, pieces_of
+from exo_um.trace.templates import Templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +22,8 @@ if TYPE_CHECKING:
     from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
     from exo_um.trace.stacks import Stacks
+    from posix_x.decode.view import View
 
-HEAD = struct.Struct("<HBBIQq")
-ORIGIN = struct.Struct("<Q16xQ")
-SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
 RING_SIZE = 1 << 13  # records
 LOOK_NS = 50_000_000  # between looks for who was killed without a word
 SIGKILL = 9
@@ -202,41 +198,29 @@ class Drain:
         self._sink.frames(task.tid, self._stacks.text(host_pid, struct.unpack_from("<8Q", data, 8)))
         lib.exo_record_walked(self._kr, task.slot, task.tid)
 
-    def _view(self, task: Task, data: bytes) -> tuple[View, int, int, int]:
-        """Return the call, when it began, cycles spent, and its flags."""
-        nr, argc, flags, spent, began, result = HEAD.unpack_from(data)
-        args = struct.unpack_from(f"<{argc}Q", data, HEAD.size) + (0,) * (6 - argc)
-        result = as_traced(nr, args, result, bool(flags & lib.EXO_CALLED_CUT))
-        place, pointer = HEAD.size + 8 * argc, None
-        if flags & lib.EXO_CALLED_ORIGIN:
-            pointer, size = ORIGIN.unpack_from(data, place)
-            place += ORIGIN.size + size
-        pieces = [*task.told, *pieces_of(data, place)]
-        before = Snippets([(at, piece) for after, at, piece in pieces if not after])
-        after = Snippets([(at, piece) for after, at, piece in pieces if after])
-        stack = pieces[0][1] - 296 if pieces else -296
-        view = View(nr, args, result, before, Layered(after, before), self._sink.options_of(nr), stack)
-        view.pointer = pointer
-        if self._sink.wishes.needs_fds:
-            view.fd_text = self._fds.of_event(before, after)
-        if flags & lib.EXO_CALLED_LONG:
-            spent <<= 20
-        return view, began, spent, flags
+    def _view(self, task: Task, data: bytes) -> Called:
+        """Return the call of an event: its view, when it began, cycles spent, and its flags."""
+        wishes = self._sink.wishes
+        called = called_of(data, task.told, self._sink.options_of)
+        if wishes.needs_fds:
+            called.view.fd_text = self._fds.of_event(called.before, called.after)
+        return called
 
     def _begin(self, task: Task) -> None:
         event = self._drain.event
-        view, began, _, _ = self._view(task, bytes(ffi.buffer(event.data, event.size)))
-        view.result = None
-        if self._sink.enter(task.tid, self._clock.ns(began), view):
+        called = self._view(task, bytes(ffi.buffer(event.data, event.size)))
+        called.view.result = None
+        if self._sink.enter(task.tid, self._clock.ns(called.began), called.view):
             task.began = event.sequence
             lib.exo_drain_begun(self._drain, task.tid, event.sequence)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:
-        view, began, spent, flags = self._view(task, data)
+        called = self._view(task, data)
+        view, flags = called.view, called.flags
         whole = not task.told
         task.told = []
         self.decoded += 1
-        at, spent_ns = self._clock.ns(began), self._clock.span_ns(spent)
+        at, spent_ns = self._clock.ns(called.began), self._clock.span_ns(called.spent)
         tail = ""
         if flags & (lib.EXO_CALLED_INJECTED | lib.EXO_CALLED_DELAYED):
             tail = " (INJECTED)" if flags & lib.EXO_CALLED_INJECTED else ""
@@ -282,16 +266,3 @@ class Drain:
         self._left = self._left or task.tid == self.leave_with
         self._sink.ended(task.tid, at or time.time_ns(), status)
         lib.exo_drain_forget(self._drain)
-
-
-def pieces_of(data: bytes, place: int) -> list[tuple[int, int, bytes]]:
-    """Return an event's pieces of memory: whether they are from after the call, where, bytes."""
-    pieces: list[tuple[int, int, bytes]] = []
-    while place + 8 <= len(data):
-        head = int.from_bytes(data[place : place + 8], "little")
-        size = head >> 48 & SIZE_MASK
-        if not head:
-            break
-        pieces.append((head >> 63, head & ADDRESS_MASK, data[place + 8 : place + 8 + size]))
-        place += 8 + (size + 7 & ~7)
-    return pieces

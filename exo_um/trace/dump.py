@@ -71,4 +71,5 @@ def _vectors(memory: Memory, at: int, count: int, left: int | None) -> str:
 
 def _message(memory: Memory, at: int, left: int | None) -> str:
     data = memory.peek(at + 16, 16)
-    return _vectors(memory, *struct.unpack("<QQ", data), left) if len(data) == 16 else ""
+    base, count = struct.unpack("<QQ", data) if len(data) == 16 else (0, 0)
+    return _vectors(memory, base, count, left)

@@ -6,9 +6,10 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
+from posix_x.table.rows import ROWS
+
 from posix_x.decode.memory import PATH_LIMIT, string
 from posix_x.decode.text import signed
-from posix_x.table.rows import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

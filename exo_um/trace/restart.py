@@ -24,7 +24,7 @@ BLOCK = {"poll", "nanosleep"}
 
 
 def as_traced(nr: int, args: tuple[int, ...], result: int, cut: bool) -> int:
-    """Return a result as a tracer sees it, of what the runtime tells; cut: it has ended for good."""
+    """Return a result as a tracer sees it, of what the runtime tells; cut: it ended for good."""
     if result not in RUNTIMES or nr >= len(NAMES):
         return result
     name = NAMES[nr]

@@ -108,4 +108,4 @@ def tampering_of(text: str, fault: bool = False) -> Tampering:
         found.setdefault("result", -errno.ENOSYS)
     if not found.keys() & {"result", "signal", "delay_enter_ns", "delay_exit_ns"}:
         raise ExpressionError(f"invalid inject argument '{text}'")
-    return Tampering(calls_of(names), **found)  # type: ignore[arg-type]
+    return Tampering(calls_of(names), **found)

@@ -61,8 +61,8 @@ class Writer:
     def _key(self, tid: int) -> int:
         return tid if self.style.follow > 1 and self.style.path is not None else 0
 
-    def prefix(self, tid: int, at_ns: int) -> str:
-        """Return what stands before a line of a task's."""
+    def prefix(self, tid: int, at_ns: int, of_call: bool = False) -> str:
+        """Return what stands before a line of a task's; of_call: of the call noted last."""
         style = self.style
         text = ""
         if style.path is not None:
@@ -81,7 +81,7 @@ class Writer:
         if style.number:
             text += f"[{self._number.get(tid, 0):4}] "
         if style.pointer:
-            pointer = self._pointer.pop(tid, None)
+            pointer = self._pointer.pop(tid, None) if of_call else None
             text += "[????????????????] " if pointer is None else f"[{pointer:016x}] "
         return text
 
@@ -117,7 +117,7 @@ class Writer:
         """Write a call that has not returned yet."""
         self._break(tid)
         self.note(tid, view)
-        before = self.prefix(tid, at_ns)
+        before = self.prefix(tid, at_ns, of_call=True)
         line = decode(view)
         self._put(tid, before + line.entry)
         self._width[tid] = len(before) + len(line.entry)
@@ -136,7 +136,7 @@ class Writer:
         self._break(tid)
         self._broken.discard(tid)
         self.note(tid, view)
-        before = self.prefix(tid, at_ns)
+        before = self.prefix(tid, at_ns, of_call=True)
         text = f"<... {line.name} resumed>{line.exit}"
         self._put(
             tid,
@@ -161,7 +161,7 @@ class Writer:
         """Write a call that has returned, with nothing in between; return its line."""
         self._break(tid)
         self.note(tid, view)
-        before = self.prefix(tid, at_ns)
+        before = self.prefix(tid, at_ns, of_call=True)
         line = decode(view)
         text = pad(line.entry + line.exit, len(before), self.style.column)
         whole = (before + text + self._tail(line, spent_ns, tail)).encode(

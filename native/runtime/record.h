@@ -64,6 +64,9 @@ void exo_record_string(struct exo_stage *stage, uint64_t at, uint64_t limit);
 /* Makes room: tells the pieces before the call itself. False: nobody takes them. */
 bool exo_record_flush(struct exo_stage *stage);
 
+/* recordunion.c: ... and for what a command decides. */
+void exo_record_union(struct exo_stage *stage, const struct exo_regs *regs, bool after);
+
 /* recordfds.c: what the call's fds lead to, and after it the one that it has made. */
 void exo_record_fds(struct exo_stage *stage, const struct exo_regs *regs, bool after);
 

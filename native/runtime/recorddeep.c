@@ -237,12 +237,12 @@ static void of_tasks(struct exo_stage *stage, const struct exo_regs *regs, uint3
     }
 }
 
-/* What IPC_SET takes and IPC_STAT gives. */
+/* What IPC_SET takes; what others give, recordunion.c takes. */
 static void of_ipc(struct exo_stage *stage, uint64_t command, uint64_t at, uint64_t size,
                    bool after)
 {
-    if (command == (after ? 2 : 1))
-        exo_record_piece(stage, at, size, after);
+    if (!after && command == 1)
+        exo_record_piece(stage, at, size, false);
 }
 
 static void of_waits(struct exo_stage *stage, const struct exo_regs *regs, uint32_t nr, bool after)
@@ -288,4 +288,5 @@ void exo_record_deep(struct exo_stage *stage, const struct exo_regs *regs, bool 
     of_sockets(stage, regs, nr, after);
     of_tasks(stage, regs, nr, after);
     of_waits(stage, regs, nr, after);
+    exo_record_union(stage, regs, after);
 }

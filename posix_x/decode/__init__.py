@@ -6,8 +6,10 @@ own.
 
 from posix_x.decode import (
     bpf,
+    clocks,
     control,
     files,
+    ioctls,
     ipc,
     keys,
     mounts,
@@ -18,6 +20,7 @@ from posix_x.decode import (
     quota,
     results,
     rings,
+    sched,
     signals,
     sockets,
     structs,
@@ -26,8 +29,10 @@ from posix_x.decode import (
 
 __all__ = [
     "bpf",
+    "clocks",
     "control",
     "files",
+    "ioctls",
     "ipc",
     "keys",
     "mounts",
@@ -38,6 +43,7 @@ __all__ = [
     "quota",
     "results",
     "rings",
+    "sched",
     "signals",
     "sockets",
     "structs",

@@ -26,8 +26,8 @@ XFEATURES = ("FP", "SSE", "YMM", "BNDREGS", "BNDCSR", "OPMASK", "ZMM_Hi256", "Hi
 
 _NO_MORE = {"PR_GET_DUMPABLE", "PR_GET_KEEPCAPS", "PR_GET_SECCOMP", "PR_GET_TIMERSLACK",
             "PR_GET_SECUREBITS", "PR_GET_TIMING", "PR_TASK_PERF_EVENTS_DISABLE",
-            "PR_TASK_PERF_EVENTS_ENABLE", "PR_GET_FP_MODE", "PR_MPX_ENABLE_MANAGEMENT",
-            "PR_MPX_DISABLE_MANAGEMENT"}  # fmt: skip
+            "PR_TASK_PERF_EVENTS_ENABLE", "PR_GET_FP_MODE", "PR_SVE_GET_VL",
+            "PR_SME_GET_VL"}  # fmt: skip
 _ONE = {"PR_SET_KEEPCAPS", "PR_SET_TIMING", "PR_SET_CHILD_SUBREAPER", "PR_SET_TIMERSLACK",
         "PR_SET_ENDIAN", "PR_SET_FPEMU", "PR_SET_FPEXC"}  # fmt: skip
 _NUMBERS = {"PR_GET_PDEATHSIG", "PR_GET_CHILD_SUBREAPER", "PR_GET_ENDIAN", "PR_GET_FPEMU",
@@ -39,7 +39,8 @@ _NAMED = {  # of one argument
 }  # fmt: skip
 _FIRST = {  # of four, the first
     "PR_SET_MM": "pr_set_mm", "PR_SET_SECCOMP": "seccomp_mode", "PR_MCE_KILL": "pr_mce_kill",
-    "PR_CAP_AMBIENT": "pr_cap_ambient",
+    "PR_CAP_AMBIENT": "pr_cap_ambient", "PR_SCHED_CORE": "pr_sched_core",
+    "PR_SET_VMA": "pr_set_vma",
 }  # fmt: skip
 _DECIMAL = {"PR_SET_NO_NEW_PRIVS", "PR_SET_THP_DISABLE", "PR_SET_IO_FLUSHER"}
 
@@ -79,6 +80,10 @@ def _group(view: View, name: str, value: int) -> Iterator[str]:
     if known in ("PR_CAP_AMBIENT_RAISE", "PR_CAP_AMBIENT_LOWER", "PR_CAP_AMBIENT_IS_SET"):
         yield named("capability", view.args[2])
         rest = 3
+    elif kind == "pr_sched_core":
+        yield str(view.i32(2))
+        yield named("pid_type", view.args[3])
+        rest = 4
     elif known == "PR_MCE_KILL_SET":
         yield named("pr_mce_kill_policy", view.args[2])
         rest = 3
@@ -91,7 +96,7 @@ def _group(view: View, name: str, value: int) -> Iterator[str]:
 
 
 @special("prctl")
-def _prctl(view: View) -> Iterator[str]:
+def _prctl(view: View) -> Iterator[str]:  # noqa: C901 - one branch for each kind
     name = SETS["prctl_option"][2].get(view.i32(0), "")
     yield number(view, "prctl_option", view.args[0])
     value = view.args[1]
@@ -116,6 +121,8 @@ def _prctl(view: View) -> Iterator[str]:
         yield named("pr_spec", value)
         known = value in SETS["pr_spec"][2]
         yield flags("pr_spec_control", view.args[2]) if known else hexadecimal(view.args[2])
+    elif name in ("PR_SVE_SET_VL", "PR_SME_SET_VL"):
+        yield hexadecimal(value)
     elif name == "PR_SET_PTRACER":
         yield "PR_SET_PTRACER_ANY" if value == (1 << 64) - 1 else str(view.i32(1))
     elif name == "PR_GET_TID_ADDRESS":
@@ -207,5 +214,3 @@ def _syslog(view: View) -> Iterator[str]:
     else:
         yield address(view.args[1])
     yield str(view.i32(2))
-
-

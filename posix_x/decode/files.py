@@ -187,7 +187,9 @@ def fcntl_result(view: View) -> str | None:
     assert view.result is not None
     name = SETS["fcntl_cmd"][2].get(view.i32(1), "")
     if view.failed or name not in ("F_GETFD", "F_GETFL", "F_GET_SEALS", "F_GETSIG", "F_GETLEASE"):
-        return view.fd(view.result, True) if name.startswith("F_DUPFD") and not view.failed else None
+        return (
+            view.fd(view.result, True) if name.startswith("F_DUPFD") and not view.failed else None
+        )
     if name == "F_GETSIG":
         return number(view, "sig", view.result) if view.result else "0"
     if name == "F_GETLEASE":

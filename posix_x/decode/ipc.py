@@ -46,6 +46,24 @@ def _object(prefix: str, data: bytes, fields: Fields, whole: bool) -> str:
     return "{" + ", ".join(shown) + "}"
 
 
+INFOS = {"shm": (IPC_INFO, SHM_INFO), "msg": (IPC_INFO, 12), "sem": (IPC_INFO, 19)}
+WORDS = {
+    "msg": ("msgpool", "msgmap", "msgmax", "msgmnb", "msgmni", "msgssz", "msgtql", "msgseg"),
+    "sem": ("semmap", "semmni", "semmns", "semmnu", "semmsl", "semopm", "semume", "semusz",
+            "semvmx", "semaem"),
+}  # fmt: skip
+
+
+def _words(view: View, prefix: str, at: int) -> str:
+    names = WORDS[prefix]
+    data = view.after.peek(at, 30 if prefix == "msg" else 40) if at and not view.failed else b""
+    if len(data) < 30:
+        return address(at)
+    words = struct.unpack("<7iH" if prefix == "msg" else "<10i", data)
+    pairs = zip(names, words, strict=True)
+    return "{" + ", ".join(f"{name}={word}" for name, word in pairs) + "}"
+
+
 def _limits(view: View, at: int, which: int) -> str:
     data = view.after.peek(at, 40 if which == IPC_INFO else 48) if at else b""
     if view.failed or len(data) < 40:
@@ -66,9 +84,9 @@ def _control(view: View, prefix: str, i: int, at: int, fields: Fields) -> Iterat
     command = view.i32(i)
     yield command_text(prefix, command)
     which = command & ~IPC_64
-    if prefix == "shm" and which in (IPC_INFO, SHM_INFO):
+    if which in INFOS[prefix]:
         yield LATE
-        yield _limits(view, at, which)
+        yield _limits(view, at, which) if prefix == "shm" else _words(view, prefix, at)
         return
     memory: Memory = view.before
     if which != IPC_SET:

@@ -26,7 +26,8 @@ FORMS = {
     "SET_REQKEY_KEYRING": "r", "SET_TIMEOUT": "ku", "ASSUME_AUTHORITY": "k", "GET_SECURITY": "kb",
     "SESSION_TO_PARENT": "", "REJECT": "kuek", "INSTANTIATE_IOV": "kvk", "INVALIDATE": "k",
     "GET_PERSISTENT": "ok", "RESTRICT_KEYRING": "kss", "MOVE": "kkkm", "CAPABILITIES": "b",
-    "DH_COMPUTE": "Dbx", "PKEY_QUERY": "kuxx",
+    "DH_COMPUTE": "Dbx", "PKEY_QUERY": "kxxx", "PKEY_ENCRYPT": "xsxx", "PKEY_DECRYPT": "xsxx",
+    "PKEY_SIGN": "xsxx", "PKEY_VERIFY": "xsxx",
 }  # fmt: skip
 SIZED = "bdv"
 REQKEY = ("NO_CHANGE", "DEFAULT", "THREAD_KEYRING", "PROCESS_KEYRING", "SESSION_KEYRING",
@@ -55,7 +56,7 @@ def _reqkey(value: int) -> str:
     number = signed(value, 4)
     if -1 <= number < len(REQKEY) - 1:
         return f"KEY_REQKEY_DEFL_{REQKEY[number + 1]}"
-    return f"{value & 0xFFFFFFFF:#x} /* KEY_REQKEY_DEFL_??? */"
+    return f"{number} /* KEY_REQKEY_DEFL_??? */"
 
 
 def _move(value: int) -> str:

@@ -29,9 +29,8 @@ def _mount(view: View) -> Iterator[str]:
     old = how & MAGIC_MASK == MAGIC
     bits = how & ~MAGIC_MASK if old else how
     no_type = bool(bits & (REMOUNT | BIND | MOVE | PROPAGATION))
-    no_source = bool(bits & (REMOUNT | PROPAGATION))
-    no_data = bool(bits & (BIND | MOVE | PROPAGATION))
-    yield address(view.args[0]) if no_source else view.path(view.args[0])
+    no_data = no_type and not bits & REMOUNT
+    yield view.path(view.args[0])
     yield view.path(view.args[1])
     yield address(view.args[2]) if no_type else view.string(view.args[2])
     rest = flags("mount_flags", bits)
@@ -115,7 +114,7 @@ def _fsconfig(view: View) -> Iterator[str]:
         yield str(view.i32(4))
 
 
-def _handle(view: View, at: int, memory: Memory) -> str | None:
+def _handle(at: int, memory: Memory) -> str | None:
     """Return a struct file_handle; None: it cannot be read."""
     head = memory.peek(at, 8) if at else b""
     if len(head) < 8:
@@ -141,9 +140,11 @@ def _name_to_handle_at(view: View) -> Iterator[str]:
         arrow = f" => {size}" if view.result == -75 and size != room else ""
         yield f"{{handle_bytes={room}{arrow}}}"
     else:
-        shown = _handle(view, view.args[2], view.after) or address(view.args[2])
+        shown = _handle(view.args[2], view.after) or address(view.args[2])
         size = int.from_bytes(view.after.peek(view.args[2], 4), "little")
-        yield shown.replace("handle_bytes=", f"handle_bytes={room} => ", 1) if size != room else shown
+        yield (
+            shown.replace("handle_bytes=", f"handle_bytes={room} => ", 1) if size != room else shown
+        )
     data = view.after.peek(view.args[3], 4) if view.args[3] and not view.failed else b""
     identifier = int.from_bytes(data, "little", signed=True)
     yield f"[{identifier}]" if len(data) == 4 else address(view.args[3])
@@ -154,6 +155,6 @@ def _name_to_handle_at(view: View) -> Iterator[str]:
 def _open_by_handle_at(view: View) -> Iterator[str]:
     from posix_x.decode.files import open_text
 
-    yield view.fd(signed(view.args[0], 4)).replace("AT_FDCWD", "-100")
-    yield _handle(view, view.args[1], view.before) or address(view.args[1])
+    yield view.fd(signed(view.args[0], 4))
+    yield _handle(view.args[1], view.before) or address(view.args[1])
     yield open_text(view.u32(2))

@@ -6,7 +6,6 @@ import struct
 from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, argument, special
-from posix_x.decode.structs import date_text, plain_date
 from posix_x.decode.text import address, flags, hexadecimal, named, octal, quoted
 from posix_x.decode.values import number, pointed, shower
 from posix_x.table.rows import NAMES, ROWS, SETS, SIZES
@@ -19,23 +18,20 @@ if TYPE_CHECKING:
 
 # Arguments whose type is a wider set, or a plain number, in syscalls.toml.
 NARROWER = {
-    ("pipe2", 1): "fd_creation_flags", 
-    ("userfaultfd", 0): "fd_creation_flags", ("memfd_secret", 0): "fd_creation_flags",
-    ("timerfd_create", 1): "timerfd_flags",
+    ("pipe2", 1): "fd_creation_flags", ("userfaultfd", 0): "fd_creation_flags",
+    ("memfd_secret", 0): "fd_creation_flags", ("timerfd_create", 1): "timerfd_flags",
     ("timerfd_settime", 1): "timerfd_settime_flags", ("epoll_create1", 0): "epoll_create_flags",
     ("inotify_init1", 0): "inotify_init_flags", ("pidfd_open", 1): "pidfd_flags",
     ("sync_file_range", 3): "sync_file_range_flags", ("mbind", 5): "mpol_flags",
-    ("get_mempolicy", 4): "get_mempolicy_flags", 
-    ("fanotify_init", 0): "fanotify_flags", ("fanotify_mark", 1): "fanotify_mark_flags",
-    ("fanotify_mark", 2): "fanotify_mask",
+    ("get_mempolicy", 4): "get_mempolicy_flags", ("fanotify_init", 0): "fanotify_flags",
+    ("fanotify_mark", 1): "fanotify_mark_flags", ("fanotify_mark", 2): "fanotify_mask",
     ("unlinkat", 2): "at_plain", ("linkat", 4): "at_plain", ("fchownat", 4): "at_plain",
-    ("newfstatat", 3): "at_plain", ("fchmodat2", 3): "at_plain",
-    ("setxattrat", 2): "at_plain", ("getxattrat", 2): "at_plain", ("listxattrat", 2): "at_plain",
+    ("newfstatat", 3): "at_plain", ("fchmodat2", 3): "at_plain", ("setxattrat", 2): "at_plain",
+    ("getxattrat", 2): "at_plain", ("listxattrat", 2): "at_plain",
     ("removexattrat", 2): "at_plain", ("file_getattr", 4): "at_plain",
     ("file_setattr", 4): "at_plain", ("timer_settime", 1): "timer_abstime",
- ("fsopen", 1): "fsopen_flags",
-    ("fsmount", 1): "fsmount_flags", ("fsmount", 2): "mount_attr_flags",
-    ("fspick", 2): "fspick_flags", 
+    ("fsopen", 1): "fsopen_flags", ("fsmount", 1): "fsmount_flags",
+    ("fsmount", 2): "mount_attr_flags", ("fspick", 2): "fspick_flags",
     ("msgsnd", 3): "msg_ipc_flags", ("msgrcv", 4): "msg_ipc_flags", ("shmat", 2): "shmat_flags",
     ("faccessat2", 3): "faccessat_flags",
 }  # fmt: skip
@@ -43,8 +39,8 @@ NARROWER = {
 HEXADECIMAL = {
     ("mmap", 5), ("rseq", 1), ("rseq", 2), ("rseq", 3), ("sysfs", 0), ("sysfs", 1), ("sysfs", 2),
     ("ioperm", 0), ("ioperm", 1), ("io_destroy", 0), ("io_getevents", 0), ("io_pgetevents", 0),
-    ("landlock_restrict_self", 1), ("set_mempolicy_home_node", 3), ("landlock_add_rule", 3), ("personality", 0), ("pidfd_send_signal", 3),
-    ("pkey_alloc", 0), ("mseal", 2),
+    ("landlock_restrict_self", 1), ("set_mempolicy_home_node", 3),
+    ("personality", 0), ("pidfd_send_signal", 3), ("pkey_alloc", 0), ("mseal", 2),
     ("process_mrelease", 1), ("pidfd_getfd", 2), ("futex_waitv", 2),
 }  # fmt: skip
 
@@ -95,20 +91,6 @@ def _mincore(view: View) -> Iterator[str]:
         yield "[" + ", ".join([*(str(byte & 1) for byte in data), *dots]) + "]"
 
 
-@special("nanosleep", "clock_nanosleep")
-def _nanosleep(view: View) -> Iterator[str]:
-    first = 0
-    if view.name == "clock_nanosleep":
-        yield number(view, "clockid", view.args[0])
-        yield flags("timer_abstime", view.u32(1))
-        first = 2
-    yield pointed(view, "timespec", view.args[first], view.before)
-    yield LATE
-    interrupted = view.result in (-4, -514, -516)
-    at = view.args[first + 1]
-    yield pointed(view, "timespec", at, view.after) if interrupted else address(at)
-
-
 def _permissions(name: str, how: int) -> str:
     """Return IPC flags and a mode, as far as an object of that kind has them."""
     rest, parts = how & ~0o777, []
@@ -142,37 +124,6 @@ def view_last(view: View) -> int:
     return len(ROWS[view.nr][3]) - 1
 
 
-@shower("sched_attr")
-def _sched_attr(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
-    size, policy, bits, nice, priority, *times = struct.unpack_from("<IIQiI3Q", data)
-    kind = policy & ~0x40000000
-    shown = [f"size={size}"]
-    if size and size < 48:
-        return "{" + shown[0] + "}"
-    reset = "SCHED_RESET_ON_FORK|" if policy & 0x40000000 else ""
-    known = kind in SETS["sched_policy_alone"][2]
-    shown.append("sched_policy=" + (reset + named("sched_policy_alone", kind) if known else
-                                    named("sched_policy_alone", policy)))  # fmt: skip
-    shown.append(f"sched_flags={flags('sched_attr_flags', bits)}")
-    if not bits & 0x10:
-        shown += [f"sched_nice={nice}", f"sched_priority={priority}"]
-        names = ("sched_runtime", "sched_deadline", "sched_period")
-        shown += [f"{name}={time}" for name, time in zip(names, times, strict=True)]
-    if len(data) >= 56 and (not size or size >= 56):
-        low, high = struct.unpack_from("<II", data, 48)
-        shown += [f"sched_util_min={low}", f"sched_util_max={high}"]
-    return "{" + ", ".join([*shown, *(["..."] if size > 56 else [])]) + "}"
-
-
-@special("sched_setattr")
-def _sched_setattr(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    at = view.args[1]
-    data = view.before.peek(at, 56) if at else b""
-    yield _sched_attr(view, data, at, view.before) if len(data) >= 48 else address(at)
-    yield str(view.u32(2))
-
-
 @shower("futex_waitv")
 def _futex_waitv(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
     value, at, how, rest = struct.unpack("<QQII", data)
@@ -193,16 +144,6 @@ def _memfd_create(view: View) -> Iterator[str]:
     yield "|".join(part for part in (shown, f"{huge}<<MFD_HUGE_SHIFT" if huge else "") if part)
 
 
-@special("time")
-def _time(view: View) -> Iterator[str]:
-    yield LATE
-    data = view.after.peek(view.args[0], 8) if view.args[0] and not view.failed else b""
-    seconds = int.from_bytes(data, "little", signed=True)
-    yield f"[{seconds}{date_text(seconds, 0)}]" if len(data) == 8 else address(view.args[0])
-    if view.result is not None and not view.failed:
-        view.note = plain_date(view.result)
-
-
 @special("setxattr", "lsetxattr", "fsetxattr")
 def _setxattr(view: View) -> Iterator[str]:
     yield view.fd(view.i32(0)) if view.name[0] == "f" else view.path(view.args[0])
@@ -215,18 +156,6 @@ def _setxattr(view: View) -> Iterator[str]:
         yield view.data(at, size)
     yield str(size)
     yield flags("xattr_flags", view.u32(4))
-
-
-@special("sched_getattr")
-def _sched_getattr(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield LATE
-    size = view.u32(2)
-    data = view.after.peek(view.args[1], min(size, 56)) if not view.failed else b""
-    shown = len(data) >= 48
-    yield _sched_attr(view, data, view.args[1], view.after) if shown else address(view.args[1])
-    yield str(size)
-    yield str(view.u32(3))
 
 
 @special("getcwd")
@@ -330,91 +259,3 @@ def _ioprio_set(view: View) -> Iterator[str]:
 def ioprio_text(value: int) -> str:
     """Return an I/O priority: class and level."""
     return f"IOPRIO_PRIO_VALUE({named('ioprio_class', value >> 13)}, {value & 0x1FFF})"
-
-
-TERMIOS = ("TCGETS", "TCSETS", "TCSETSW", "TCSETSF")
-INTEGERS = {"FIONREAD", "FIONBIO", "FIOASYNC", "TIOCGPGRP", "TIOCSPGRP", "TIOCGSID", "TIOCGPTN",
-            "TIOCSPTLCK", "TIOCOUTQ", "SIOCOUTQ", "SIOCATMARK", "TIOCGETD", "TIOCSETD", "SIOCGPGRP",
-            "SIOCSPGRP", "FIOGETOWN", "FIOSETOWN", "TIOCGEXCL", "TIOCGPTLCK"}  # fmt: skip
-READS = {"FIONREAD", "TCGETS", "TIOCGWINSZ", "TIOCGPGRP", "TIOCGSID", "TIOCGPTN", "SIOCOUTQ",
-         "SIOCATMARK", "TIOCGETD", "SIOCGPGRP", "FIOGETOWN", "TIOCGEXCL", "TIOCGPTLCK"}  # fmt: skip
-NO_ARGUMENT = {"FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL", "TIOCSBRK", "TIOCCBRK"}
-
-
-def ioctl_name(command: int) -> str:
-    """Return a request's name, or its parts as _IOC takes them."""
-    name = SETS["ioctl_cmd"][2].get(command)
-    if name is not None:
-        return str(name)
-    ways = {0: "_IOC_NONE", 1: "_IOC_WRITE", 2: "_IOC_READ", 3: "_IOC_READ|_IOC_WRITE"}
-    kind, code, size = command >> 8 & 0xFF, command & 0xFF, command >> 16 & 0x3FFF
-    return f"_IOC({ways[command >> 30]}, {hexadecimal(kind)}, {hexadecimal(code)}, {hexadecimal(size)})"
-
-
-@special("ioctl")
-def _ioctl(view: View) -> Iterator[str]:
-    name = ioctl_name(view.u32(1))
-    yield view.fd(view.i32(0))
-    yield name
-    at = view.args[2]
-    if name in NO_ARGUMENT:
-        return
-    reads = name in READS
-    if reads:
-        yield LATE
-    memory = view.after if reads else view.before
-    if reads and view.failed:
-        yield address(at)
-    elif name in INTEGERS:
-        data = memory.peek(at, 4)
-        yield f"[{int.from_bytes(data, 'little', signed=True)}]" if len(data) == 4 else address(at)
-    elif name in ("TIOCGWINSZ", "TIOCSWINSZ"):
-        data = memory.peek(at, 8)
-        words = ("ws_row", "ws_col", "ws_xpixel", "ws_ypixel")
-        pairs = zip(words, struct.unpack("<4H", data.ljust(8, b"\0")), strict=True)
-        yield "{" + ", ".join(f"{k}={v}" for k, v in pairs) + "}" if len(data) == 8 else address(at)
-    elif name in TERMIOS:
-        from posix_x.decode.terminals import termios_text
-
-        data = memory.peek(at, 36)
-        yield termios_text(data) if len(data) == 36 else address(at)
-    else:
-        yield hexadecimal(at) if at else "NULL" if view.u32(1) >> 30 else "0"
-
-
-@special("adjtimex", "clock_adjtime")
-def _adjtimex(view: View) -> Iterator[str]:
-    if view.name == "clock_adjtime":
-        yield number(view, "clockid", view.args[0])
-    yield LATE
-    at = view.args[view_last(view)]
-    data = view.after.peek(at, 208)
-    if len(data) < 208 or view.failed:
-        yield address(at)
-        return
-    (
-        modes,
-        offset,
-        freq,
-        most,
-        estimated,
-        status,
-        constant,
-        precision,
-        tolerance,
-        sec,
-        usec,
-        tick,
-    ) = struct.unpack_from("<Ixxxx4qixxxx6q", data)
-    rest = struct.unpack_from("<2qixxxx5qi", data, 96)
-    names = ("ppsfreq", "jitter", "shift", "stabil", "jitcnt", "calcnt", "errcnt", "stbcnt", "tai")
-    shown = [
-        f"modes={flags('adjtimex_modes', modes)}", f"offset={offset}", f"freq={freq}",
-        f"maxerror={most}", f"esterror={estimated}", f"status={flags('adjtimex_status', status)}",
-        f"constant={constant}", f"precision={precision}", f"tolerance={tolerance}",
-        f"time={{tv_sec={sec}, tv_usec={usec}}}", f"tick={tick}",
-    ]  # fmt: skip
-    shown += [f"{name}={value}" for name, value in zip(names, rest, strict=False)]
-    yield "{" + ", ".join(shown) + "}"
-    if view.result is not None and not view.failed:
-        view.note = SETS["clock_state"][2].get(view.result, "")

@@ -6,9 +6,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special, strings
-from posix_x.decode.structs import name_text
 from posix_x.decode.text import address, flags, hexadecimal, named
-from posix_x.decode.values import array, number, pointed, signal_name
+from posix_x.decode.values import number, pointed, signal_name
 from posix_x.table.rows import SETS
 
 if TYPE_CHECKING:
@@ -225,68 +224,6 @@ def _futex(view: View) -> Iterator[str]:
     elif operation in (9, 10):
         value = view.u32(5)
         yield "FUTEX_BITSET_MATCH_ANY" if value == FUTEX_MATCH_ANY else hexadecimal(value)
-
-
-@special("sched_setscheduler")
-def _sched_setscheduler(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield number(view, "sched_policy", view.args[1])
-    data = view.before.peek(view.args[2], 4) if view.args[2] else b""
-    yield f"[{int.from_bytes(data, 'little', signed=True)}]" if data else address(view.args[2])
-
-
-@special("sched_setaffinity", "sched_getaffinity")
-def _affinity(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield str(view.u32(1))
-    sets = view.name == "sched_setaffinity"
-    if not sets:
-        yield LATE
-    size = view.u32(1) if sets else max(view.result or 0, 0)
-    data = (view.before if sets else view.after).peek(view.args[2], min(size, 1024))
-    bits = int.from_bytes(data, "little")
-    found = [str(i) for i in range(len(data) * 8) if bits >> i & 1]
-    limit = view.options.string_limit
-    shown = "[" + " ".join(found[:limit] + (["..."] if len(found) > limit else [])) + "]"
-    known = (data and (sets or not view.failed)) or (sets and view.args[2] and not size)
-    yield shown if known else address(view.args[2])
-
-
-@special("sched_get_priority_max", "sched_get_priority_min")
-def _sched_priority(view: View) -> Iterator[str]:
-    yield named("sched_policy_alone", view.u32(0))
-
-
-@special("getgroups", "setgroups")
-def _getgroups(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    sets = view.name == "setgroups"
-    if not sets:
-        yield LATE
-    count = view.u32(0) if sets else max(view.result or 0, 0)
-    if (view.failed and not sets) or (not sets and not view.i32(0)):
-        yield address(view.args[1])
-    else:
-        yield array(view, "gid", view.args[1], count, view.before if sets else view.after)
-
-
-@special("kcmp")
-def _kcmp(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield str(view.i32(1))
-    yield number(view, "kcmp_type", view.args[2])
-    kind = SETS["kcmp_type"][2].get(view.i32(2), "")
-    if kind == "KCMP_FILE":
-        yield str(view.u32(3))
-        yield str(view.u32(4))
-    elif kind == "KCMP_EPOLL_TFD":
-        yield str(view.u32(3))
-        data = view.before.peek(view.args[4], 12) if view.args[4] else b""
-        slot = "efd={}, tfd={}, toff={}".format(*struct.unpack("<III", data.ljust(12, b"\0")))
-        yield f"{{{slot}}}" if len(data) == 12 else hexadecimal(view.args[4])
-    elif not kind:
-        yield hexadecimal(view.args[3])
-        yield hexadecimal(view.args[4])
 
 
 @special("exit", "exit_group")

@@ -62,7 +62,9 @@ def _info(data: bytes) -> str:
 
 
 def _info_flags(bits: int) -> str:
-    names = [name for bit, name in ((1, "DQF_ROOT_SQUASH"), (1 << 16, "DQF_SYS_FILE")) if bits & bit]
+    names = [
+        name for bit, name in ((1, "DQF_ROOT_SQUASH"), (1 << 16, "DQF_SYS_FILE")) if bits & bit
+    ]
     rest = bits & ~0x10001
     if not names and rest:
         return f"{rest:#x} /* DQF_??? */"
@@ -94,8 +96,8 @@ def _disk(view: View, data: bytes) -> str:
 
 
 def _disk_flags(bits: int) -> str:
-    names = [name for bit, name in ((1, "FS_USER_QUOTA"), (2, "FS_PROJ_QUOTA"), (4, "FS_GROUP_QUOTA"))
-             if bits & bit]  # fmt: skip
+    known = ((1, "FS_USER_QUOTA"), (2, "FS_PROJ_QUOTA"), (4, "FS_GROUP_QUOTA"))
+    names = [name for bit, name in known if bits & bit]
     rest = bits & ~7
     if not names and rest:
         return f"{rest:#x} /* FS_{{USER,PROJ,GROUP}}_QUOTA_??? */"
@@ -107,7 +109,7 @@ def _struct(view: View, name: str, at: int) -> str:
     memory = view.after if name in READS else view.before
     sizes = {"Q_GETQUOTA": 72, "Q_SETQUOTA": 72, "Q_GETNEXTQUOTA": 72, "Q_GETINFO": 24,
              "Q_SETINFO": 24, "Q_GETFMT": 4, "Q_XGETQUOTA": 112, "Q_XSETQLIM": 112,
-             "Q_XGETNEXTQUOTA": 112, "Q_XQUOTAON": 4, "Q_XQUOTAOFF": 4}  # fmt: skip
+             "Q_XGETNEXTQUOTA": 112, "Q_XQUOTAON": 4, "Q_XQUOTAOFF": 4, "Q_XQUOTARM": 4}  # fmt: skip
     size = sizes.get(name, 0)
     data = memory.peek(at, size) if at and size else b""
     if not size or len(data) < size or (view.failed and name in READS):
@@ -119,7 +121,11 @@ def _struct(view: View, name: str, at: int) -> str:
     if size == 112:
         return _disk(view, data)
     word = int.from_bytes(data, "little")
-    return f"[{named('quota_format', word) if name == 'Q_GETFMT' else flags('xfs_quota_flags', word)}]"
+    if name == "Q_XQUOTARM":
+        return f"[{_disk_flags(word)}]"
+    return (
+        f"[{named('quota_format', word) if name == 'Q_GETFMT' else flags('xfs_quota_flags', word)}]"
+    )
 
 
 def _rest(view: View, command: int) -> Iterator[str]:
@@ -129,7 +135,7 @@ def _rest(view: View, command: int) -> Iterator[str]:
         yield named("quota_format", ident)
         yield view.path(at)
         return
-    if name in ("Q_QUOTAOFF", "Q_SYNC", "Q_XQUOTARM", "Q_XQUOTASYNC"):
+    if name in ("Q_QUOTAOFF", "Q_SYNC", "Q_XQUOTASYNC"):
         return
     if name in WITH_ID or not name:
         yield str(signed(ident, 4) if ident == 0xFFFFFFFF else ident)

@@ -53,7 +53,9 @@ def _iocb(view: View, data: bytes) -> str:
         from posix_x.decode.sockets import iovecs
 
         show = iovecs_bare if name == "IOCB_CMD_PREADV" else None
-        shown.append(f"aio_buf={show(view, base, size) if show else iovecs(view, base, size, view.before)}")
+        shown.append(
+            f"aio_buf={show(view, base, size) if show else iovecs(view, base, size, view.before)}"
+        )
     elif name == "IOCB_CMD_PREAD":
         shown.append(f"aio_buf={address(base)}")
     elif name == "IOCB_CMD_POLL":
@@ -61,7 +63,9 @@ def _iocb(view: View, data: bytes) -> str:
     if name in ("IOCB_CMD_PREAD", "IOCB_CMD_PWRITE", "IOCB_CMD_PREADV", "IOCB_CMD_PWRITEV"):
         shown += [f"aio_nbytes={size}", f"aio_offset={place}"]
     if bits:
-        names = [n for bit, n in ((RESFD, "IOCB_FLAG_RESFD"), (IOPRIO, "IOCB_FLAG_IOPRIO")) if bits & bit]
+        names = [
+            n for bit, n in ((RESFD, "IOCB_FLAG_RESFD"), (IOPRIO, "IOCB_FLAG_IOPRIO")) if bits & bit
+        ]
         rest = bits & ~3
         text = "|".join([*names, *([f"{rest:#x}"] if rest else [])])
         shown.append(f"aio_flags={text if names else f'{bits:#x} /* IOCB_FLAG_??? */'}")

@@ -35,7 +35,7 @@ def sockaddr_text(data: bytes) -> str:
         name = path[1:].rstrip(b"\0") if path[:1] == b"\0" else path.split(b"\0")[0]
         if path[:1] == b"\0":
             name = path[1:]
-        shown += f', sun_path={"@" if path[:1] == bytes(1) else ""}{quoted(name, len(name))}'
+        shown += f", sun_path={'@' if path[:1] == bytes(1) else ''}{quoted(name, len(name))}"
     elif family == AF_INET and len(data) >= 8:
         shown += f", sin_port=htons({int.from_bytes(data[2:4], 'big')})"
         shown += f', sin_addr=inet_addr("{socket.inet_ntoa(data[4:8])}")'
@@ -50,7 +50,7 @@ def sockaddr_text(data: bytes) -> str:
         shown += f", nl_pad={pad:#x}" if pad else ""
         shown += f", nl_pid={pid}, nl_groups={groups:08x}"
     elif len(data) > 2:
-        shown += f', sa_data={quoted(data[2:], ADDRESS_LIMIT)}'
+        shown += f", sa_data={quoted(data[2:], ADDRESS_LIMIT)}"
     return "{" + shown + "}"
 
 

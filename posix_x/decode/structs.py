@@ -202,10 +202,7 @@ def _sembuf(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 def _mq_attr(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
     how, most, size, now = struct.unpack_from("<4q", data)
     shown = flags("mq_flags", how) if how in (0, 0x800) else hexadecimal(how & ENDLESS)
-    return (
-        f"{{mq_flags={shown}, mq_maxmsg={most}, mq_msgsize={size}, "
-        f"mq_curmsgs={now}}}"
-    )
+    return f"{{mq_flags={shown}, mq_maxmsg={most}, mq_msgsize={size}, mq_curmsgs={now}}}"
 
 
 @shower("sched_param")

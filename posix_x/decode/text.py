@@ -78,8 +78,8 @@ def signed(value: int, size: int) -> int:
 
 ORDERS = {  # of names, where strace's is not that of the bits
     "msync_flags": ("MS_SYNC", "MS_ASYNC", "MS_INVALIDATE"),
-    "wait_options": ("WNOHANG", "WEXITED", "WSTOPPED", "WCONTINUED", "WNOWAIT", "__WCLONE", "__WALL",
-                     "__WNOTHREAD"),
+    "wait_options": ("WNOHANG", "WEXITED", "WSTOPPED", "WCONTINUED", "WNOWAIT", "__WCLONE",
+                     "__WALL", "__WNOTHREAD"),
     "eventfd_flags": ("EFD_SEMAPHORE", "EFD_CLOEXEC", "EFD_NONBLOCK"),
     "signalfd_flags": ("SFD_CLOEXEC", "SFD_NONBLOCK"),
     "unshare_flags": ("CLONE_NEWTIME", "CLONE_VM", "CLONE_FS", "CLONE_FILES", "CLONE_SIGHAND",
@@ -90,10 +90,13 @@ PREFIXES = {  # of comments, where it is not what the names share
     "get_mempolicy_flags": "MPOL_???", "socket_level": "SOL_??", "unshare_flags": "CLONE_???",
     "setns_flags": "CLONE_NEW???", "securebits": "SECBIT_???", "kexec_file_flags": "KEXEC_FILE_???",
     "pr_mce_kill_policy": "PR_MCE_KILL_???", "module_flags": "MODULE_INIT_???",
+    "pid_type": "PIDTYPE_???", "pr_set_vma": "PR_SET_VMA_???",
     "shm_cmd": "SHM_???", "msg_cmd": "MSG_???", "sem_cmd": "SEM_???", "msg_copy_flags": "MSG_???",
     "sem_flags": "SEM_???", "seccomp_op": "SECCOMP_SET_MODE_???", "mount_flags": "MS_???",
-    "futex_waiter_flags": "FUTEX_???", "xfs_quota_cmd": "Q_???", "lease_type": "F_???",
-    "userfaultfd_flags": "UFFD_???", "pkey_rights": "PKEY_???", "landlock_rule": "LANDLOCK_RULE_???",
+    "futex_waiter_flags": "FUTEX_???", "xfs_quota_cmd": "Q_???", "lease_type": "F_???", "quota_format": "QFMT_VFS_???",
+
+    "userfaultfd_flags": "UFFD_???", "pkey_rights": "PKEY_???",
+    "landlock_rule": "LANDLOCK_RULE_???",
 }  # fmt: skip
 
 

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from posix_x.decode.view import View
 
-REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx",
-             "rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds",
-             "es", "fs", "gs")  # fmt: skip
+REGISTERS = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx",
+             "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "eflags", "rsp", "ss", "fs_base",
+             "gs_base", "ds", "es", "fs", "gs")  # fmt: skip
 NOTES = {1: "NT_PRSTATUS", 2: "NT_PRFPREG", 0x200: "NT_386_TLS", 0x201: "NT_386_IOPERM",
          0x202: "NT_X86_XSTATE"}  # fmt: skip
 NOTHING = {"PTRACE_TRACEME", "PTRACE_KILL", "PTRACE_ATTACH", "PTRACE_INTERRUPT", "PTRACE_LISTEN"}
 SIGNALS = {"PTRACE_CONT", "PTRACE_SINGLESTEP", "PTRACE_SYSCALL", "PTRACE_DETACH", "PTRACE_SYSEMU",
            "PTRACE_SYSEMU_SINGLESTEP", "PTRACE_SINGLEBLOCK"}  # fmt: skip
 OPTIONS = {"PTRACE_SETOPTIONS", "PTRACE_OLDSETOPTIONS", "PTRACE_SEIZE"}
-NO_ADDRESS = {"PTRACE_GETREGS", "PTRACE_SETREGS", "PTRACE_GETFPREGS", "PTRACE_SETFPREGS",
-              "PTRACE_GETEVENTMSG"}  # fmt: skip
+NO_ADDRESS = {"PTRACE_GETREGS", "PTRACE_SETREGS", "PTRACE_GETFPREGS",
+              "PTRACE_SETFPREGS"}  # fmt: skip
 READS = {"PTRACE_GETREGS", "PTRACE_GETFPREGS", "PTRACE_GETEVENTMSG", "PTRACE_GETSIGINFO",
          "PTRACE_GETREGSET", "PTRACE_GETSIGMASK", "PTRACE_PEEKTEXT", "PTRACE_PEEKDATA",
          "PTRACE_PEEKUSR", "PTRACE_GET_SYSCALL_INFO", "PTRACE_PEEKSIGINFO",
@@ -81,6 +81,7 @@ def _address(view: View, name: str) -> str:
     if name in ("PTRACE_PEEKUSR", "PTRACE_POKEUSR"):
         return _place(value)
     if name in ("PTRACE_GETREGSET", "PTRACE_SETREGSET"):
+        value &= 0xFFFFFFFF
         return NOTES.get(value) or f"{hexadecimal(value)} /* NT_??? */"
     return str(value) if name in SIZED else address(value)
 
@@ -91,10 +92,10 @@ def _data(view: View, name: str) -> str:
     memory = view.after if name in READS else view.before
     if name in SIGNALS:
         known = value in SETS["sig"][2] or value < 65
-        return signal_name(signed(value, 4)) if known and value else str(value & 0xFFFFFFFF)
+        return signal_name(signed(value, 4)) if known and value else str(signed(value, 4))
     if name in OPTIONS:
         return flags("ptrace_options", value)
-    if view.failed and name in READS:
+    if view.failed and name in READS and name != "PTRACE_GETREGSET":
         return address(value)
     if name in ("PTRACE_GETREGS", "PTRACE_SETREGS"):
         data = memory.peek(value, 216) if value else b""

@@ -53,7 +53,7 @@ def number(view: View, type_: str, value: int) -> str:
     if type_ == "fd":
         return view.fd(signed(value, size))
     if type_ == "dirfd":
-        return view.fd(signed(value, size))
+        return view.dirfd(signed(value, size))
     if type_ in ("uid", "gid"):
         return "-1" if value == 0xFFFFFFFF else str(value)
     if type_ == "mode":

@@ -83,9 +83,14 @@ class View:
 
     def fd(self, number: int, late: bool = False) -> str:
         """Return a descriptor, with what it leads to if that is asked for; late: since the call."""
-        known = self.options.fds and (number >= 0 or number == AT_FDCWD)
-        text = self.fd_text(number, late) if known and self.fd_text is not None else ""
-        return ("AT_FDCWD" if number == AT_FDCWD else str(number)) + text
+        return str(number) + (self._fd_text(number, late) if number >= 0 else "")
+
+    def dirfd(self, number: int) -> str:
+        """Return a descriptor, or the name of the working directory."""
+        return f"AT_FDCWD{self._fd_text(number, False)}" if number == AT_FDCWD else self.fd(number)
+
+    def _fd_text(self, number: int, late: bool) -> str:
+        return self.fd_text(number, late) if self.options.fds and self.fd_text is not None else ""
 
     def path(self, at: int) -> str:
         """Return the path at an address."""

@@ -81,7 +81,7 @@ def profiled(
     import os
 
     from exo_um.bindings import lib
-    from exo_um.cli.tracing import environment
+    from exo_um.cli.tracegiven import environment
     from exo_um.trace.launch import Program, Started
     from exo_um.trace.sink import Sink
     from exo_um.trace.summary import Summary

@@ -152,7 +152,8 @@ class Watcher(Drain):
         self._files.pop(task.tid, None)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:  # noqa: ARG002 - as there
-        view, _, spent, _ = self._view(task, data)
+        called = self._view(task, data)
+        view, spent = called.view, called.spent
         self._waited_for(view)
         files = self._files_of(task.process)
         if view.nr in WITH_PATH:

@@ -13,7 +13,8 @@ from posix_x.table.rows import ROWS, SIZES
 from exo_um.bindings import check, ffi, lib
 from exo_um.bindings.region import Region
 from exo_um.trace.clock import Clock
-from exo_um.trace.drain import HEAD, Drain
+from exo_um.trace.drain import Drain
+from exo_um.trace.events import HEAD
 from exo_um.trace.sink import Sink
 from exo_um.trace.summary import Summary
 from exo_um.trace.wish import Wishes
