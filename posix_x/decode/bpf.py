@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from posix_x.decode.view import View
 
-# Of each command: fields as name:kind@offset, behind the name of the struct that has them. d decimal,
-# x hexadecimal, a address, f a descriptor, n a name, p a path, s a string; else a set's name.
+# Of each command: fields as name:kind@offset, behind the name of the struct that has them.
+# d decimal, x hexadecimal, a address, f a descriptor, n a name, p a path, s a string; else a set.
 _NEXT = "start_id:d@0 next_id:d@4 open_flags:x@8"
 _LOOKUP = "map_fd:f@0 key:a@8 value:a@16 flags:bpf_elem_flags@24"
 _BATCH = "{}keys:a@16 {}count:d@32 map_fd:f@36 elem_flags:bpf_elem_flags@40 flags:x@48"
@@ -106,7 +106,8 @@ SKIDS = ("arbitrary skid", "constant skid", "requested to have 0 skid", "must ha
 MORE_BITS = ("mmap_data", "sample_id_all", "exclude_host", "exclude_guest",
              "exclude_callchain_kernel", "exclude_callchain_user", "mmap2", "comm_exec",
              "use_clockid", "context_switch", "write_backward", "namespaces", "ksymbol",
-             "bpf_event", "aux_output", "cgroup", "text_poke", "build_id", "inherit_thread", "remove_on_exec", "sigtrap")  # fmt: skip
+             "bpf_event", "aux_output", "cgroup", "text_poke", "build_id",
+             "inherit_thread", "remove_on_exec", "sigtrap")  # fmt: skip
 ATTRIBUTES = {64: "PERF_ATTR_SIZE_VER0", 72: "PERF_ATTR_SIZE_VER1", 80: "PERF_ATTR_SIZE_VER2",
               96: "PERF_ATTR_SIZE_VER3", 104: "PERF_ATTR_SIZE_VER4", 112: "PERF_ATTR_SIZE_VER5",
               120: "PERF_ATTR_SIZE_VER6", 128: "PERF_ATTR_SIZE_VER7"}  # fmt: skip

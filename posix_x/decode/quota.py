@@ -109,7 +109,8 @@ def _struct(view: View, name: str, at: int) -> str:
     memory = view.after if name in READS else view.before
     sizes = {"Q_GETQUOTA": 72, "Q_SETQUOTA": 72, "Q_GETNEXTQUOTA": 72, "Q_GETINFO": 24,
              "Q_SETINFO": 24, "Q_GETFMT": 4, "Q_XGETQUOTA": 112, "Q_XSETQLIM": 112,
-             "Q_XGETNEXTQUOTA": 112, "Q_XQUOTAON": 4, "Q_XQUOTAOFF": 4, "Q_XQUOTARM": 4}  # fmt: skip
+             "Q_XGETNEXTQUOTA": 112, "Q_XQUOTAON": 4, "Q_XQUOTAOFF": 4,
+             "Q_XQUOTARM": 4}  # fmt: skip
     size = sizes.get(name, 0)
     data = memory.peek(at, size) if at and size else b""
     if not size or len(data) < size or (view.failed and name in READS):

@@ -93,8 +93,8 @@ PREFIXES = {  # of comments, where it is not what the names share
     "pid_type": "PIDTYPE_???", "pr_set_vma": "PR_SET_VMA_???",
     "shm_cmd": "SHM_???", "msg_cmd": "MSG_???", "sem_cmd": "SEM_???", "msg_copy_flags": "MSG_???",
     "sem_flags": "SEM_???", "seccomp_op": "SECCOMP_SET_MODE_???", "mount_flags": "MS_???",
-    "futex_waiter_flags": "FUTEX_???", "xfs_quota_cmd": "Q_???", "lease_type": "F_???", "quota_format": "QFMT_VFS_???",
-
+    "futex_waiter_flags": "FUTEX_???", "xfs_quota_cmd": "Q_???", "lease_type": "F_???",
+    "quota_format": "QFMT_VFS_???",
     "userfaultfd_flags": "UFFD_???", "pkey_rights": "PKEY_???",
     "landlock_rule": "LANDLOCK_RULE_???",
 }  # fmt: skip

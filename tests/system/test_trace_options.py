@@ -138,6 +138,9 @@ m = os.memfd_create('hey'); os.close(m)
 """
 
 
+NAMING = "socket|bind|listen|connect|accept|send|recv|pipe|write|epoll|p?select|poll|dup|open|close"
+
+
 @pytest.mark.parametrize("option", ["-y", "-yy"])
 @pytest.mark.parametrize("flags", PLATFORMS, ids=["inside", "ptrace"])
 def test_descriptors_have_strace_s_names(
@@ -154,8 +157,7 @@ def test_descriptors_have_strace_s_names(
         subprocess.run([*tracer, option, "-o", out, *program], cwd=folder, check=True, timeout=60)
         lines = out.read_text().replace(str(folder), "FOLDER").splitlines()
         start = next(i for i, line in enumerate(lines) if line.startswith("socketpair"))
-        kept = r"socket|bind|listen|connect|accept|send|recv|pipe|write|epoll|p?select|poll|dup|open|close"
-        shown.append([plain(line) for line in lines[start:] if re.match(kept, line)])
+        shown.append([plain(line) for line in lines[start:] if re.match(NAMING, line)])
     assert shown[0] == shown[1]
     assert len(shown[0]) > 40
 
