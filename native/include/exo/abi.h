@@ -26,12 +26,12 @@
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
 #define EXO_FD_KERNEL_END 57 /* in a companion only: its end of the channel */
-#define EXO_FD_COPIES 58   /* where patched copies of code are: a file, or the region's memfd */
-#define EXO_FD_EXE 59      /* the program, what /proc/PID/exe leads to */
-#define EXO_FD_KR 60       /* the kernel region's memfd */
-#define EXO_FD_DOORBELL 61 /* eventfd that wakes the kernel process */
-#define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
-#define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
+#define EXO_FD_COPIES 58     /* where patched copies of code are: a file, or the region's memfd */
+#define EXO_FD_EXE 59        /* the program, what /proc/PID/exe leads to */
+#define EXO_FD_KR 60         /* the kernel region's memfd */
+#define EXO_FD_DOORBELL 61   /* eventfd that wakes the kernel process */
+#define EXO_FD_CHANNEL 62    /* datagram socket on which the kernel hands over fds */
+#define EXO_FD_LOADER 63     /* O_PATH fd of the loader, for execveat */
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* where it goes on */
 #define EXO_NEAR_HEAP_SIZE 0x40800  /* the ids of the first slots then share pages with the rest */
@@ -154,7 +154,9 @@ struct exo_task {
     uint32_t asleep_on;    /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
     uint32_t held_objects; /* T: number of what it makes, or an end of which comes or goes; two */
     uint32_t waking;       /* T: index of the pipe to whose twin it is about to do something */
-    uint32_t reserved2[9];
+    uint32_t polls;        /* T: when it has lain down last to poll several, TSC */
+    uint32_t polls_rung;   /* atomic: the last of these for which somebody has rung */
+    uint32_t reserved2[7];
 };
 #define EXO_ASLEEP_WRITES 0x10000
 #define EXO_ASLEEP_POLLS 0x20000 /* instead: it polls several, and takes nothing from twins */
@@ -179,15 +181,19 @@ enum exo_fd_flags {
     EXO_FD_SOCKET = 1024,     /* exo's socket number stamp; the host's is its twin */
     EXO_FD_EPOLL = 2048,      /* exo's epoll set number stamp; the host's is its twin */
     EXO_FD_EVENT = 4096,      /* exo's eventfd number stamp */
+    EXO_FD_FILE =
+        32768, /* opened by a name, to be read; stamp 1: fstat(2) has shown a regular file */
 };
 
+#define EXO_FILE_REGULAR 1 /* the stamp of an EXO_FD_FILE */
 #define EXO_FD_HOST_FREE (-1)
 #define EXO_FD_HOST_RESERVED (-2)
 
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index */
+    uint16_t
+        stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index. See EXO_FD_FILE */
 };
 
 struct exo_fd_table {
@@ -892,9 +898,10 @@ struct exo_sock {
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t deaf;   /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t udp;    /* A, atomic: enum exo_udp_flags */
-    uint32_t litter; /* who slept was woken by a byte in the twin, which may be there still */
+    uint16_t deaf;      /* A: who slept on the twin was woken by ending it: it hears nothing more */
+    uint16_t litter;    /* who slept was woken by a byte in the twin, which may be there still */
+    uint16_t poller[2]; /* slot of the only one of those who sleep, if it polls; else 0 */
+    uint32_t udp;       /* A, atomic: enum exo_udp_flags */
     /* AF_UNIX datagrams: a peer is one only while its generation is this, and need not know of it. */
     uint64_t peer_generation; /* A, net_lock */
     uint32_t crowd;           /* who waits for room here has filled the twin */
