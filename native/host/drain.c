@@ -240,8 +240,8 @@ static bool answered(struct exo_drain *drain, int *result)
 {
     struct state *state = drain->state;
     const uint8_t *text;
-    bool plain = drain->plain && state->ready.kind == EXO_RECORD_CALL && !was_begun(state) &&
-                 !state->apart;
+    bool plain =
+        drain->plain && state->ready.kind == EXO_RECORD_CALL && !was_begun(state) && !state->apart;
     uint32_t size = 0;
     if (plain) {
         size = exo_lines_write(state->lines, drain, &state->ready, drain->out + drain->used,

@@ -75,8 +75,7 @@ static void tell_peer(struct exo_fd_told *told, const struct exo_sock *sock)
 static void tell_socket(struct exo_fd_told *told, const struct exo_fd *entry)
 {
     const struct exo_fd now = exo_fd_now(entry);
-    const struct exo_sock *sock =
-        now.flags & EXO_FD_SOCKET ? exo_sock_at(KR, now.stamp) : NULL;
+    const struct exo_sock *sock = now.flags & EXO_FD_SOCKET ? exo_sock_at(KR, now.stamp) : NULL;
     if (sock != NULL && load_acquire(&sock->mode) == EXO_SOCK_HOST)
         sock = NULL;
     if (sock != NULL)

@@ -126,8 +126,12 @@ static void call(uint32_t nr, const uint64_t *args, long result)
 {
     struct exo_stage *stage = exo_stage_of(&mine);
     struct exo_called *called = exo_called_of(stage);
-    mine.regs = (struct exo_regs){.rdi = args[0], .rsi = args[1], .rdx = args[2],
-                                  .r10 = args[3], .r8 = args[4], .r9 = args[5]};
+    mine.regs = (struct exo_regs){.rdi = args[0],
+                                  .rsi = args[1],
+                                  .rdx = args[2],
+                                  .r10 = args[3],
+                                  .r8 = args[4],
+                                  .r9 = args[5]};
     *called = (struct exo_called){.nr = (uint16_t)nr, .argc = exo_calls[nr].argc};
     memcpy(called + 1, args, exo_calls[nr].argc * 8UL);
     stage->size = stage->pieces = (uint32_t)sizeof(*called) + exo_calls[nr].argc * 8U;
@@ -204,13 +208,39 @@ static uint64_t any_argument(uint64_t *seed)
 
 static void hostile(uint32_t limit, uint32_t flags)
 {
-    static const uint16_t numbers[] = {
-        __NR_write,  __NR_read,        __NR_open,    __NR_request_key, __NR_poll,    __NR_readv,
-        __NR_writev, __NR_ioctl,       __NR_fcntl,   __NR_openat2,     __NR_execve,  __NR_execveat,
-        __NR_sendmsg, __NR_recvmsg,    __NR_sendmmsg, __NR_recvmmsg,   __NR_connect, __NR_accept,
-        __NR_recvfrom, __NR_getsockopt, __NR_clone3, __NR_select,      __NR_pselect6, __NR_msgsnd,
-        __NR_semctl, __NR_mincore,     __NR_prctl,   __NR_getdents64,  __NR_process_vm_writev,
-        __NR_keyctl,  __NR_ptrace,     __NR_io_submit, __NR_bpf};
+    static const uint16_t numbers[] = {__NR_write,
+                                       __NR_read,
+                                       __NR_open,
+                                       __NR_request_key,
+                                       __NR_poll,
+                                       __NR_readv,
+                                       __NR_writev,
+                                       __NR_ioctl,
+                                       __NR_fcntl,
+                                       __NR_openat2,
+                                       __NR_execve,
+                                       __NR_execveat,
+                                       __NR_sendmsg,
+                                       __NR_recvmsg,
+                                       __NR_sendmmsg,
+                                       __NR_recvmmsg,
+                                       __NR_connect,
+                                       __NR_accept,
+                                       __NR_recvfrom,
+                                       __NR_getsockopt,
+                                       __NR_clone3,
+                                       __NR_select,
+                                       __NR_pselect6,
+                                       __NR_msgsnd,
+                                       __NR_semctl,
+                                       __NR_mincore,
+                                       __NR_prctl,
+                                       __NR_getdents64,
+                                       __NR_process_vm_writev,
+                                       __NR_keyctl,
+                                       __NR_ptrace,
+                                       __NR_io_submit,
+                                       __NR_bpf};
     uint64_t seed = limit + flags + 1, *words = (uint64_t *)(void *)arena;
     pthread_t thread;
     begin_phase("hostile arguments");

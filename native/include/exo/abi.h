@@ -701,8 +701,8 @@ enum exo_recording_flags {
     EXO_RECORDING_FOLLOWS = 4, /* tasks that watched ones make are watched, too */
     EXO_RECORDING_STACKS = 8,  /* before each call EXO_RECORD_STACK */
     EXO_RECORDING_ORIGINS =
-        16, /* calls come with struct exo_origin, programs with struct exo_imaged */
-    EXO_RECORDING_FDS = 32,   /* ... with struct exo_fd_told of each fd */
+        16,                 /* calls come with struct exo_origin, programs with struct exo_imaged */
+    EXO_RECORDING_FDS = 32, /* ... with struct exo_fd_told of each fd */
     EXO_RECORDING_WHOLE = 64, /* lists are told to their ends */
 };
 #define EXO_RECORDING_ALL 127
