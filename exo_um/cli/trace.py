@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from exo_um.cli.tracegiven import TraceError
 from exo_um.cli.traceopts import OPTIONS
-from exo_um.cli.tracing import TraceError, trace
+from exo_um.cli.tracing import trace
 
 if TYPE_CHECKING:
     from exo_um.cli.traceopts import Option
@@ -30,6 +31,7 @@ def parameter(option: Option) -> click.Option:
     names += [f"-{option.short}"] if option.short else []
     names += [f"--{option.long}"] if option.long else []
     how: dict[str, Any] = {"help": option.help, "metavar": option.metavar}
+    how["hidden"] = not option.help
     if option.kind == "flag":
         how["is_flag"] = True
     elif option.kind == "count":
@@ -49,17 +51,34 @@ def run(argv: tuple[str, ...], **given: Any) -> int:
     """Run PROGRAM and write each of its system calls: name, arguments, result.
 
     Exit status: the program's; if a signal killed it, trace ends by the same one. 1 if tracing
-    failed or PROGRAM was not found, 2 for a wrong command line.
+    failed, PROGRAM was not found, or the command line is wrong.
     """
     try:
         return trace(argv, given)
     except TraceError as error:
         if error.usage:
-            raise click.UsageError(str(error)) from error
+            raise Mistake(str(error)) from error
         raise click.ClickException(str(error)) from error
 
 
-command = click.Command(
+class Mistake(click.UsageError):
+    """A wrong command line, with the exit status that strace has for it."""
+
+    exit_code = 1
+
+
+class Trace(click.Command):
+    """A command whose mistakes are told so."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line. Errors: Mistake."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise Mistake(error.format_message(), ctx) from error
+
+
+command = Trace(
     "trace",
     callback=run,
     help=run.__doc__,

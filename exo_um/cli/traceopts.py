@@ -26,19 +26,24 @@ if TYPE_CHECKING:
         choices: tuple[str, ...] = ()
 
 
-SORTS = ("time", "calls", "count", "errors", "name", "syscall", "avg-time", "nothing", "none")
+SORTS = ("time", "time-percent", "total-time", "calls", "count", "errors", "error", "name",
+         "syscall", "syscall-name", "avg-time", "nothing", "none")  # fmt: skip
 FORMATS = ("strace", "json", "perfetto")
 PLATFORMS = ("inproc", "ptrace")
 ROWS: tuple[tuple[Any, ...], ...] = (
     ("f", "follow-forks", "follow", "count",
      "Follow children and threads; -ff with -o: a file for each."),
     ("e", "", "expressions", "texts",
-     ("trace=SET, signal=SET, status=SET, inject=SET:..., fault=SET:..., quiet; SET: "
-      "names, %file %process %network %desc %signal %memory %ipc, !SET."), "EXPR"),
+     ("trace=SET, signal=SET, status=SET, inject=SET:..., fault=SET:..., quiet=SET, raw=SET, "
+      "abbrev=SET, read=FDS, write=FDS; SET: names, %file %process %network %desc %signal "
+      "%memory %ipc, !SET."), "EXPR"),
     ("c", "summary-only", "count", "flag", "Count calls, time and errors."),
     ("C", "summary", "both", "flag", "As -c, and write the calls, too."),
     ("S", "summary-sort-by", "sort", "text", "Sort by time, calls, errors, name or avg-time.",
      "KEY", "time", SORTS),
+    ("U", "summary-columns", "columns_shown", "text",
+     "Columns of -c: time-percent, total-time, avg-time, calls, errors, name.", "LIST"),
+    ("w", "summary-wall-clock", "wall", "flag", "Times of -c are those of the wall: always."),
     ("t", "absolute-timestamps", "clock", "count",
      "The time of day; -tt with microseconds, -ttt since the epoch."),
     ("r", "relative-timestamps", "relative", "flag", "Time between calls."),
@@ -46,13 +51,19 @@ ROWS: tuple[tuple[Any, ...], ...] = (
     ("y", "decode-fds", "paths", "count", "What descriptors lead to."),
     ("k", "stack-traces", "stack", "flag", "Who made each call: a line for each function."),
     ("s", "string-limit", "limit", "number", "Write so much of a string (32).", "SIZE", 32),
+    ("x", "", "hexadecimal", "count", "Strings with other than ASCII in hexadecimal; -xx: all."),
+    ("n", "syscall-number", "number", "flag", "The number of each call."),
+    ("i", "instruction-pointer", "pointer", "flag", "Where each call was made."),
     ("v", "no-abbrev", "verbose", "flag", "Write structs and lists whole."),
     ("a", "columns", "column", "number", "Where results stand (40).", "COLUMN", 40),
     ("o", "output", "path", "text", "Write there; |COMMAND: to its input.", "FILE"),
+    ("A", "output-append-mode", "append", "flag", "Append to the file of -o."),
     ("q", "quiet", "quiet", "count", "Not who is attached; -qq: nor exits."),
+    ("P", "trace-path", "only_paths", "texts", "Only calls that have to do with PATH.", "PATH"),
     ("z", "successful-only", "only_ok", "flag", "Only calls that succeed."),
     ("Z", "failed-only", "only_failed", "flag", "Only calls that fail."),
     ("E", "env", "env", "texts", "Set or unset a variable of the program's.", "NAME[=VALUE]"),
+    ("u", "user", "user", "text", "Run as that user, as root alone can.", "NAME"),
     ("", "format", "format", "text", "strace's lines, JSON for each event, or for ui.perfetto.dev.",
      None, "strace", FORMATS),
     ("p", "attach", "pids", "numbers", "Attach to a running process.", "PID"),
@@ -63,6 +74,18 @@ ROWS: tuple[tuple[Any, ...], ...] = (
       "on the host, as for -p without --instance."), None, "inproc", PLATFORMS),
     ("", "no-patch", "no_patch", "flag", "As exo-um run's."),
 )  # fmt: skip
+ABSENT: tuple[tuple[Any, ...], ...] = (
+    ("b", "detach-on", "b", "text", "", "SYSCALL"),
+    ("d", "debug", "d", "flag", ""),
+    ("D", "daemonize", "D", "count", ""),
+    ("I", "interruptible", "I", "text", "", "HOW"),
+    ("O", "summary-syscall-overhead", "O", "text", "", "OVERHEAD"),
+    ("X", "const-print-style", "X", "text", "", "FORMAT"),
+    ("Y", "decode-pids", "Y", "flag", ""),
+    ("", "argv0", "argv0", "text", "", "NAME"),
+    ("", "seccomp-bpf", "seccomp_bpf", "flag", ""),
+    ("", "secontext", "secontext", "flag", ""),
+)  # of strace's, but not of ours
 EMPTY: dict[str, Any] = {"flag": False, "count": 0, "texts": (), "numbers": (), "text": None}
 
 
@@ -82,7 +105,8 @@ class _Option:
         self.metavar, self.default, self.choices = rest
 
 
-OPTIONS: tuple[Option, ...] = tuple(option_of(row) for row in ROWS)
+MISSING: tuple[Option, ...] = tuple(option_of(row) for row in ABSENT)
+OPTIONS: tuple[Option, ...] = tuple(option_of(row) for row in ROWS) + MISSING
 BY_WORD: dict[str, Option] = {f"--{option.long}": option for option in OPTIONS if option.long} | {
     f"-{option.short}": option for option in OPTIONS if option.short
 }

@@ -5,25 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from exo_um.cli.run import DEFAULT_PATH, find_program, initial_environment
+from exo_um.cli.tracegiven import TraceError, check, program_of, sink_of, summary_of, wishes_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
-    from exo_um.trace.sink import Sink
-    from exo_um.trace.wish import Wishes
-    from exo_um.trace.writer import Writer
-
-    Given = dict[str, Any]
-
-
-class TraceError(Exception):
-    """What keeps us from tracing, in a line; usage: the command line is wrong."""
-
-    def __init__(self, text: str, usage: bool = False) -> None:
-        super().__init__(text)
-        self.usage = usage
+    from exo_um.cli.tracegiven import Given
 
 
 def main(argv: list[str]) -> int:
@@ -40,7 +28,7 @@ def main(argv: list[str]) -> int:
     except TraceError as error:
         hint = "; try exo-um trace --help" if error.usage else ""
         print(f"exo-um{' trace' if error.usage else ''}: {error}{hint}", file=sys.stderr)
-        return 2 if error.usage else 1
+        return 1
     except OSError as error:
         print(f"exo-um: {error}", file=sys.stderr)
         return 1
@@ -50,12 +38,14 @@ def trace(argv: tuple[str, ...], given: Given) -> int:
     """Do what the command line says; return an exit status. Errors: TraceError, OSError."""
     if not argv and not given["pids"] and given["instance"] is None:
         raise TraceError("must have PROGRAM [ARG]... or -p PID", usage=True)
+    check(given)
     inside = given["instance"] is not None or (given["platform"] == "inproc" and bool(argv))
-    if given["stack"] and given["format"] != "strace":
-        raise TraceError("-k has a place in strace's format only", usage=True)
-    out = opened(given["path"], given["follow"])
+    out, reader = opened(given)
     try:
         status = guest(argv, given, out) if inside else host(argv, given, out)
+        if reader is not None:
+            out.close()
+            reader.wait()
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
@@ -63,86 +53,22 @@ def trace(argv: tuple[str, ...], given: Given) -> int:
     return repeat_end(status)
 
 
-def opened(path: str | None, follow: int) -> BinaryIO:
-    """Return where lines are to go. Errors: TraceError."""
+def opened(given: Given) -> tuple[BinaryIO, Any]:
+    """Return where lines are to go, and who reads them there, or None. Errors: TraceError."""
+    path = given["path"]
     if path is None:
-        return os.fdopen(os.dup(2), "wb")
+        return os.fdopen(os.dup(2), "wb"), None
     if path[:1] in ("|", "!"):
         import subprocess
 
-        stream = subprocess.Popen(path[1:], shell=True, stdin=subprocess.PIPE).stdin  # noqa: S602
-        assert stream is not None
-        return stream  # type: ignore[return-value]
+        reader = subprocess.Popen(path[1:], shell=True, stdin=subprocess.PIPE)  # noqa: S602
+        assert reader.stdin is not None
+        return reader.stdin, reader  # type: ignore[return-value]
+    where = os.devnull if given["follow"] > 1 else path
     try:
-        return open(os.devnull if follow > 1 else path, "wb")  # noqa: PTH123 - pathlib is slow to import
+        return open(where, "ab" if given["append"] else "wb"), None  # noqa: PTH123 - pathlib is slow to import
     except OSError as error:
         raise TraceError(f"Can't fopen '{path}': {error.strerror}") from error
-
-
-def wishes_of(given: Given) -> Wishes:
-    """Return what is to be done with events. Errors: TraceError."""
-    from exo_um.trace.wish import Wishes, take
-
-    wishes = Wishes()
-    wishes.counts = given["count"] or given["both"]
-    wishes.summary_only = given["count"]
-    wishes.only_ok, wishes.only_failed = given["only_ok"], given["only_failed"]
-    wishes.paths, wishes.quiet = bool(given["paths"]), given["quiet"]
-    wishes.stack = given["stack"] and not given["count"]
-    if given["expressions"]:
-        from exo_um.trace.select import ExpressionError
-
-        try:
-            for expression in given["expressions"]:
-                take(wishes, expression)
-        except ExpressionError as error:
-            raise TraceError(str(error), usage=True) from error
-    return wishes
-
-
-def sink_of(wishes: Wishes, given: Given, out: BinaryIO) -> Sink:
-    """Return what takes events."""
-    from exo_um.trace.sink import Sink
-    from exo_um.trace.writer import Style
-    from posix_x.decode.view import Options
-
-    style = Style(
-        given["follow"], given["path"], given["clock"], given["relative"], given["spent"],
-        given["column"], given["quiet"],
-    )  # fmt: skip
-    writer = writer_of(given["format"])(style, out)
-    return Sink(wishes, writer, Options(given["limit"], given["verbose"]), given["sort"])
-
-
-def writer_of(name: str) -> type[Writer]:
-    """Return who writes a format."""
-    if name == "strace":
-        from exo_um.trace.writer import Writer
-
-        return Writer
-    from exo_um.trace.formats import JsonWriter, PerfettoWriter
-
-    return JsonWriter if name == "json" else PerfettoWriter
-
-
-def environment(settings: tuple[str, ...]) -> dict[bytes, bytes]:
-    """Return our own environment with variables set or unset."""
-    variables = initial_environment()
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if equals:
-            variables[os.fsencode(name)] = os.fsencode(value)
-        else:
-            variables.pop(os.fsencode(name), None)
-    return variables
-
-
-def found(name: str, env: dict[bytes, bytes]) -> bytes:
-    """Return the path to execute. Errors: TraceError."""
-    path = find_program(name, env.get(b"PATH", DEFAULT_PATH))
-    if path is None or not os.access(path, os.F_OK):
-        raise TraceError(f"Can't stat '{name}': No such file or directory")
-    return path
 
 
 def host(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
@@ -159,9 +85,7 @@ def host(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
     except OSError as error:
         raise TraceError(f"attach: ptrace(PTRACE_SEIZE, {pid}): {error.strerror}") from error
     if argv:
-        env = environment(given["env"])
-        path = found(argv[0], env)
-        tracer.start(path, [os.fsencode(word) for word in argv], env)
+        tracer.start(program_of(argv, given))
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # noqa: TID251 - the program's to heed
     try:
@@ -178,7 +102,10 @@ def guest(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
     from exo_um.trace.wish import wish_of
 
     wishes = wishes_of(given)
-    wish = wish_of(wishes, given["follow"] > 0, given["limit"])
+    if wishes.counts and (wishes.statuses is not None or wishes.only_paths):
+        raise TraceError("-c with -z, -Z or -P needs --platform ptrace", usage=True)
+    whole = given["verbose"] or wishes.abbreviated is not None
+    wish = wish_of(wishes, given["follow"] > 0, given["limit"], whole)
     if given["instance"] is not None:
         from exo_um.trace.attach import attach
 
@@ -186,16 +113,12 @@ def guest(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
             raise TraceError("one -p with --instance", usage=True)
         sink = sink_of(wishes, given, out)
         return attach(given["instance"], given["pids"][0] if given["pids"] else 0, wish, sink)
-    from exo_um.trace.launch import Program, Started
+    from exo_um.trace.launch import Started
 
-    env = environment(given["env"])
-    program = Program(found(argv[0], env), [os.fsencode(word) for word in argv], env)
-    started = Started(program, wish, patch=not given["no_patch"])
+    started = Started(program_of(argv, given), wish, patch=not given["no_patch"])
     if not wishes.summary_only:
         return started.follow(sink_of(wishes, given, out))
-    from exo_um.trace.summary import Summary
-
-    summary = Summary(given["sort"])
+    summary = summary_of(given)
     status = started.count(summary, wishes.calls)
     out.write(summary.text().encode())
     out.flush()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from exo_um.bindings.region import Region
 
-STRING_LIMIT = 3000
+STRING_LIMIT = (1 << 31) - 2
 STACK_LIMIT = 2048  # leaves room for what the call itself has in memory
 
 
@@ -37,7 +37,7 @@ class Recording:
         recording = self._region.kr.recording
         if self.active:
             raise BlockingIOError("the instance is being traced already")
-        recording.flags = int(wish["flags"]) & 31
+        recording.flags = int(wish["flags"]) & lib.EXO_RECORDING_ALL
         recording.string_limit = max(0, min(int(wish["string_limit"]), STRING_LIMIT))
         recording.stack_limit = max(0, min(int(wish.get("stack_limit", 0)), STACK_LIMIT)) & ~7
         if wish["calls"] is None:

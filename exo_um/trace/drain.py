@@ -11,10 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from exo_um.bindings import ffi, lib
-from exo_um.trace.restart import as_traced
+from exo_um.trace.descriptors import Runtimes
+from exo_um.trace.events import Called, called_of, pieces_of
 from exo_um.trace.templates import Templates
-from posix_x.decode.memory import Snippets
-from posix_x.decode.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from exo_um.trace.clock import Clock
     from exo_um.trace.sink import Sink
     from exo_um.trace.stacks import Stacks
+    from posix_x.decode.view import View
 
-HEAD = struct.Struct("<HBBIQq")
-SIZE_MASK, ADDRESS_MASK = 0x7FFF, (1 << 48) - 1
 RING_SIZE = 1 << 13  # records
 LOOK_NS = 50_000_000  # between looks for who was killed without a word
 SIGKILL = 9
@@ -41,6 +39,7 @@ class Task:
         self.process = tid
         self.began = 0  # sequence number of the call whose beginning was written
         self.status: int | None = None
+        self.told: list[tuple[int, int, bytes]] = []  # memory of its next call, told before it
 
 
 class Drain:
@@ -68,6 +67,7 @@ class Drain:
         self.leave_with = 0  # pid with whose end ours comes
         self._first_call: View | None = None
         self._stacks: Stacks | None = None
+        self._fds = Runtimes(sink.wishes.paths > 1)
 
     @property
     def events(self) -> int:
@@ -173,7 +173,11 @@ class Drain:
             self._call(task, data, event.sequence)
             return
         at = self._clock.ns(int.from_bytes(data[:8], "little"))
-        if kind == lib.EXO_RECORD_SIGNAL:
+        if kind == lib.EXO_RECORD_MEMORY:
+            task.told += pieces_of(data, 8)
+            if task.began == event.sequence:
+                task.began += event.size // lib.EXO_RECORD_DATA
+        elif kind == lib.EXO_RECORD_SIGNAL:
             self._sink.signal(task.tid, at, data[8:])
         elif kind == lib.EXO_RECORD_ENDED:
             status, whole = struct.unpack_from("<QQ", data, 8)
@@ -194,46 +198,33 @@ class Drain:
         self._sink.frames(task.tid, self._stacks.text(host_pid, struct.unpack_from("<8Q", data, 8)))
         lib.exo_record_walked(self._kr, task.slot, task.tid)
 
-    def _view(self, data: bytes) -> tuple[View, int, int, int]:
-        """Return the call, when it began, cycles spent, and its flags."""
-        nr, argc, flags, spent, began, result = HEAD.unpack_from(data)
-        args = struct.unpack_from(f"<{argc}Q", data, HEAD.size) + (0,) * (6 - argc)
-        result = as_traced(nr, args, result)
-        before: list[tuple[int, bytes]] = []
-        after: list[tuple[int, bytes]] = []
-        place = HEAD.size + 8 * argc
-        stack = 0
-        while place + 8 <= len(data):
-            head = int.from_bytes(data[place : place + 8], "little")
-            size, at = head >> 48 & SIZE_MASK, head & ADDRESS_MASK
-            if not head:
-                break
-            piece = (at, data[place + 8 : place + 8 + size])
-            (after if head >> 63 else before).append(piece)
-            place += 8 + (size + 7 & ~7)
-            stack = stack or at
-        view = View(
-            nr, args, result, Snippets(before), Snippets(after), self._sink.options, stack - 296
-        )
-        if flags & lib.EXO_CALLED_LONG:
-            spent <<= 20
-        return view, began, spent, flags
+    def _view(self, task: Task, data: bytes) -> Called:
+        """Return the call of an event: its view, when it began, cycles spent, and its flags."""
+        wishes = self._sink.wishes
+        called = called_of(data, task.told, self._sink.options_of)
+        if wishes.needs_fds:
+            called.view.fd_text = self._fds.of_event(called.before, called.after)
+        return called
 
     def _begin(self, task: Task) -> None:
         event = self._drain.event
-        view, began, _, _ = self._view(bytes(ffi.buffer(event.data, event.size)))
-        view.result = None
-        if self._sink.enter(task.tid, self._clock.ns(began), view):
+        called = self._view(task, bytes(ffi.buffer(event.data, event.size)))
+        called.view.result = None
+        if self._sink.enter(task.tid, self._clock.ns(called.began), called.view):
             task.began = event.sequence
             lib.exo_drain_begun(self._drain, task.tid, event.sequence)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:
-        view, began, spent, flags = self._view(data)
+        called = self._view(task, data)
+        view, flags = called.view, called.flags
+        whole = not task.told
+        task.told = []
         self.decoded += 1
-        at, spent_ns = self._clock.ns(began), self._clock.span_ns(spent)
+        at, spent_ns = self._clock.ns(called.began), self._clock.span_ns(called.spent)
         tail = ""
         if flags & (lib.EXO_CALLED_INJECTED | lib.EXO_CALLED_DELAYED):
-            tail = " (INJECTED)" if flags & lib.EXO_CALLED_INJECTED else " (DELAYED)"
+            tail = " (INJECTED)" if flags & lib.EXO_CALLED_INJECTED else ""
+            tail += " (DELAYED)" if flags & lib.EXO_CALLED_DELAYED else ""
         if flags & lib.EXO_CALLED_ENDLESS:
             view.result = None
             self._sink.enter(task.tid, at, view)
@@ -243,7 +234,7 @@ class Drain:
         else:
             self._waited_for(view)
             text = self._sink.call(task.tid, at, view, spent_ns, tail)
-            if text is not None and self._plain:
+            if text is not None and self._plain and whole:
                 lib.exo_drain_remember(self._drain, text, len(text))
                 self._templates.learn(view)
 

@@ -19,14 +19,18 @@ from posix_x.table.rows import NAMES, ROWS
 from ptrace.binding.func import ptrace as request
 from ptrace.error import PtraceError
 
+from exo_um.trace.descriptors import of_task
+from exo_um.trace.launch import become
 from posix_x.decode.memory import Layered, Live, Snippets
 from posix_x.decode.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exo_um.trace.launch import Program
     from exo_um.trace.sink import Sink
     from exo_um.trace.stacks import Stacks
+    from exo_um.trace.tamper import Tampering
 
 SYSCALL, GETSIGINFO, SEIZE, INTERRUPT, LISTEN, DETACH = 24, 0x4202, 0x4206, 0x4207, 0x4208, 17
 GET_SYSCALL_INFO, GETREGS, SETREGS, GETEVENTMSG = 0x420E, 12, 13, 0x4201
@@ -50,8 +54,7 @@ class Tracee:
     view: View | None = None
     began_ns: int = 0
     began: bool = False
-    replaced: int | None = None
-    tampered: str = ""
+    change: Tampering | None = None  # what is done to that call
     shown: bool = True
     attached: bool = False
 
@@ -82,7 +85,7 @@ class HostTracer:
         self._attached: set[int] = set()
         self._stacks: Stacks | None = None
 
-    def start(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    def start(self, program: Program) -> None:
         """Start a program. Errors: OSError."""
         ready, go = os.pipe()
         self.first = os.fork()  # noqa: TID251 - one thread, and it executes at once
@@ -93,7 +96,9 @@ class HostTracer:
                 os.close(ready)
                 for number in (signal.SIGPIPE, signal.SIGXFSZ):
                     signal.signal(number, signal.SIG_DFL)  # noqa: TID251 - for the program
-                os.execve(path, argv, env)  # noqa: S606 - what we are for
+                if program.user is not None:
+                    become(program.user)
+                os.execve(program.path, program.argv, program.env)  # noqa: S606 - what we are for
             except OSError as error:
                 os.write(2, f"exo-um trace: exec: {error.strerror}\n".encode())
             finally:
@@ -176,8 +181,7 @@ class HostTracer:
             if tid != self.first:
                 self._sink.say(f"Process {tid} attached")
         if number == signal.SIGTRAP | 0x80:
-            self._call(tracee, now)
-            self._resume(tid)
+            self._resume(tid, self._call(tracee, now))
         elif event == EVENT_STOP:
             stopped = number in STOPPING
             if stopped:
@@ -222,30 +226,39 @@ class HostTracer:
         if self._hidden != tracee.tid:
             self._sink.signal(tracee.tid, now, info.raw)
 
-    def _call(self, tracee: Tracee, now: int) -> None:
+    def _call(self, tracee: Tracee, now: int) -> int:
+        """Take the beginning or end of a call; return a signal that is to come to it, 0: none."""
         buffer = ctypes.create_string_buffer(88)
         try:
             request(GET_SYSCALL_INFO, tracee.tid, 88, ctypes.addressof(buffer))
         except PtraceError:
-            return
-        operation, _, _, stack = INFO.unpack_from(buffer.raw)
+            return 0
+        operation, _, pointer, stack = INFO.unpack_from(buffer.raw)
         if operation == 1:
             nr, *args = struct.unpack_from("<7Q", buffer.raw, 24)
-            self._enter(tracee, now, nr, tuple(args), stack)
-        elif operation == 2 and tracee.view is not None:
+            self._enter(tracee, now, nr, tuple(args), stack, pointer)
+            return tracee.change.signal if tracee.change is not None else 0
+        if operation == 2 and tracee.view is not None:
             self._leave(tracee, now, struct.unpack_from("<q", buffer.raw, 24)[0])
+        return 0
 
-    def _enter(self, tracee: Tracee, now: int, nr: int, args: tuple[int, ...], stack: int) -> None:
+    def _enter(
+        self, tracee: Tracee, now: int, nr: int, args: tuple[int, ...], stack: int, pointer: int
+    ) -> None:
+        tracee.change = None
         if self._hidden == tracee.tid:
             if nr >= len(NAMES) or NAMES[nr] != "execve":
                 return
             self._hidden = 0
         before = Layered(Snippets(list(self._changing(tracee, nr, args))), tracee.memory)
-        view = View(nr, args, None, before, tracee.memory, self._sink.options, stack)
+        view = View(nr, args, None, before, tracee.memory, self._sink.options_of(nr), stack)
+        view.pointer = pointer
         tracee.view, tracee.began_ns = view, now
+        if self._sink.wishes.needs_fds:
+            view.fd_text = of_task(tracee.tid, self._sink.wishes.paths > 1)
         if self._sink.wishes.stack:
             self._sink.frames(tracee.tid, self._frames(tracee))
-        tracee.replaced, tracee.tampered = self._tamper(tracee, nr)
+        self._tamper(tracee, nr)
         tracee.shown = self._sink.enter(tracee.tid, now, view)
 
     def _frames(self, tracee: Tracee) -> str:
@@ -266,30 +279,27 @@ class HostTracer:
             if arg[1] == "inout" and value and 0 < arg[3] <= 64:
                 yield value, tracee.memory.peek(value, arg[3])
 
-    def _tamper(self, tracee: Tracee, nr: int) -> tuple[int | None, str]:
-        change = self._sink.tampering(tracee.tid, nr)
+    def _tamper(self, tracee: Tracee, nr: int) -> None:
+        change = tracee.change = self._sink.tampering(tracee.tid, nr)
         if change is None:
-            return None, ""
+            return
         if change.delay_enter_ns:
             time.sleep(change.delay_enter_ns / 1e9)  # noqa: TID251 - the delay asked for
-        if change.signal:
-            os.kill(tracee.tid, change.signal)
         if change.result is not None:
             self._set_register(tracee.tid, ORIG_RAX, (1 << 64) - 1)
-        return (
-            change.result,
-            " (INJECTED)" if change.result is not None or change.signal else " (DELAYED)",
-        )
 
     def _leave(self, tracee: Tracee, now: int, result: int) -> None:
-        view = tracee.view
+        view, change = tracee.view, tracee.change
         assert view is not None
         tracee.view = None
-        if tracee.replaced is not None:
-            result = tracee.replaced
+        if change is not None and change.result is not None:
+            result = change.result
             self._set_register(tracee.tid, RAX, result & (1 << 64) - 1)
+        if change is not None and change.delay_exit_ns:
+            time.sleep(change.delay_exit_ns / 1e9)  # noqa: TID251 - the delay asked for
         view.result = result
-        self._sink.leave(tracee.tid, now, view, now - tracee.began_ns, tracee.tampered)
+        tail = change.tail if change is not None else ""
+        self._sink.leave(tracee.tid, now, view, now - tracee.began_ns, tail)
 
     def _set_register(self, tid: int, number: int, value: int) -> None:
         regs = (ctypes.c_ulong * 27)()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from exo_um.trace.summary import Summary
     from posix_x.decode.view import View
 
+    User = tuple[str, int, int]  # name, uid, gid
     Watcher = Callable[[Region, Sink, Clock, Callable[[], bool]], Drain]
 
 EXECVE = 59
@@ -26,11 +27,14 @@ FAILED = 125  # the kernel process's exit status when it has said why on stderr
 
 
 class Program:
-    """What to run: the path, argv, environment."""
+    """What to run: the path, argv, environment, and as whom; None: as we are."""
 
-    __slots__ = ("argv", "env", "path")
+    __slots__ = ("argv", "env", "path", "user")
 
-    def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, path: bytes, argv: list[bytes], env: dict[bytes, bytes], user: User | None = None
+    ) -> None:
+        self.user = user
         self.path = path
         self.argv = argv
         self.env = env
@@ -55,6 +59,8 @@ class Started:
         if self._child == 0:
             if self._ours is not None:
                 self._ours.close()
+            if program.user is not None:
+                become(program.user)
             run_kernel(boot)
         if boot.recorder is not None:
             boot.recorder.close()
@@ -88,6 +94,14 @@ class Started:
             self._sum_up(sink.summary, sink.wishes.calls)
         sink.finish()
         return signal_status(status) if drain.first_status is None else drain.first_status
+
+
+def become(user: User) -> None:
+    """Be somebody else, as -u asks for. Errors: OSError."""
+    name, uid, gid = user
+    os.initgroups(name, gid)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
 
 
 def run_kernel(boot: Boot) -> NoReturn:

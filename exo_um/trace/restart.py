@@ -23,12 +23,12 @@ NO_HANDLER = {
 BLOCK = {"poll", "nanosleep"}
 
 
-def as_traced(nr: int, args: tuple[int, ...], result: int) -> int:
-    """Return a result as a tracer sees it, of what the runtime tells."""
+def as_traced(nr: int, args: tuple[int, ...], result: int, cut: bool) -> int:
+    """Return a result as a tracer sees it, of what the runtime tells; cut: it ended for good."""
     if result not in RUNTIMES or nr >= len(NAMES):
         return result
     name = NAMES[nr]
-    if name in SAY_EINTR or name == "rt_sigreturn":
+    if cut or name in SAY_EINTR or name == "rt_sigreturn":
         return EINTR
     if name in NO_HANDLER:
         return ERESTARTNOHAND

@@ -1,11 +1,9 @@
-"""Which calls are traced or tampered with: strace's -e expressions."""
+"""Which calls and signals an expression of -e names."""
 
 from __future__ import annotations
 
-import errno
 import re
 from signal import Signals
-from typing import NamedTuple
 
 from posix_x.table.rows import ROWS
 
@@ -128,77 +126,3 @@ def signal_of(word: str) -> int:
         return int(Signals[name])
     except KeyError:
         raise ExpressionError(f"invalid signal '{word}'") from None
-
-
-class Tampering(NamedTuple):
-    """What -e inject= or fault= does to calls: which ones, and from which on.
-
-    result: what the call returns instead of being made, or None; signal: 0 none; delays in
-    nanoseconds; first, last and step count a task's calls of the set from 1; last 0 is no end.
-    """
-
-    calls: frozenset[int]
-    result: int | None = None
-    signal: int = 0
-    delay_enter_ns: int = 0
-    delay_exit_ns: int = 0
-    first: int = 1
-    last: int = 0
-    step: int = 1
-
-    def hits(self, count: int) -> bool:
-        """Whether a task's count-th call is meant."""
-        if count < self.first or (self.last and count > self.last):
-            return False
-        return (count - self.first) % self.step == 0 if self.step else count == self.first
-
-
-_UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-
-
-def _duration_ns(text: str) -> int:
-    match = re.fullmatch(r"(\d+)(s|ms|us|ns)?", text)
-    if not match:
-        raise ExpressionError(f"invalid delay '{text}'")
-    return int(match[1]) * _UNITS[match[2] or "us"]
-
-
-def _when(text: str) -> dict[str, int]:
-    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?(?:(\+)(\d*))?", text)
-    if not match or int(match[1]) == 0:
-        raise ExpressionError(f"invalid when= '{text}'")
-    step = int(match[4] or 1) if match[3] else (1 if match[2] else 0)
-    if match[3] and not match[4]:
-        step = 1
-    return {"first": int(match[1]), "last": int(match[2] or 0), "step": step}
-
-
-def tampering_of(text: str, fault: bool = False) -> Tampering:
-    """Return what inject= or, with fault, fault= says. Errors: ExpressionError."""
-    names, *actions = text.split(":")
-    found: dict[str, int | None] = {"result": -errno.ENOSYS} if fault else {}
-    for action in actions:
-        key, equals, value = action.partition("=")
-        if not equals:
-            raise ExpressionError(f"invalid argument '{text}'")
-        if key == "error":
-            number = int(value) if value.isdigit() else getattr(errno, value, 0)
-            if not 0 < number < 4096:
-                raise ExpressionError(f"invalid error '{value}'")
-            found["result"] = -number
-        elif key == "retval":
-            try:
-                found["result"] = int(value, 0)
-            except ValueError:
-                raise ExpressionError(f"invalid retval '{value}'") from None
-        elif key == "signal":
-            found["signal"] = signal_of(value)
-        elif key in ("delay_enter", "delay_exit"):
-            found[f"{key}_ns"] = _duration_ns(value)
-        elif key == "when":
-            found |= _when(value)
-        else:
-            raise ExpressionError(f"invalid action '{action}'")
-    if not found.keys() & {"result", "signal", "delay_enter_ns", "delay_exit_ns"}:
-        raise ExpressionError(f"inject={text}: no action")
-    return Tampering(calls_of(names), **found)  # type: ignore[arg-type]

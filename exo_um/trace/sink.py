@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exo_um.trace.descriptors import fd_text
-from exo_um.trace.summary import Summary
+from exo_um.trace.dump import dump_of
+from exo_um.trace.paths import is_about
+from posix_x.decode import text
 
 if TYPE_CHECKING:
-    from exo_um.trace.select import Tampering
+    from exo_um.trace.summary import Summary
+    from exo_um.trace.tamper import Tampering
     from exo_um.trace.wish import Wishes
     from exo_um.trace.writer import Writer
     from posix_x.decode.view import Options, View
@@ -18,20 +21,27 @@ if TYPE_CHECKING:
 class Sink:
     """Takes the events of all tasks, in the order in which they happened."""
 
-    def __init__(self, wishes: Wishes, writer: Writer, options: Options, sort: str) -> None:
+    def __init__(self, wishes: Wishes, writer: Writer, options: Options, summary: Summary) -> None:
         """Write what is wished for."""
-        self.summary = Summary(sort) if wishes.counts else None
+        self.summary = summary if wishes.counts else None
         self.wishes = wishes
         self.writer = writer
         self.options = options
         self._counts: dict[tuple[int, int], int] = {}
-        self._late = wishes.only_ok or wishes.only_failed
+        self._pending: dict[int, tuple[int, View]] = {}  # calls that may not be told: by tid
+        self._late = wishes.statuses is not None
+        self._whole = replace(options, verbose=True)
 
-    def say(self, text: str) -> None:
-        """Tell the user, on stderr; not with -q."""
-        if not self.wishes.quiet:
+    def options_of(self, nr: int) -> Options:
+        """Return how a call is written."""
+        abbreviated = self.wishes.abbreviated
+        return self.options if abbreviated is None or nr in abbreviated else self._whole
+
+    def say(self, words: str, what: str = "attach") -> None:
+        """Tell the user, on stderr, unless that is not wanted."""
+        if what not in self.wishes.quiet:
             self.writer.flush()
-            sys.stderr.write(f"exo-um trace: {text}\n")
+            sys.stderr.write(f"exo-um trace: {words}\n")
 
     def born(self, tid: int) -> None:
         """Take note of a task."""
@@ -52,25 +62,40 @@ class Sink:
                     found = change
         return found
 
-    def _is_wanted(self, nr: int) -> bool:
-        return self.wishes.calls is None or nr in self.wishes.calls
+    def _is_wanted(self, view: View) -> bool:
+        if self.wishes.calls is not None and view.nr not in self.wishes.calls:
+            return False
+        return not self.wishes.only_paths or is_about(view, self.wishes.only_paths)
+
+    def _is_status_wanted(self, view: View) -> bool:
+        status = "failed" if view.failed else "successful"
+        return self.wishes.statuses is None or status in self.wishes.statuses
 
     def enter(self, tid: int, at_ns: int, view: View) -> bool:
         """Take the beginning of a call."""
-        if not self._is_wanted(view.nr) or self.wishes.summary_only or self._late:
+        if not self._is_wanted(view) or self.wishes.summary_only:
+            self.writer.note(tid, view)
             return False
-        self._name_fds(tid)
+        if self._late:
+            self._pending[tid] = at_ns, view
+            return False
         self.writer.begin(tid, at_ns, view)
         return True
 
     def call(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str) -> bytes | None:
         """Take a call that has returned; return its line, if it may be used for others like it."""
-        if not self._is_wanted(view.nr) or self.wishes.summary_only:
+        if not self._is_wanted(view) or self.wishes.summary_only:
             return None
-        if self._late and view.failed != self.wishes.only_failed:
+        self._pending.pop(tid, None)
+        if not self._is_status_wanted(view):
             return None
-        self._name_fds(tid)
-        return self.writer.call(tid, at_ns, view, spent_ns, tail)
+        line = self.writer.call(tid, at_ns, view, spent_ns, tail)
+        self._dump(tid, view)
+        return line
+
+    def _dump(self, tid: int, view: View) -> None:
+        if self.wishes.dumps:
+            self.writer.lines(tid, dump_of(view, self.wishes.read, self.wishes.write))
 
     def is_plain(self) -> bool:
         """Whether the same call gives the same line, whenever it is made."""
@@ -81,30 +106,31 @@ class Sink:
             or style.relative
             or style.spent
             or style.follow > 1
+            or style.pointer
+            or style.number
         )
-        return not (varies or self.wishes.paths or self.wishes.stack)
+        wishes = self.wishes
+        apart = wishes.raw or wishes.abbreviated is not None or wishes.only_paths or wishes.dumps
+        return not (varies or wishes.paths or wishes.stack or apart or text.hexadecimal_strings())
 
     def leave(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> None:
         """Take the end of a call."""
-        if not self._is_wanted(view.nr):
+        self._pending.pop(tid, None)
+        if not self._is_wanted(view) or (self._late and not self._is_status_wanted(view)):
             return
         if self.summary is not None:
             self.summary.add(view.nr, spent_ns, view.failed)
         if self.wishes.summary_only:
             return
-        self._name_fds(tid)
-        if not self._late:
-            self.writer.end(tid, at_ns, view, spent_ns, tail)
-        elif view.failed == self.wishes.only_failed:
+        if self._late:
             self.writer.call(tid, at_ns - spent_ns, view, spent_ns, tail)
+        else:
+            self.writer.end(tid, at_ns, view, spent_ns, tail)
+        self._dump(tid, view)
 
     def frames(self, tid: int, frames: str) -> None:
         """Take who makes a call that is about to be told."""
         self.writer.frames[tid] = frames
-
-    def _name_fds(self, tid: int) -> None:
-        if self.wishes.paths:
-            self.options.fd_text = lambda fd: fd_text(tid, fd)
 
     def signal(self, tid: int, at_ns: int, siginfo: bytes) -> None:
         """Take a signal that comes to a task."""
@@ -120,6 +146,9 @@ class Sink:
 
     def ended(self, tid: int, at_ns: int, status: int) -> None:
         """Take a task's end."""
+        begun = self._pending.pop(tid, None)
+        if begun is not None and "unfinished" in (self.wishes.statuses or ()):
+            self.writer.begin(tid, *begun)
         if not self.wishes.summary_only:
             self.writer.ended(tid, at_ns, status)
         self.writer.tasks.discard(tid)

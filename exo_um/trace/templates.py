@@ -119,7 +119,7 @@ class Templates:
         items = self._plain(nr)
         flags = items[-2]
         flags |= {"op": lib.EXO_ITEM_WORD, "size": 4, "set": self._set(OPEN_FLAGS)}
-        items[-1] |= {"op": lib.EXO_ITEM_OCTAL, "size": 4, "if_created": 1, "length": flags["arg"]}
+        items[-1] |= {"op": lib.EXO_ITEM_OCTAL, "size": 2, "if_created": 1, "length": flags["arg"]}
         return items
 
     def _item(self, nr: int, i: int) -> Item:
@@ -137,7 +137,7 @@ class Templates:
                 "set": self._set(NARROW + kind_of),
             }
         if (name, i) in HEXADECIMAL:
-            return item | {"op": lib.EXO_ITEM_HEX, "size": 8 if name == "mmap" else 4}
+            return item | {"op": lib.EXO_ITEM_HEX, "size": SIZES[type_]}
         if kind not in ("in", "out", "inout"):
             return item | self._scalar(type_)
         if type_ == "bytes" and form != "deref" and kind != "inout" and length >= 0:
@@ -162,4 +162,4 @@ class Templates:
             "addr": lib.EXO_ITEM_ADDRESS,
         }
         plain = lib.EXO_ITEM_SIGNED if type_ in SIGNED else lib.EXO_ITEM_UNSIGNED
-        return {"op": ops.get(type_, plain), "size": size}
+        return {"op": ops.get(type_, plain), "size": 2 if type_ == "mode" else size}

@@ -25,9 +25,10 @@ class Style:
     relative: bool = False  # -r
     spent: bool = False  # -T
     column: int = RESULT_COLUMN  # -a
-    quiet: int = 0
+    no_exits: bool = False  # -qq
     pointer: bool = False  # -i
     number: bool = False  # -n
+    append: bool = False  # -A
 
 
 class Writer:
@@ -46,20 +47,22 @@ class Writer:
         self._names: dict[int, str] = {}
         self._last_ns: dict[int, int] = {}
         self.tasks: set[int] = set()
+        self._number: dict[int, int] = {}  # of a task's last call
+        self._pointer: dict[int, int] = {}  # where it was made
         self.frames: dict[int, str] = {}  # of tasks that are in a call: who has made it
 
     def _file(self, tid: int) -> BinaryIO:
         if self.style.follow < 2 or self.style.path is None:
             return self._out
         if tid not in self._files:
-            self._files[tid] = open(f"{self.style.path}.{tid}", "wb")  # noqa: SIM115, PTH123 - kept
+            self._files[tid] = open(f"{self.style.path}.{tid}", "ab" if self.style.append else "wb")  # noqa: SIM115, PTH123 - kept
         return self._files[tid]
 
     def _key(self, tid: int) -> int:
         return tid if self.style.follow > 1 and self.style.path is not None else 0
 
-    def prefix(self, tid: int, at_ns: int) -> str:
-        """Return what stands before a line of a task's."""
+    def prefix(self, tid: int, at_ns: int, of_call: bool = False) -> str:
+        """Return what stands before a line of a task's; of_call: of the call noted last."""
         style = self.style
         text = ""
         if style.path is not None:
@@ -67,14 +70,26 @@ class Writer:
                 text = f"{tid:<5} "
         elif len(self.tasks) > 1:
             text = f"[pid {tid:5}] "
-        if style.relative:
-            key = self._key(tid)
-            since = at_ns - self._last_ns.get(key, at_ns)
-            self._last_ns[key] = at_ns
-            text += f"{since // 10**9:6}.{since % 10**9 // 1000:06} "
         if style.clock:
             text += clock_text(at_ns, style.clock)
+        if style.relative:
+            key = self._key(tid)
+            since = max(at_ns - self._last_ns.get(key, at_ns), 0)
+            self._last_ns[key] = at_ns
+            shown = f"{since // 10**9:6}.{since % 10**9 // 1000:06}"
+            text += f"(+{shown}) " if style.clock else f"{shown} "
+        if style.number:
+            text += f"[{self._number.get(tid, 0):4}] "
+        if style.pointer:
+            pointer = self._pointer.pop(tid, None) if of_call else None
+            text += "[????????????????] " if pointer is None else f"[{pointer:016x}] "
         return text
+
+    def note(self, tid: int, view: View) -> None:
+        """Take note of what a call's prefix tells of it."""
+        self._number[tid] = view.nr
+        if view.pointer is not None:
+            self._pointer[tid] = view.pointer
 
     def prefix_kind(self) -> int:
         """Return enum exo_prefix: how lines begin where there are no times."""
@@ -101,7 +116,8 @@ class Writer:
     def begin(self, tid: int, at_ns: int, view: View) -> None:
         """Write a call that has not returned yet."""
         self._break(tid)
-        before = self.prefix(tid, at_ns)
+        self.note(tid, view)
+        before = self.prefix(tid, at_ns, of_call=True)
         line = decode(view)
         self._put(tid, before + line.entry)
         self._width[tid] = len(before) + len(line.entry)
@@ -119,7 +135,8 @@ class Writer:
             return
         self._break(tid)
         self._broken.discard(tid)
-        before = self.prefix(tid, at_ns)
+        self.note(tid, view)
+        before = self.prefix(tid, at_ns, of_call=True)
         text = f"<... {line.name} resumed>{line.exit}"
         self._put(
             tid,
@@ -131,6 +148,11 @@ class Writer:
         """Whether no line is open."""
         return not self._open
 
+    def lines(self, tid: int, text: str) -> None:
+        """Write lines that belong to the call before them."""
+        if text:
+            self._put(tid, text)
+
     def raw(self, lines: bytes) -> None:
         """Write lines that are ready."""
         self._out.write(lines)
@@ -138,7 +160,8 @@ class Writer:
     def call(self, tid: int, at_ns: int, view: View, spent_ns: int, tail: str = "") -> bytes:
         """Write a call that has returned, with nothing in between; return its line."""
         self._break(tid)
-        before = self.prefix(tid, at_ns)
+        self.note(tid, view)
+        before = self.prefix(tid, at_ns, of_call=True)
         line = decode(view)
         text = pad(line.entry + line.exit, len(before), self.style.column)
         whole = (before + text + self._tail(line, spent_ns, tail)).encode(
@@ -182,7 +205,7 @@ class Writer:
         if os.WIFSIGNALED(status):
             core = " (core dumped)" if os.WCOREDUMP(status) else ""
             self.line(tid, at_ns, f"+++ killed by {signal_name(os.WTERMSIG(status))}{core} +++")
-        elif self.style.quiet < 2:
+        elif not self.style.no_exits:
             self.line(tid, at_ns, f"+++ exited with {os.WEXITSTATUS(status)} +++")
         self._put_frames(tid)
         file = self._files.pop(tid, None)

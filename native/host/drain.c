@@ -15,6 +15,7 @@
 struct known {
     uint32_t tid, expected, size, kind, first;
     uint32_t begun; /* sequence number of the call that was told while it was in progress */
+    bool apart;     /* memory of its call has been told before it */
     uint8_t *data;  /* of the event that is being put together; EXO_DRAIN_EVENT bytes */
 };
 
@@ -36,6 +37,7 @@ struct state {
     struct held held[HELD];
     uint32_t held_count, waiting; /* an event is ready, and was not handed over for want of room */
     uint32_t closed;
+    bool apart; /* memory of what is ready has been told before it */
     struct exo_drained ready;
 };
 
@@ -186,6 +188,11 @@ static bool take(struct exo_drain *drain, const struct exo_told *record, uint32_
     state->ready.size = known->size;
     memcpy(state->ready.data, known->data, known->size);
     known->size = 0;
+    if (known->kind == EXO_RECORD_MEMORY && known->begun == known->first)
+        known->begun = known->expected; /* it comes next */
+    state->apart = known->apart;
+    if (known->kind == EXO_RECORD_MEMORY || known->kind == EXO_RECORD_CALL)
+        known->apart = known->kind == EXO_RECORD_MEMORY;
     return true;
 }
 
@@ -233,7 +240,8 @@ static bool answered(struct exo_drain *drain, int *result)
 {
     struct state *state = drain->state;
     const uint8_t *text;
-    bool plain = drain->plain && state->ready.kind == EXO_RECORD_CALL && !was_begun(state);
+    bool plain =
+        drain->plain && state->ready.kind == EXO_RECORD_CALL && !was_begun(state) && !state->apart;
     uint32_t size = 0;
     if (plain) {
         size = exo_lines_write(state->lines, drain, &state->ready, drain->out + drain->used,

@@ -13,6 +13,7 @@
 #define O_CREAT 0x40
 #define O_TMPFILE 0x410000
 #define ERRNO_LIMIT 4095
+#define PATH_LIMIT 4095
 #define STAT_SIZE 144
 
 /* The longest of the pieces from an address on; 0 bytes: there is none. */
@@ -121,7 +122,7 @@ static bool put_memory(struct exo_pen *pen, const struct exo_line_item *item, ui
     }
     switch (item->op) {
     case EXO_ITEM_PATH:
-        return put_string(pen, value, 4096);
+        return put_string(pen, value, PATH_LIMIT);
     case EXO_ITEM_STRING:
         return put_string(pen, value, pen->drain->string_limit);
     case EXO_ITEM_BYTES_IN:

@@ -26,6 +26,7 @@ static void begin(struct exo_area *mine, struct exo_stage *stage, uint32_t nr)
     stage->size = (uint32_t)HEAD + argc * 8;
     if (KR->recording.flags & EXO_RECORDING_ORIGINS)
         exo_record_origin(stage, regs);
+    stage->pieces = stage->size;
     if (nr < exo_call_limit)
         exo_record_memory(stage, regs, false);
     called->began = exo_tsc();
@@ -44,6 +45,8 @@ static void finish(struct exo_area *mine, struct exo_stage *stage, long result, 
         spent >>= LONG_SHIFT;
     }
     called->spent = (uint32_t)spent;
+    if (exo_record_is_cut(result) && exo_record_is_timed(called->nr, (int)mine->regs.rdi))
+        called->flags |= EXO_CALLED_CUT;
     if (called->nr < exo_call_limit)
         exo_record_memory(stage, &mine->regs, true);
     exo_record_push(mine, EXO_RECORD_CALL, stage->data, stage->size);
@@ -72,10 +75,11 @@ static long serve(struct exo_stage *stage, uint32_t nr, uint8_t *flags, const lo
     long result;
     if (likely(change == NULL))
         return exo_observe_unrecorded(args[0], args[1], args[2], args[3], args[4], args[5]);
-    *flags |= change->flags || change->signal ? EXO_CALLED_INJECTED : EXO_CALLED_DELAYED;
+    *flags |= change->flags & EXO_TAMPER_RESULT ? EXO_CALLED_INJECTED : 0;
+    *flags |= change->delay_enter_ns || change->delay_exit_ns ? EXO_CALLED_DELAYED : 0;
     exo_record_delay(change->delay_enter_ns);
     if (change->signal)
-        HOST_3(__NR_tgkill, area()->leader->host_tgid, area()->core.host_tid, change->signal);
+        exo_record_kill(change->signal);
     if (change->flags & EXO_TAMPER_RESULT)
         result = change->result;
     else

@@ -2,6 +2,8 @@
 #ifndef EXO_RUNTIME_RECORD_H
 #define EXO_RUNTIME_RECORD_H
 
+#include <asm-generic/errno-base.h>
+
 #include <exo/ringset.h>
 
 #include "signal.h"
@@ -28,6 +30,12 @@ static inline struct exo_ringset *exo_record_rings(struct exo_kr *kr)
     return (struct exo_ringset *)(((uintptr_t)kr->recording.rings + 127) & ~127UL);
 }
 
+/* Whether a signal has cut a call short. */
+static inline bool exo_record_is_cut(long result)
+{
+    return unlikely(result == -EINTR || result == -EXO_ERESTART || result == -EXO_ERESTARTNOHAND);
+}
+
 /* record.c: a call of a watched task. */
 long exo_record_call(long a, long b, long c, long d, long e, long f);
 /* dispatch.c */
@@ -48,7 +56,22 @@ void exo_record_push(struct exo_area *mine, uint32_t kind, const void *data, uin
 void exo_record_memory(struct exo_stage *stage, const struct exo_regs *regs, bool after);
 /* Appends a piece of the guest's memory, as much as is there and has room. */
 void exo_record_piece(struct exo_stage *stage, uint64_t at, uint64_t size, bool after);
+/* Bytes of our own, as if they stood there. */
+void exo_record_own(struct exo_stage *stage, uint64_t at, const void *data, uint64_t size,
+                    bool after);
 void exo_record_string(struct exo_stage *stage, uint64_t at, uint64_t limit);
+
+/* Makes room: tells the pieces before the call itself. False: nobody takes them. */
+bool exo_record_flush(struct exo_stage *stage);
+
+/* recordunion.c: ... and for what a command decides. */
+void exo_record_union(struct exo_stage *stage, const struct exo_regs *regs, bool after);
+
+/* recordfds.c: what the call's fds lead to, and after it the one that it has made. */
+void exo_record_fds(struct exo_stage *stage, const struct exo_regs *regs, bool after);
+
+/* recordcut.c: whether a call on that fd, cut short by a signal, has ended for good. */
+bool exo_record_is_timed(uint32_t nr, int fd);
 
 /* recorddeep.c: the same for memory that other memory leads to. */
 void exo_record_deep(struct exo_stage *stage, const struct exo_regs *regs, bool after);
@@ -67,5 +90,6 @@ void exo_record_end(uint32_t status, bool whole);
 /* recordtamper.c: what is to be done to this call; NULL nothing. */
 const struct exo_tamper *exo_record_tamper(struct exo_stage *stage, uint32_t nr);
 void exo_record_delay(uint64_t ns);
+void exo_record_kill(uint32_t signal);
 
 #endif

@@ -1,13 +1,11 @@
 /* Memory that the table of calls says too little about: what other memory leads to, of which another
  * argument's value decides. */
-#include <asm-generic/errno-base.h>
 
 #include "record.h"
 
-#define ITEMS 16 /* of an array whose items lead somewhere */
 #define NAME_LIMIT 128
-#define CONTROL_LIMIT 256
-#define ENVIRONMENT_LIMIT 1024
+#define CONTROL_LIMIT 4096
+#define LIST_LIMIT 65536 /* items, whatever is asked for */
 #define UC_SIGMASK 296
 #define IOC_SIZE(command) ((command) >> 16 & 0x3fff)
 #define TERMIOS_SIZE 36
@@ -16,19 +14,27 @@ struct vector {
     uint64_t base, size;
 };
 
+/* Of an array whose items lead somewhere, how many are shown. */
+static uint64_t shown(uint64_t count)
+{
+    bool whole = KR->recording.flags & EXO_RECORDING_WHOLE;
+    uint64_t limit = whole ? LIST_LIMIT : KR->recording.string_limit;
+    return count < limit ? count : limit;
+}
+
 /* Buffers, up to so many bytes in all. */
 static void vectors(struct exo_stage *stage, uint64_t at, uint64_t count, uint64_t total,
                     bool after)
 {
-    struct vector items[ITEMS];
+    struct vector item;
     uint64_t limit = KR->recording.string_limit + 1UL;
-    count = count < ITEMS ? count : ITEMS;
-    if (guest_read(items, at, count * sizeof(items[0])) != 0)
-        return;
-    exo_record_piece(stage, at, count * sizeof(items[0]), after);
+    count = shown(count);
+    exo_record_piece(stage, at, count * sizeof(item), after);
     for (uint64_t i = 0; i < count && total > 0; i++) {
-        uint64_t here = items[i].size < total ? items[i].size : total;
-        exo_record_piece(stage, items[i].base, here < limit ? here : limit, after);
+        if (guest_get(&item, at + i * sizeof(item)) != 0)
+            return;
+        uint64_t here = item.size < total ? item.size : total;
+        exo_record_piece(stage, item.base, here < limit ? here : limit, after);
         total -= here;
     }
 }
@@ -52,7 +58,7 @@ static void message(struct exo_stage *stage, uint64_t at, uint64_t total, bool a
 
 static void messages(struct exo_stage *stage, uint64_t at, uint64_t count, bool after)
 {
-    for (uint64_t i = 0; i < count && i < ITEMS; i++)
+    for (uint64_t i = 0; i < shown(count); i++)
         message(stage, at + i * 64, UINT64_MAX, after);
 }
 
@@ -65,17 +71,26 @@ static void filled(struct exo_stage *stage, uint64_t at, uint64_t size_at, bool 
     exo_record_piece(stage, at, size < NAME_LIMIT ? size : NAME_LIMIT, true);
 }
 
-static void program(struct exo_stage *stage, uint64_t argv, uint64_t envp)
+static void words_of(struct exo_stage *stage, uint64_t at)
 {
-    uint64_t pointer;
-    for (uint32_t i = 0; i <= ITEMS * 2; i++) {
-        exo_record_piece(stage, argv + i * 8UL, 8, false);
-        if (guest_get(&pointer, argv + i * 8UL) != 0 || pointer == 0)
+    uint64_t pointer, limit = shown(LIST_LIMIT);
+    for (uint64_t i = 0; i <= limit; i++) {
+        exo_record_piece(stage, at + i * 8UL, 8, false);
+        if (guest_get(&pointer, at + i * 8UL) != 0 || pointer == 0)
             break;
         exo_record_string(stage, pointer, KR->recording.string_limit);
     }
-    uint64_t size = 0;
-    while (size < ENVIRONMENT_LIMIT && guest_get(&pointer, envp + size) == 0 && pointer != 0)
+}
+
+static void program(struct exo_stage *stage, uint64_t argv, uint64_t envp)
+{
+    uint64_t pointer, size = 0;
+    words_of(stage, argv);
+    if (KR->recording.flags & EXO_RECORDING_WHOLE) {
+        words_of(stage, envp);
+        return;
+    }
+    while (size < LIST_LIMIT * 8UL && guest_get(&pointer, envp + size) == 0 && pointer != 0)
         size += 8;
     exo_record_piece(stage, envp, size + 8, false);
 }
@@ -222,12 +237,12 @@ static void of_tasks(struct exo_stage *stage, const struct exo_regs *regs, uint3
     }
 }
 
-/* What IPC_SET takes and IPC_STAT gives. */
+/* What IPC_SET takes; what others give, recordunion.c takes. */
 static void of_ipc(struct exo_stage *stage, uint64_t command, uint64_t at, uint64_t size,
                    bool after)
 {
-    if (command == (after ? 2 : 1))
-        exo_record_piece(stage, at, size, after);
+    if (!after && command == 1)
+        exo_record_piece(stage, at, size, false);
 }
 
 static void of_waits(struct exo_stage *stage, const struct exo_regs *regs, uint32_t nr, bool after)
@@ -273,4 +288,5 @@ void exo_record_deep(struct exo_stage *stage, const struct exo_regs *regs, bool 
     of_sockets(stage, regs, nr, after);
     of_tasks(stage, regs, nr, after);
     of_waits(stage, regs, nr, after);
+    exo_record_union(stage, regs, after);
 }

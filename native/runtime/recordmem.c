@@ -5,20 +5,35 @@
 #include "record.h"
 
 #define PAGE 4096UL
-#define PIECE_MAX 1024UL
-#define PATH_LIMIT 2048
+#define PIECE_MAX (64UL << 10)
+#define PATH_LIMIT 4095
 #define AFTER (1UL << 63)
 #define SIZE_SHIFT 48
 #define ADDRESS_MASK ((1UL << SIZE_SHIFT) - 1)
 
-/* Where the bytes of a piece go; NULL when the stage is full. */
+bool exo_record_flush(struct exo_stage *stage)
+{
+    uint8_t kept[8], *start = stage->data + stage->pieces - sizeof(kept);
+    uint64_t now = exo_tsc();
+    memcpy(kept, start, sizeof(kept));
+    memcpy(start, &now, sizeof(now));
+    exo_record_push(area(), EXO_RECORD_MEMORY, start,
+                    stage->size - stage->pieces + (uint32_t)sizeof(now));
+    memcpy(start, kept, sizeof(kept));
+    stage->size = stage->pieces;
+    return area()->observe & EXO_OBSERVE_RECORD;
+}
+
+/* Where the bytes of a piece go, and how many of them; NULL: nobody wants them any more. */
 static uint8_t *room(struct exo_stage *stage, uint64_t *size)
 {
-    if (stage->size + 24 > EXO_STAGE_DATA)
-        return NULL;
     uint64_t left = EXO_STAGE_DATA - 16 - stage->size;
-    if (*size > (left & ~7UL))
-        *size = left & ~7UL;
+    if ((stage->size + 24 > EXO_STAGE_DATA || *size > left) && stage->size > stage->pieces) {
+        if (!exo_record_flush(stage))
+            return NULL;
+        left = EXO_STAGE_DATA - 16 - stage->size;
+    }
+    *size = *size < (left & ~7UL) ? *size : left & ~7UL;
     return stage->data + stage->size + 8;
 }
 
@@ -29,38 +44,68 @@ static void close_piece(struct exo_stage *stage, uint64_t at, uint64_t size, boo
     stage->size += 8 + (uint32_t)((size + 7) & ~7UL);
 }
 
+/* What is too long for one piece takes several, each where the one before it ends. */
 void exo_record_piece(struct exo_stage *stage, uint64_t at, uint64_t size, bool after)
 {
-    uint8_t *to = room(stage, &size);
-    if (to == NULL || size == 0 || at == 0 || at > ADDRESS_MASK)
-        return;
-    if (guest_read(to, at, size) != 0) { /* what is on its first page */
-        size = size > PAGE - at % PAGE ? PAGE - at % PAGE : 0;
-        if (size == 0 || guest_read(to, at, size) != 0)
+    while (size != 0 && at != 0 && at <= ADDRESS_MASK) {
+        uint64_t part = size, page = PAGE - at % PAGE;
+        uint8_t *to = room(stage, &part);
+        if (to == NULL)
             return;
+        if (guest_read(to, at, part) != 0) { /* what is on its first page */
+            part = part > page ? page : 0;
+            if (part == 0 || guest_read(to, at, part) != 0)
+                return;
+        }
+        close_piece(stage, at, part, after);
+        at += part, size -= part;
     }
+}
+
+void exo_record_own(struct exo_stage *stage, uint64_t at, const void *data, uint64_t size,
+                    bool after)
+{
+    uint64_t part = size;
+    uint8_t *to = room(stage, &part);
+    if (to == NULL || part < size)
+        return;
+    memcpy(to, data, size);
     close_piece(stage, at, size, after);
+}
+
+/* Up to size bytes of a string, with its NUL; returns how many, and whether that was all of it. */
+static uint64_t read_string(uint8_t *to, uint64_t at, uint64_t size, bool *ended)
+{
+    uint64_t done = 0;
+    while (done < size && !*ended) {
+        uint64_t part = PAGE - (at + done) % PAGE;
+        part = part < 64 ? part : 64;
+        part = part < size - done ? part : size - done;
+        if (guest_read(to + done, at + done, part) != 0) {
+            *ended = true;
+            break;
+        }
+        for (uint64_t end = done + part; done < end && !*ended; done++)
+            *ended = to[done] == 0;
+    }
+    return done;
 }
 
 /* With its NUL, if there is one within limit. */
 void exo_record_string(struct exo_stage *stage, uint64_t at, uint64_t limit)
 {
-    uint64_t size = limit + 1, done = 0;
-    uint8_t *to = room(stage, &size);
     bool ended = false;
-    if (to == NULL || at == 0 || at > ADDRESS_MASK)
-        return;
-    while (done < size && !ended) {
-        uint64_t part = PAGE - (at + done) % PAGE;
-        part = part < 64 ? part : 64;
-        part = part < size - done ? part : size - done;
-        if (guest_read(to + done, at + done, part) != 0)
-            break;
-        for (uint64_t end = done + part; done < end && !ended; done++)
-            ended = to[done] == 0;
+    uint64_t size = limit + 1;
+    while (size != 0 && !ended && at != 0 && at <= ADDRESS_MASK) {
+        uint64_t part = size;
+        uint8_t *to = room(stage, &part);
+        if (to == NULL)
+            return;
+        uint64_t done = read_string(to, at, part, &ended);
+        if (done != 0)
+            close_piece(stage, at, done, false);
+        at += done, size -= done;
     }
-    if (done != 0)
-        close_piece(stage, at, done, false);
 }
 
 static uint64_t value_of(const struct exo_regs *regs, uint32_t i)
@@ -132,7 +177,7 @@ void exo_record_memory(struct exo_stage *stage, const struct exo_regs *regs, boo
 {
     const struct exo_call *row = &exo_calls[exo_called_of(stage)->nr];
     long result = exo_called_of(stage)->result;
-    bool cut_short = result == -EINTR || result == -EXO_ERESTART || result == -EXO_ERESTARTNOHAND;
+    bool cut_short = exo_record_is_cut(result);
     if (after && result < 0 && !cut_short)
         return;
     for (uint32_t i = 0; i < row->argc; i++) {
@@ -145,4 +190,6 @@ void exo_record_memory(struct exo_stage *stage, const struct exo_regs *regs, boo
             before_call(stage, arg, regs, value_of(regs, i));
     }
     exo_record_deep(stage, regs, after);
+    if (KR->recording.flags & EXO_RECORDING_FDS)
+        exo_record_fds(stage, regs, after);
 }

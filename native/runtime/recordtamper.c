@@ -30,3 +30,10 @@ void exo_record_delay(uint64_t ns)
     if (ns != 0)
         HOST_2(__NR_nanosleep, time, 0);
 }
+
+/* As from the kernel itself. */
+void exo_record_kill(uint32_t signal)
+{
+    struct k_siginfo info = {.signo = (int)signal, .code = SI_KERNEL_};
+    HOST_4(__NR_rt_tgsigqueueinfo, area()->leader->host_tgid, area()->core.host_tid, signal, &info);
+}

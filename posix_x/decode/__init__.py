@@ -4,16 +4,48 @@ line.decode() is the way in. Importing this package registers what strace writes
 own.
 """
 
-from posix_x.decode import files, ipc, others, poll, processes, results, signals, sockets, structs
+from posix_x.decode import (
+    bpf,
+    clocks,
+    control,
+    files,
+    ioctls,
+    ipc,
+    keys,
+    mounts,
+    obsolete,
+    others,
+    poll,
+    processes,
+    quota,
+    results,
+    rings,
+    sched,
+    signals,
+    sockets,
+    structs,
+    tracee,
+)
 
 __all__ = [
+    "bpf",
+    "clocks",
+    "control",
     "files",
+    "ioctls",
     "ipc",
+    "keys",
+    "mounts",
+    "obsolete",
     "others",
     "poll",
     "processes",
+    "quota",
     "results",
+    "rings",
+    "sched",
     "signals",
     "sockets",
     "structs",
+    "tracee",
 ]

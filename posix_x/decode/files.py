@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from posix_x.decode.line import LATE, argument, special
+from posix_x.decode.line import LATE, LIST_LIMIT, argument, special
 from posix_x.decode.sockets import iovecs
 from posix_x.decode.structs import device_text, mode_text, statx_mask
-from posix_x.decode.text import address, flags, hexadecimal, octal, quoted_hex
-from posix_x.decode.values import number, pointed
+from posix_x.decode.text import address, flags, hexadecimal, named, octal, quoted_hex
+from posix_x.decode.values import broken_off, number, overflows, pointed
 from posix_x.decode.view import RESULTS, View
 from posix_x.table.rows import SETS
 
@@ -24,8 +24,8 @@ _OPEN_ORDER = (
     ("O_CREAT", 0x40), ("O_EXCL", 0x80), ("O_NOCTTY", 0x100), ("O_TRUNC", 0x200),
     ("O_APPEND", 0x400), ("O_NONBLOCK", 0x800), ("O_SYNC", 0x101000), ("O_DSYNC", 0x1000),
     ("O_DIRECT", 0x4000), ("O_LARGEFILE", O_LARGEFILE), ("O_NOFOLLOW", 0x20000),
-    ("O_NOATIME", 0x40000), ("O_CLOEXEC", 0x80000), ("FASYNC", 0x2000), ("O_PATH", 0x200000),
-    ("O_TMPFILE", O_TMPFILE), ("O_DIRECTORY", 0x10000),
+    ("O_NOATIME", 0x40000), ("O_CLOEXEC", 0x80000), ("O_PATH", 0x200000),
+    ("O_TMPFILE", O_TMPFILE), ("O_DIRECTORY", 0x10000), ("FASYNC", 0x2000),
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def _open(view: View) -> Iterator[str]:
     how = view.u32(first + 1)
     yield open_text(how)
     if how & O_CREAT or how & O_TMPFILE == O_TMPFILE:
-        yield octal(view.u32(first + 2))
+        yield octal(view.u32(first + 2) & 0xFFFF)
         if view.name == "mq_open":
             yield pointed(view, "mq_attr", view.args[3], view.before)
 
@@ -73,7 +73,7 @@ def _openat2(view: View) -> Iterator[str]:
 
 
 def _file_mode(view: View, i: int) -> Iterator[str]:
-    mode = view.u32(i)
+    mode = view.u32(i) & 0xFFFF
     yield mode_text(mode)
     if mode >> 12 in (2, 6):
         yield device_text(view.u32(i + 1))
@@ -98,6 +98,14 @@ def _symlink(view: View) -> Iterator[str]:
     if view.name == "symlinkat":
         yield number(view, "dirfd", view.args[1])
     yield view.path(view.args[2 if view.name == "symlinkat" else 1])
+
+
+@special("dup2", "dup3")
+def _dup2(view: View) -> Iterator[str]:
+    yield view.fd(view.i32(0))
+    yield str(view.i32(1))
+    if view.name == "dup3":
+        yield flags("fd_creation_flags", view.u32(2))
 
 
 LOCKS = {5, 6, 7, 36, 37, 38}
@@ -142,7 +150,7 @@ def _fcntl_arg(view: View) -> Iterator[str]:  # noqa: C901 - one branch for each
     elif name == "F_SETFL":
         yield open_text(value & 0xFFFFFFFF)
     elif name == "F_ADD_SEALS":
-        yield flags("seals", value & 0xFFFFFFFF)
+        yield flags("seals", value)
     elif name == "F_SETSIG":
         yield number(view, "sig", value)
     elif name in ("F_SETOWN_EX", "F_GETOWN_EX"):
@@ -156,8 +164,12 @@ def _fcntl_arg(view: View) -> Iterator[str]:  # noqa: C901 - one branch for each
         else:
             yield address(value)
     elif name == "F_SETLEASE":
-        yield SETS["lock_type"][2].get(value, hexadecimal(value))
-    elif name in ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETOWN", "F_SETPIPE_SZ"):
+        yield named("lease_type", view.i32(2))
+    elif name == "F_NOTIFY":
+        yield flags("dirnotify", value & 0xFFFFFFFF)
+    elif name in ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETPIPE_SZ"):
+        yield str(view.u32(2) if name.startswith("F_DUPFD") else view.i64(2))
+    elif name == "F_SETOWN":
         yield str(view.i32(2))
     else:
         yield hexadecimal(value)
@@ -175,7 +187,9 @@ def fcntl_result(view: View) -> str | None:
     assert view.result is not None
     name = SETS["fcntl_cmd"][2].get(view.i32(1), "")
     if view.failed or name not in ("F_GETFD", "F_GETFL", "F_GET_SEALS", "F_GETSIG", "F_GETLEASE"):
-        return view.fd(view.result) if name.startswith("F_DUPFD") and not view.failed else None
+        return (
+            view.fd(view.result, True) if name.startswith("F_DUPFD") and not view.failed else None
+        )
     if name == "F_GETSIG":
         return number(view, "sig", view.result) if view.result else "0"
     if name == "F_GETLEASE":
@@ -205,7 +219,7 @@ def _vectors(view: View) -> Iterator[str]:
     memory = view.after if reads else view.before
     limit = view.result if reads and view.result is not None else None
     count = view.args[2]
-    if reads and view.failed:
+    if (reads and view.failed) or view.name == "process_madvise":
         yield iovecs_bare(view, view.args[1], count)
     else:
         yield iovecs(view, view.args[1], count, memory, limit)
@@ -223,11 +237,18 @@ def _vectors(view: View) -> Iterator[str]:
 
 def iovecs_bare(view: View, at: int, count: int) -> str:
     """Return buffers that nothing was put into: where they are."""
-    data = view.before.peek(at, 16 * min(count, view.options.string_limit)) if at else b""
+    limit = LIST_LIMIT if view.options.verbose else view.options.string_limit
+    if overflows(at, count, 16):
+        return address(at)
+    if at and count <= 0:
+        return "[]"
+    data = view.before.peek(at, 16 * min(count, limit)) if at else b""
     if len(data) < 16:
         return address(at) if count or not at else "[]"
     pairs = struct.iter_unpack("<QQ", data[: len(data) // 16 * 16])
-    return "[" + ", ".join(f"{{iov_base={address(b)}, iov_len={s}}}" for b, s in pairs) + "]"
+    shown = [f"{{iov_base={address(b)}, iov_len={s}}}" for b, s in pairs]
+    shown += broken_off(at, len(shown), count, min(count, limit), 16)
+    return "[" + ", ".join(shown) + "]"
 
 
 @special("getdents", "getdents64")
@@ -271,17 +292,19 @@ def _utimensat(view: View) -> Iterator[str]:
     else:
         yield address(view.args[first + 1])
     if view.name == "utimensat":
-        yield flags("at_flags", view.u32(3))
+        yield flags("at_plain", view.u32(3))
 
 
 def _time(view: View, seconds: int, part: int) -> str:
     from posix_x.decode.structs import date_text
 
     if view.name != "utimensat":
-        return f"{{tv_sec={seconds}, tv_usec={part}}}{date_text(seconds, part * 1000)}"
+        date = date_text(seconds, part, 6) if 0 <= part < 1_000_000 else ""
+        return f"{{tv_sec={seconds}, tv_usec={part & 0xFFFFFFFFFFFFFFFF}}}{date}"
     if part in (UTIME_NOW, UTIME_OMIT):
         return "UTIME_NOW" if part == UTIME_NOW else "UTIME_OMIT"
-    return f"{{tv_sec={seconds}, tv_nsec={part}}}{date_text(seconds, part)}"
+    date = date_text(seconds, part) if 0 <= part < 1_000_000_000 else ""
+    return f"{{tv_sec={seconds}, tv_nsec={part & 0xFFFFFFFFFFFFFFFF}}}{date}"
 
 
 @special("statx")
@@ -289,7 +312,7 @@ def _statx(view: View) -> Iterator[str]:
     yield number(view, "dirfd", view.args[0])
     yield view.path(view.args[1])
     how = view.u32(2)
-    rest = flags("at_flags", how & ~0x6000) if how & ~0x6000 else ""
+    rest = flags("at_plain", how & ~0x6000).split(" /*")[0] if how & ~0x6000 else ""
     sync = {0: "AT_STATX_SYNC_AS_STAT", 0x2000: "AT_STATX_FORCE_SYNC", 0x4000: "AT_STATX_DONT_SYNC"}
     yield "|".join(part for part in (sync.get(how & 0x6000, "0x6000"), rest) if part)
     yield statx_mask(view.u32(3))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from posix_x.decode.text import hexadecimal
 from posix_x.decode.values import array, number, pointed
 from posix_x.decode.view import View
 from posix_x.table.rows import ROWS, SIZES
@@ -22,6 +23,7 @@ LATE = "\0"  # among the arguments: what follows is written when the call has re
 Arguments = Callable[[View], Iterator[str]]
 SPECIAL: dict[str, Arguments] = {}
 RESULT_COLUMN = 40
+LIST_LIMIT = 65536  # with -v
 
 
 @dataclass(slots=True)
@@ -48,6 +50,13 @@ def special(*names: str) -> Callable[[Arguments], Arguments]:
         return function
 
     return register
+
+
+def raw(view: View) -> Iterator[str]:
+    """Write arguments as numbers."""
+    row = ROWS.get(view.nr)
+    for value, arg in zip(view.args, row[3] if row else (("", "", "addr"),) * 6, strict=False):
+        yield hexadecimal(value & (1 << 8 * SIZES.get(arg[2], 8)) - 1)
 
 
 def arguments(view: View) -> Iterator[str]:
@@ -92,10 +101,15 @@ def argument(view: View, i: int) -> str:
 def words(view: View, at: int, bits: int, memory: Memory) -> str:
     """Return a bit mask as the longs that it takes."""
     size = (bits + 63) // 64 * 8
-    data = memory.peek(at, min(size, 8 * view.options.string_limit)) if at else b""
+    if at and not size:
+        return "[]"
+    limit = 8 * view.options.string_limit
+    data = memory.peek(at, min(size, limit)) if at and at + size < 1 << 64 else b""
     if not data or len(data) % 8:
         return f"{at:#x}" if at else "NULL"
-    return "[" + ", ".join(f"{w:#016x}" for (w,) in struct.iter_unpack("<Q", data)) + "]"
+    shown = [f"{w:#016x}" if w else "0" * 16 for (w,) in struct.iter_unpack("<Q", data)]
+    shown += ["..."] if size > limit else []
+    return "[" + ", ".join(shown) + "]"
 
 
 def _bytes(view: View, i: int) -> int:
@@ -117,14 +131,15 @@ def strings(view: View, at: int) -> str:
     shown: list[str] = []
     if not at:
         return "NULL"
-    for i in range(view.options.string_limit + 1):
+    limit = LIST_LIMIT if view.options.verbose else view.options.string_limit
+    for i in range(limit + 1):
         pointer = view.before.peek(at + 8 * i, 8)
         if len(pointer) < 8:
             shown.append(f"... /* {at + 8 * i:#x} */")
             break
         if not any(pointer):
             break
-        if i == view.options.string_limit:
+        if i == limit:
             shown.append("...")
             break
         shown.append(view.string(int.from_bytes(pointer, "little")))
@@ -137,7 +152,8 @@ def decode(view: View) -> Line:
     """Write a call; of one that has not returned, exit is empty."""
     parts: list[str] = []
     before = -1
-    for part in SPECIAL.get(view.name, arguments)(view):
+    writes = raw if view.nr in view.options.raw else SPECIAL.get(view.name, arguments)
+    for part in writes(view):
         if part == LATE:
             if before < 0:
                 before = len(parts)

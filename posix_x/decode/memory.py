@@ -6,7 +6,7 @@ import os
 from typing import Protocol
 
 PAGE = 4096
-PATH_LIMIT = 4096
+PATH_LIMIT = 4095
 
 
 class Memory(Protocol):
@@ -26,7 +26,23 @@ class Snippets:
         self._pieces = pieces
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return what the pieces have from address on."""
+        """Return what the pieces have from address on, one behind the other."""
+        best = self._longest(address, size)
+        if not best or len(best) == size:
+            return best
+        parts, rest = [best], size - len(best)
+        while best and rest:
+            address += len(best)
+            best = self._longest(address, rest)
+            parts.append(best)
+            rest -= len(best)
+        return b"".join(parts)
+
+    def above(self, address: int) -> dict[int, bytes]:
+        """Return the pieces that begin at address or above, the later where two do at one place."""
+        return {start: data for start, data in self._pieces if start >= address}
+
+    def _longest(self, address: int, size: int) -> bytes:
         best = b""
         for start, data in self._pieces:
             if start <= address < start + len(data):

@@ -6,7 +6,6 @@ import struct
 from typing import TYPE_CHECKING
 
 from posix_x.decode.line import LATE, special, strings
-from posix_x.decode.structs import name_text
 from posix_x.decode.text import address, flags, hexadecimal, named
 from posix_x.decode.values import number, pointed, signal_name
 from posix_x.table.rows import SETS
@@ -92,7 +91,9 @@ def _clone3(view: View) -> Iterator[str]:
 def _unshare(view: View) -> Iterator[str]:
     if view.name == "setns":
         yield view.fd(view.i32(0))
-    yield clone_flags(view.args[1 if view.name == "setns" else 0], False)
+        yield flags("setns_flags", view.u32(1))
+    else:
+        yield flags("unshare_flags", view.args[0])
 
 
 def _environment(view: View, at: int) -> str:
@@ -126,7 +127,7 @@ def _execve(view: View) -> Iterator[str]:
         else _environment(view, view.args[first + 2])
     )
     if first:
-        yield flags("at_flags", view.u32(4))
+        yield flags("at_plain", view.u32(4))
 
 
 def wait_status(status: int) -> str:
@@ -204,6 +205,10 @@ def _futex(view: View) -> Iterator[str]:
     operation = view.u32(1) & 0x7F
     yield address(view.args[0])
     yield _futex_op(view.u32(1))
+    if operation not in SETS["futex_op"][2]:
+        yield from (str(view.u32(2)), address(view.args[3]), address(view.args[4]))
+        yield hexadecimal(view.u32(5))
+        return
     if operation not in (6, 7, 8, 13):
         yield str(view.u32(2))
     if operation in WAITS:
@@ -221,92 +226,6 @@ def _futex(view: View) -> Iterator[str]:
         yield "FUTEX_BITSET_MATCH_ANY" if value == FUTEX_MATCH_ANY else hexadecimal(value)
 
 
-@special("arch_prctl")
-def _arch_prctl(view: View) -> Iterator[str]:
-    yield number(view, "arch_prctl_code", view.args[0])
-    if view.i32(0) in (0x1003, 0x1004):
-        yield LATE
-        data = view.after.peek(view.args[1], 8)
-        known = len(data) == 8 and not view.failed
-        yield f"[{hexadecimal(int.from_bytes(data, 'little'))}]" if known else address(view.args[1])
-    elif view.i32(0) != 0x1011:
-        yield (
-            hexadecimal(view.args[1])
-            if view.args[1]
-            else "NULL"
-            if view.i32(0) in (0x1001, 0x1002)
-            else "0"
-        )
-
-
-_NO_MORE = {"PR_GET_DUMPABLE", "PR_GET_KEEPCAPS", "PR_GET_SECCOMP", "PR_GET_TIMERSLACK",
-            "PR_GET_SECUREBITS", "PR_GET_TIMING", "PR_TASK_PERF_EVENTS_DISABLE",
-            "PR_TASK_PERF_EVENTS_ENABLE"}  # fmt: skip
-_ONE = {
-    "PR_SET_DUMPABLE",
-    "PR_SET_KEEPCAPS",
-    "PR_SET_TIMING",
-    "PR_SET_CHILD_SUBREAPER",
-    "PR_SET_TIMERSLACK",
-}
-_NUMBERS = {"PR_GET_PDEATHSIG", "PR_GET_CHILD_SUBREAPER", "PR_GET_ENDIAN", "PR_GET_FPEMU",
-            "PR_GET_FPEXC", "PR_GET_UNALIGN", "PR_GET_TSC"}  # fmt: skip
-
-
-@special("prctl")
-def _prctl(view: View) -> Iterator[str]:
-    name = SETS["prctl_option"][2].get(view.i32(0), "")
-    yield number(view, "prctl_option", view.args[0])
-    value = view.args[1]
-    if name in _NO_MORE:
-        return
-    if name in _ONE:
-        yield str(value)
-    elif name in _NUMBERS:
-        yield LATE
-        data = view.after.peek(value, 4)
-        known = len(data) == 4 and not view.failed
-        found = int.from_bytes(data, "little")
-        text = signal_name(found) if name == "PR_GET_PDEATHSIG" and found else str(found)
-        yield f"[{text}]" if known else address(value)
-    elif name == "PR_SET_PDEATHSIG":
-        yield signal_name(value & 0xFFFFFFFF)
-    elif name == "PR_SET_NAME":
-        data = view.before.peek(value, 16)
-        text = name_text(data[:15]) + ("" if b"\0" in data[:16] else "...")
-        yield text if data else address(value)
-    elif name == "PR_GET_NAME":
-        yield LATE
-        data = view.after.peek(value, 16)
-        yield name_text(data) if data and not view.failed else address(value)
-    elif name in ("PR_CAPBSET_READ", "PR_CAPBSET_DROP"):
-        yield named("capability", value)
-    else:
-        yield from (hexadecimal(view.args[i]) for i in (1, 2, 3, 4))
-
-
-@special("sched_setscheduler")
-def _sched_setscheduler(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield number(view, "sched_policy", view.args[1])
-    data = view.before.peek(view.args[2], 4) if view.args[2] else b""
-    yield f"[{int.from_bytes(data, 'little', signed=True)}]" if data else address(view.args[2])
-
-
-@special("sched_setaffinity", "sched_getaffinity")
-def _affinity(view: View) -> Iterator[str]:
-    yield str(view.i32(0))
-    yield str(view.u32(1))
-    sets = view.name == "sched_setaffinity"
-    if not sets:
-        yield LATE
-    size = view.u32(1) if sets else max(view.result or 0, 0)
-    data = (view.before if sets else view.after).peek(view.args[2], min(size, 1024))
-    bits = int.from_bytes(data, "little")
-    shown = "[" + " ".join(str(i) for i in range(len(data) * 8) if bits >> i & 1) + "]"
-    yield shown if data and not view.failed else address(view.args[2])
-
-
 @special("exit", "exit_group")
 def _exit(view: View) -> Iterator[str]:
     yield str(view.i32(0))
@@ -320,7 +239,7 @@ def _capget(view: View) -> Iterator[str]:
     if view.name == "capget":
         yield LATE
         memory = view.after
-    size = 12 if version == 0x19980330 else 24
+    size = 24 if version in (0x20071026, 0x20080522) else 12
     data = memory.peek(view.args[1], size) if view.args[1] else b""
     if len(data) < size or (view.failed and view.name == "capget"):
         yield address(view.args[1])

@@ -32,7 +32,8 @@ OWN_CODES = {
     "SIGIO": ("POLL_IN", "POLL_OUT", "POLL_MSG", "POLL_ERR", "POLL_PRI", "POLL_HUP"),
 }  # fmt: skip
 UC_SIGMASK = 296  # of struct ucontext, in a signal's frame
-HANDLERS = {0: "SIG_DFL", 1: "SIG_IGN"}
+HANDLERS = {0: "SIG_DFL", 1: "SIG_IGN", (1 << 64) - 1: "SIG_ERR"}
+SET_SIZE = 8
 SA_RESTORER = 0x4000000
 
 
@@ -53,7 +54,7 @@ def _sigset(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 @shower("sigset_pack")
 def _sigset_pack(_view: View, data: bytes, _at: int, memory: Memory) -> str:
     at, size = struct.unpack("<QQ", data)
-    mask = memory.peek(at, 8) if at else b""
+    mask = memory.peek(at, 8) if at and size == SET_SIZE else b""
     shown = set_text(int.from_bytes(mask, "little")) if len(mask) == 8 else address(at)
     return f"{{sigmask={shown}, sigsetsize={size}}}"
 
@@ -70,7 +71,7 @@ def _sigaction(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 
 _ACTION_ORDER = (
     "SA_RESTORER", "SA_ONSTACK", "SA_RESTART", "SA_INTERRUPT", "SA_NODEFER", "SA_RESETHAND",
-    "SA_SIGINFO", "SA_NOCLDSTOP", "SA_NOCLDWAIT", "SA_EXPOSE_TAGBITS", "SA_UNSUPPORTED",
+    "SA_SIGINFO", "SA_NOCLDSTOP", "SA_NOCLDWAIT",
 )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def siginfo_text(data: bytes) -> str:
     if error:
         import errno
 
-        shown.append(f"si_errno={errno.errorcode.get(error, error)}")
+        shown.append(f"si_errno={errno.errorcode.get(error, error & 0xFFFFFFFF)}")
     shown += _details(name, code, data)
     return "{" + ", ".join(shown) + "}"
 
@@ -135,7 +136,7 @@ def _details(name: str, code: int, data: bytes) -> list[str]:
             _value(value),
         ]
     if code <= 0:
-        who = [f"si_pid={pid}", f"si_uid={uid}"]
+        who = [f"si_pid={pid}", f"si_uid={-1 if uid == 0xFFFFFFFF else uid}"]
         return who if code in (0, -6) else [*who, _value(int.from_bytes(data[24:32], "little"))]
     if name == "SIGCHLD":
         shown = str(status) if code == 1 else signal_name(status)
@@ -158,7 +159,8 @@ def _details(name: str, code: int, data: bytes) -> list[str]:
             f"si_syscall=__NR_{call}",
             "si_arch=AUDIT_ARCH_X86_64",
         ]
-    return [f"si_pid={pid}", f"si_uid={uid}"]
+    value = int.from_bytes(data[24:32], "little")
+    return [f"si_pid={pid}", f"si_uid={uid}", *([_value(value)] if value else [])]
 
 
 def _value(value: int) -> str:
@@ -175,7 +177,7 @@ def _rt_sigreturn(view: View) -> Iterator[str]:
 
 @special("rt_sigtimedwait")
 def _rt_sigtimedwait(view: View) -> Iterator[str]:
-    yield pointed(view, "sigset", view.args[0], view.before)
+    yield set_at(view, 0, 3, view.before)
     yield LATE
     yield _if_done(view, "siginfo", 1)
     yield pointed(view, "timespec", view.args[2], view.before)
@@ -193,11 +195,31 @@ def _if_done(view: View, type_: str, i: int) -> str:
 @special("rt_sigprocmask")
 def _rt_sigprocmask(view: View) -> Iterator[str]:
     yield number(view, "sigprocmask_how", view.args[0])
-    yield _mask(view, 1, view.before)
+    yield set_at(view, 1, 3, view.before)
     yield LATE
-    yield address(view.args[2]) if view.failed else _mask(view, 2, view.after)
+    yield address(view.args[2]) if view.failed else set_at(view, 2, 3, view.after)
     yield str(view.args[3])
 
 
-def _mask(view: View, i: int, memory: Memory) -> str:
-    return pointed(view, "sigset", view.args[i], memory)
+def set_at(view: View, i: int, size_at: int, memory: Memory) -> str:
+    """Return a set that argument i leads to, if the size that was given is the only right one."""
+    right = view.args[size_at] == SET_SIZE
+    return pointed(view, "sigset", view.args[i], memory) if right else address(view.args[i])
+
+
+@special("rt_sigpending")
+def _rt_sigpending(view: View) -> Iterator[str]:
+    yield LATE
+    size = view.args[1]
+    data = view.after.peek(view.args[0], min(size, SET_SIZE)) if size and not view.failed else b""
+    yield set_text(int.from_bytes(data, "little")) if data else address(view.args[0])
+    yield str(size)
+
+
+@special("signalfd", "signalfd4")
+def _signalfd(view: View) -> Iterator[str]:
+    yield view.fd(view.i32(0))
+    yield set_at(view, 1, 2, view.before)
+    yield str(view.args[2])
+    if view.name == "signalfd4":
+        yield flags("signalfd_flags", view.u32(3))

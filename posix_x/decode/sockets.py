@@ -6,9 +6,9 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from posix_x.decode.line import LATE, special
-from posix_x.decode.text import address, escaped, flags, hexadecimal, named, quoted
-from posix_x.decode.values import array, number, one, shower
+from posix_x.decode.line import LATE, LIST_LIMIT, special
+from posix_x.decode.text import address, flags, hexadecimal, named, quoted
+from posix_x.decode.values import array, broken_off, number, one, overflows, shower
 from posix_x.table.rows import SETS, SIZES
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def sockaddr_text(data: bytes) -> str:
         name = path[1:].rstrip(b"\0") if path[:1] == b"\0" else path.split(b"\0")[0]
         if path[:1] == b"\0":
             name = path[1:]
-        shown += f', sun_path={"@" if path[:1] == bytes(1) else ""}"{escaped(name)}"'
+        shown += f", sun_path={'@' if path[:1] == bytes(1) else ''}{quoted(name, len(name))}"
     elif family == AF_INET and len(data) >= 8:
         shown += f", sin_port=htons({int.from_bytes(data[2:4], 'big')})"
         shown += f', sin_addr=inet_addr("{socket.inet_ntoa(data[4:8])}")'
@@ -46,16 +46,17 @@ def sockaddr_text(data: bytes) -> str:
         if len(data) >= 28:
             shown += f", sin6_scope_id={int.from_bytes(data[24:28], 'little')}"
     elif family == AF_NETLINK and len(data) >= 12:
-        pid, groups = struct.unpack_from("<II", data, 4)
+        pad, pid, groups = struct.unpack_from("<HII", data, 2)
+        shown += f", nl_pad={pad:#x}" if pad else ""
         shown += f", nl_pid={pid}, nl_groups={groups:08x}"
     elif len(data) > 2:
-        shown += f', sa_data="{escaped(data[2:])}"'
+        shown += f", sa_data={quoted(data[2:], ADDRESS_LIMIT)}"
     return "{" + shown + "}"
 
 
 def sockaddr(at: int, size: int, memory: Memory) -> str:
     """Return the address of a socket that stands somewhere."""
-    data = memory.peek(at, min(size, ADDRESS_LIMIT)) if at and size > 0 else b""
+    data = memory.peek(at, min(size, ADDRESS_LIMIT)) if at and size > 1 else b""
     return sockaddr_text(data) if data else address(at)
 
 
@@ -66,7 +67,7 @@ def _socket(view: View) -> Iterator[str]:
     protocols = {AF_INET: "ip_protocol", AF_INET6: "ip_protocol", AF_NETLINK: "netlink_protocol"}
     name = protocols.get(view.u32(0))
     value = view.u32(2)
-    yield named(name, value) if name else hexadecimal(value) if value > 9 else str(value)
+    yield named(name, value) if name else str(value)
     if view.name == "socketpair":
         yield LATE
         yield (
@@ -107,7 +108,7 @@ def _getsockname(view: View) -> Iterator[str]:
     yield LATE
     yield from _filled(view, 1, view.args[2])
     if view.name == "accept4":
-        yield flags("socket_type", view.u32(3))
+        yield flags("accept_flags", view.u32(3))
 
 
 @special("sendto")
@@ -193,20 +194,22 @@ def _getsockopt(view: View) -> Iterator[str]:
 
 
 @shower("msghdr")
-def _msghdr(view: View, data: bytes, _at: int, memory: Memory) -> str:
-    name, size, iov, count, control, room, how = struct.unpack("<QIxxxxQQQQixxxx", data)
+def _msghdr(view: View, data: bytes, at: int, memory: Memory) -> str:
+    name, size, iov, count, control, control_room, how = struct.unpack("<QixxxxQQQQixxxx", data)
     received = "recv" in view.name
     limit = view.result if received and view.result is not None else None
+    room = _length(view.before, at + 8) if received else None
+    arrow = f"{room} => " if room is not None and room != size else ""
     parts = [
         f"msg_name={sockaddr(name, size, memory)}",
-        f"msg_namelen={size}",
+        f"msg_namelen={arrow}{size}",
         f"msg_iov={iovecs(view, iov, count, memory, limit)}",
         f"msg_iovlen={count}",
     ]
-    if room or control:
-        parts.append(f"msg_control={_control(view, control, room, memory)}" if room else
-                     f"msg_control={address(control)}")  # fmt: skip
-    parts.append(f"msg_controllen={room}")
+    if control_room or control:
+        shown = _control(view, control, control_room, memory) if control_room else address(control)
+        parts.append(f"msg_control={shown}")
+    parts.append(f"msg_controllen={control_room}")
     parts.append(f"msg_flags={flags('msg_flags', how & 0xFFFFFFFF)}")
     return "{" + ", ".join(parts) + "}"
 
@@ -217,8 +220,9 @@ def iovecs(view: View, at: int, count: int, memory: Memory, limit: int | None = 
         return "NULL"
     if count <= 0:
         return "[]"
-    shown_count = min(count, view.options.string_limit)
-    data = memory.peek(at, 16 * shown_count)
+    most = LIST_LIMIT if view.options.verbose else view.options.string_limit
+    shown_count = min(count, most)
+    data = memory.peek(at, 16 * shown_count) if not overflows(at, count, 16) else b""
     if len(data) < 16:
         return address(at)
     shown: list[str] = []
@@ -227,8 +231,7 @@ def iovecs(view: View, at: int, count: int, memory: Memory, limit: int | None = 
         limit = None if limit is None else limit - here
         text = view.data(base, here, memory)
         shown.append(f"{{iov_base={text}, iov_len={size}}}")
-    if shown_count < count:
-        shown.append("...")
+    shown += broken_off(at, len(shown), count, shown_count, 16)
     return "[" + ", ".join(shown) + "]"
 
 
@@ -268,7 +271,7 @@ def _sendmsg(view: View) -> Iterator[str]:
     if len(data) < SIZES["msghdr"]:
         yield address(view.args[1])
     elif view.failed and view.name == "recvmsg":
-        size = int.from_bytes(data[8:12], "little")
+        size = int.from_bytes(data[8:12], "little", signed=True)
         yield f"{{msg_namelen={size}}}"
     else:
         yield _msghdr(view, data, view.args[1], memory)
@@ -284,6 +287,8 @@ def _mmsghdr(view: View, data: bytes, at: int, memory: Memory) -> str:
         shown = _msghdr(view, data[:56], at, memory)
     finally:
         view.result = whole
+    if "recv" not in view.name and view.failed:
+        return f"{{msg_hdr={shown}}}"
     return f"{{msg_hdr={shown}, msg_len={size}}}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from posix_x.decode.text import escaped, flags, hexadecimal, named, octal
+from posix_x.decode.text import flags, hexadecimal, named, octal, quoted
 from posix_x.decode.values import fields, shower, signal_name
 
 if TYPE_CHECKING:
@@ -59,18 +59,25 @@ def _stat(view: View, data: bytes, _at: int, _memory: Memory) -> str:
     return "{" + ", ".join(shown) + "}"
 
 
-def date_text(seconds: int, nano: int) -> str:
-    """Return a point in time as the comment that strace puts behind it; nothing for the epoch."""
+def date_text(seconds: int, part: int, digits: int = 9) -> str:
+    """Return a point in time as the comment that strace puts behind it; nothing for the epoch.
+
+    part: of the second, of so many digits.
+    """
+    shown = plain_date(seconds, part, digits) if seconds or part else ""
+    return f" /* {shown} */" if shown else ""
+
+
+def plain_date(seconds: int, part: int = 0, digits: int = 9) -> str:
+    """Return a point in time; nothing where no calendar has it."""
     import time
 
-    if not seconds and not nano:
-        return ""
     try:
         local = time.localtime(seconds)
-    except (OverflowError, OSError):
+    except (OverflowError, OSError, ValueError):
         return ""
-    part = f".{nano:09}" if nano else ""
-    return f" /* {time.strftime('%Y-%m-%dT%H:%M:%S', local)}{part}{time.strftime('%z', local)} */"
+    rest = f".{part:0{digits}}" if part else ""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}{rest}{time.strftime('%z', local)}"
 
 
 @shower("statx")
@@ -164,12 +171,12 @@ def _epoll_event(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 
 @shower("sigevent")
 def _sigevent(view: View, data: bytes, _at: int, _memory: Memory) -> str:
-    value, number, how, tid = struct.unpack_from("<QiiI", data)
+    value, number, how, tid = struct.unpack_from("<QIII", data)
     sival = value & 0xFFFFFFFF
     sival -= (sival & 0x80000000) << 1
     pointer = hexadecimal(value) if value else "NULL"
     shown = "{"
-    if view.name != "mq_notify" or how not in (0, 1):
+    if view.name != "mq_notify" or how != 1:
         shown += f"sigev_value={{sival_int={sival}, sival_ptr={pointer}}}, "
     shown += f"sigev_signo={signal_name(number) if how in (0, 4) else number}"
     shown += f", sigev_notify={named('sigev_notify', how)}"
@@ -187,17 +194,15 @@ def _capability(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 @shower("sembuf")
 def _sembuf(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
     number, operation, how = struct.unpack("<Hhh", data)
-    names = [name for bit, name in ((0x800, "IPC_NOWAIT"), (0x1000, "SEM_UNDO")) if how & bit]
-    return f"{{sem_num={number}, sem_op={operation}, sem_flg={'|'.join(names) or how}}}"
+    shown = flags("sem_flags", how & 0xFFFF)
+    return f"{{sem_num={number}, sem_op={operation}, sem_flg={shown}}}"
 
 
 @shower("mq_attr")
 def _mq_attr(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
     how, most, size, now = struct.unpack_from("<4q", data)
-    return (
-        f"{{mq_flags={flags('mq_flags', how)}, mq_maxmsg={most}, mq_msgsize={size}, "
-        f"mq_curmsgs={now}}}"
-    )
+    shown = flags("mq_flags", how) if how in (0, 0x800) else hexadecimal(how & ENDLESS)
+    return f"{{mq_flags={shown}, mq_maxmsg={most}, mq_msgsize={size}, mq_curmsgs={now}}}"
 
 
 @shower("sched_param")
@@ -219,4 +224,16 @@ def _timespec(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
 
 def name_text(data: bytes) -> str:
     """Return a name that fills its room or ends with NUL, in quotes."""
-    return f'"{escaped(data.split(bytes(1))[0])}"'
+    return quoted(data.split(bytes(1))[0], len(data))
+
+
+@shower("timeval")
+def _timeval(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
+    seconds, micro = struct.unpack("<qQ", data)
+    return f"{{tv_sec={seconds}, tv_usec={micro}}}"
+
+
+@shower("utimbuf")
+def _utimbuf(_view: View, data: bytes, _at: int, _memory: Memory) -> str:
+    actime, modtime = struct.unpack("<qq", data)
+    return f"{{actime={actime}{date_text(actime, 0)}, modtime={modtime}{date_text(modtime, 0)}}}"

@@ -25,8 +25,26 @@ def escaped(data: bytes) -> str:
     return "".join(parts)
 
 
+_hexadecimal = [0]
+
+
+def hexadecimal_strings(how: int | None = None) -> int:
+    """Have strings written in hexadecimal: 1, those with other than ASCII; 2, all. Return how."""
+    if how is not None:
+        _hexadecimal[0] = how
+    return _hexadecimal[0]
+
+
+def _is_hexadecimal(data: bytes) -> bool:
+    if _hexadecimal[0] != 1:
+        return _hexadecimal[0] > 1
+    return any(not (32 <= code < 127 or 9 <= code <= 13) for code in data)
+
+
 def quoted(data: bytes, limit: int) -> str:
     """Return bytes in quotes, with dots behind them if there are more than limit."""
+    if _hexadecimal[0] and _is_hexadecimal(data[:limit]):
+        return quoted_hex(data, limit)
     return f'"{escaped(data[:limit])}"' + ("..." if len(data) > limit else "")
 
 
@@ -58,8 +76,36 @@ def signed(value: int, size: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
+ORDERS = {  # of names, where strace's is not that of the bits
+    "msync_flags": ("MS_SYNC", "MS_ASYNC", "MS_INVALIDATE"),
+    "wait_options": ("WNOHANG", "WEXITED", "WSTOPPED", "WCONTINUED", "WNOWAIT", "__WCLONE",
+                     "__WALL", "__WNOTHREAD"),
+    "eventfd_flags": ("EFD_SEMAPHORE", "EFD_CLOEXEC", "EFD_NONBLOCK"),
+    "signalfd_flags": ("SFD_CLOEXEC", "SFD_NONBLOCK"),
+    "unshare_flags": ("CLONE_NEWTIME", "CLONE_VM", "CLONE_FS", "CLONE_FILES", "CLONE_SIGHAND",
+                      "CLONE_THREAD", "CLONE_NEWNS"),
+}  # fmt: skip
+PREFIXES = {  # of comments, where it is not what the names share
+    "access_mode": "?_OK", "msg_flags": "MSG_???", "at_plain": "AT_???", "mpol_flags": "MPOL_???",
+    "get_mempolicy_flags": "MPOL_???", "socket_level": "SOL_??", "unshare_flags": "CLONE_???",
+    "setns_flags": "CLONE_NEW???", "securebits": "SECBIT_???", "kexec_file_flags": "KEXEC_FILE_???",
+    "pr_mce_kill_policy": "PR_MCE_KILL_???", "module_flags": "MODULE_INIT_???",
+    "pid_type": "PIDTYPE_???", "pr_set_vma": "PR_SET_VMA_???",
+    "shm_cmd": "SHM_???", "msg_cmd": "MSG_???", "sem_cmd": "SEM_???", "msg_copy_flags": "MSG_???",
+    "sem_flags": "SEM_???", "seccomp_op": "SECCOMP_SET_MODE_???", "mount_flags": "MS_???",
+    "futex_waiter_flags": "FUTEX_???", "xfs_quota_cmd": "Q_???", "lease_type": "F_???",
+    "quota_format": "QFMT_VFS_???",
+    "userfaultfd_flags": "UFFD_???", "pkey_rights": "PKEY_???",
+    "landlock_rule": "LANDLOCK_RULE_???",
+}  # fmt: skip
+
+
 def prefix_of(name: str) -> str:
-    """Return the prefix that the names of a set share, as strace's comments have it."""
+    """Return what strace's comments have for a set: the prefix that its names share, and dots."""
+    return PREFIXES.get(name) or _shared_prefix(name) + "???"
+
+
+def _shared_prefix(name: str) -> str:
     names = list(SETS[name][2].values())
     first, last = min(names), max(names)
     same = 0
@@ -73,7 +119,7 @@ def named(name: str, value: int) -> str:
     label: str | None = SETS[name][2].get(value)
     if label is not None:
         return label
-    return f"{hexadecimal(value & 0xFFFFFFFFFFFFFFFF)} /* {prefix_of(name)}??? */"
+    return f"{hexadecimal(value & 0xFFFFFFFFFFFFFFFF)} /* {prefix_of(name)} */"
 
 
 def flags(name: str, value: int, zero: str = "0") -> str:
@@ -97,7 +143,10 @@ def flags(name: str, value: int, zero: str = "0") -> str:
             parts.append((bits & -bits, values[bits]))
             value &= ~bits
     if not parts:
-        return f"{value:#x} /* {prefix_of(name)}??? */"
+        return f"{value:#x} /* {prefix_of(name)} */"
     if value:
         parts.append((1 << 64, f"{value:#x}"))
+    order = ORDERS.get(name)
+    if order is not None:
+        parts = [(order.index(t) if t in order else len(order) + bit, t) for bit, t in parts]
     return "|".join(label for _, label in sorted(parts))

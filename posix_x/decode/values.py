@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posix_x.decode.memory import Memory
-from posix_x.decode.text import address, escaped, flags, octal, signed
+from posix_x.decode.text import address, flags, octal, quoted, signed
 from posix_x.decode.view import View
 from posix_x.table.rows import SETS, SIZES, STRUCTS
 
@@ -13,7 +13,7 @@ SIGNED = frozenset(
     {"int", "long", "ssize", "off", "s8", "s16", "s32", "s64", "pid", "tid", "pgid", "fd", "id"}
     | {"timerid", "dirfd"}
 )
-AT_FDCWD = -100
+MAP_TYPE = 15
 Shower = Callable[[View, bytes, int, Memory], str]  # view, the struct's bytes, where, its memory
 SHOWERS: dict[str, Shower] = {}  # structs that strace writes in a way of its own
 
@@ -46,17 +46,18 @@ def number(view: View, type_: str, value: int) -> str:
             return signal_name(signed(value, size))
         if type_ == "access_mode" and 0 < value < 8:
             return "|".join(n for bit, n in ((4, "R_OK"), (2, "W_OK"), (1, "X_OK")) if value & bit)
+        if type_ == "mmap_flags" and value and not value & MAP_TYPE:
+            return "MAP_FILE|" + flags(type_, value)
         known = SETS[type_][2]
         return flags(type_, signed(value, size) if signed(value, size) in known else value)
     if type_ == "fd":
         return view.fd(signed(value, size))
     if type_ == "dirfd":
-        at = signed(value, size)
-        return "AT_FDCWD" if at == AT_FDCWD else view.fd(at)
+        return view.dirfd(signed(value, size))
     if type_ in ("uid", "gid"):
         return "-1" if value == 0xFFFFFFFF else str(value)
     if type_ == "mode":
-        return octal(value)
+        return octal(value & 0xFFFF)
     if type_ == "addr":
         return address(value)
     if type_ == "key":
@@ -86,7 +87,7 @@ def fields(view: View, type_: str, data: bytes, at: int, memory: Memory) -> list
         if not count:
             text = one(view, base, data[offset : offset + size], at + offset, memory)
         elif base == "char":
-            text = f'"{escaped(data[offset : offset + int(count)].split(bytes(1))[0])}"'
+            text = quoted(data[offset : offset + int(count)].split(bytes(1))[0], int(count))
         else:
             items = (data[offset + i * size : offset + (i + 1) * size] for i in range(int(count)))
             text = "[" + ", ".join(one(view, base, item, 0, memory) for item in items) + "]"
@@ -104,7 +105,19 @@ def pointed(view: View, type_: str, at: int, memory: Memory) -> str:
     return text if type_ in STRUCTS else f"[{text}]"
 
 
-ITEM_LIMIT = 32  # as strace's, where there is no -v
+def overflows(at: int, count: int, size: int) -> bool:
+    """Whether an array reaches beyond all addresses."""
+    return bool(count) and at + count * size >= 1 << 64
+
+
+def broken_off(at: int, shown: int, count: int, limit: int, size: int) -> list[str]:
+    """Return what stands behind an array's last item that is shown."""
+    if shown < limit:
+        return [f"... /* {at + shown * size:#x} */"]
+    return ["..."] if limit < count else []
+
+
+LIST_LIMIT = 65536  # items, with -v
 
 
 def array(view: View, type_: str, at: int, count: int, memory: Memory) -> str:
@@ -114,8 +127,8 @@ def array(view: View, type_: str, at: int, count: int, memory: Memory) -> str:
     size = SIZES[type_]
     if count <= 0:
         return "[]"
-    limit = count if view.options.verbose else min(count, view.options.string_limit)
-    data = memory.peek(at, size * limit)
+    limit = min(count, LIST_LIMIT if view.options.verbose else view.options.string_limit)
+    data = memory.peek(at, size * limit) if not overflows(at, count, size) else b""
     if len(data) < size:
         return address(at)
     whole = len(data) // size
@@ -123,8 +136,5 @@ def array(view: View, type_: str, at: int, count: int, memory: Memory) -> str:
         one(view, type_, data[i * size : (i + 1) * size], at + i * size, memory)
         for i in range(whole)
     ]
-    if whole < limit:
-        items.append(f"... /* {at + whole * size:#x} */")
-    elif limit < count:
-        items.append("...")
+    items += broken_off(at, whole, count, limit, size)
     return "[" + ", ".join(items) + "]"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NOTHING = Snippets([])
 ERRNO_LIMIT = 4095
+AT_FDCWD = -100
 RESTARTS = {
     512: ("ERESTARTSYS", "To be restarted if SA_RESTART is set"),
     513: ("ERESTARTNOINTR", "To be restarted"),
@@ -31,16 +32,20 @@ RESULTS: dict[
 
 @dataclass
 class Options:
-    """How calls are written. fd_text is -y's: what follows a descriptor's number."""
+    """How calls are written."""
 
     string_limit: int = 32
     verbose: bool = False
-    fd_text: Callable[[int], str] | None = None
+    fds: bool = False  # with what descriptors lead to
+    raw: frozenset[int] = frozenset()  # calls of which arguments and results are hexadecimal
 
 
 @dataclass
 class View:
-    """A call: number, six raw arguments, and its result; None while it has not returned."""
+    """A call: number, six raw arguments, and its result; None while it has not returned.
+
+    fd_text is -y's: what follows a descriptor's number, before or (True) after the call.
+    """
 
     nr: int
     args: tuple[int, ...]
@@ -50,6 +55,8 @@ class View:
     options: Options = field(default_factory=Options)
     stack: int = 0  # the stack pointer, for rt_sigreturn
     note: str = ""  # what follows the result in parentheses
+    fd_text: Callable[[int, bool], str] | None = None
+    pointer: int | None = None  # where it was made
 
     @property
     def name(self) -> str:
@@ -74,10 +81,16 @@ class View:
         """Return argument i as a long."""
         return signed(self.args[i], 8)
 
-    def fd(self, number: int) -> str:
-        """Return a descriptor, with what it leads to if that is asked for."""
-        text = self.options.fd_text
-        return str(number) + (text(number) if text is not None and number >= 0 else "")
+    def fd(self, number: int, late: bool = False) -> str:
+        """Return a descriptor, with what it leads to if that is asked for; late: since the call."""
+        return str(number) + (self._fd_text(number, late) if number >= 0 else "")
+
+    def dirfd(self, number: int) -> str:
+        """Return a descriptor, or the name of the working directory."""
+        return f"AT_FDCWD{self._fd_text(number, False)}" if number == AT_FDCWD else self.fd(number)
+
+    def _fd_text(self, number: int, late: bool) -> str:
+        return self.fd_text(number, late) if self.options.fds and self.fd_text is not None else ""
 
     def path(self, at: int) -> str:
         """Return the path at an address."""
@@ -92,6 +105,8 @@ class View:
         if found is None:
             return address(at)
         data, whole = found
+        if not whole and len(data) < limit:
+            return address(at)
         return quoted(data, limit) + ("" if whole else "...")
 
     def data(self, at: int, size: int, memory: Memory | None = None) -> str:
@@ -112,6 +127,8 @@ class View:
             return "?"
         if self.failed:
             return error_text(-self.result)
+        if self.nr in self.options.raw:
+            return f"{self.result & 0xFFFFFFFFFFFFFFFF:#x}"
         show = RESULTS.get(self.name)
         named = show(self) if show is not None else None
         if named is not None:
@@ -121,7 +138,7 @@ class View:
         if kind == "mode":
             return f"{self.result:#o}".replace("0o", "0") if self.result else "000"
         if kind == "fd":
-            return self.fd(self.result)
+            return self.fd(self.result, True)
         if kind in ("uid", "gid"):
             return str(self.result & 0xFFFFFFFF)
         return str(self.result)

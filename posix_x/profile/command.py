@@ -81,9 +81,10 @@ def profiled(
     import os
 
     from exo_um.bindings import lib
-    from exo_um.cli.tracing import environment
+    from exo_um.cli.tracegiven import environment
     from exo_um.trace.launch import Program, Started
     from exo_um.trace.sink import Sink
+    from exo_um.trace.summary import Summary
     from exo_um.trace.wish import Wishes
     from exo_um.trace.writer import Style, Writer
     from posix_x.decode.view import Options
@@ -102,7 +103,7 @@ def profiled(
     with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - as in writer.py
         wishes = Wishes()
         wishes.summary_only = True
-        sink = Sink(wishes, Writer(Style(), nothing), Options(), "time")
+        sink = Sink(wishes, Writer(Style(), nothing), Options(), Summary())
         watchers: list[Watcher] = []
 
         def watch(*given: Any) -> Watcher:

@@ -107,7 +107,8 @@ class Watcher(Drain):
         if event.kind == lib.EXO_RECORD_IMAGE:
             self._executed(self._task(event.tid), bytes(ffi.buffer(event.data, event.size)))
             return
-        super()._handle()
+        if event.kind != lib.EXO_RECORD_MEMORY:  # of which nothing is needed here
+            super()._handle()
         if event.kind == lib.EXO_RECORD_BORN:
             data = bytes(ffi.buffer(event.data, 24))
             self._born(self._task(event.tid), int.from_bytes(data[16:24], "little"))
@@ -151,7 +152,8 @@ class Watcher(Drain):
         self._files.pop(task.tid, None)
 
     def _call(self, task: Task, data: bytes, sequence: int) -> None:  # noqa: ARG002 - as there
-        view, _, spent, _ = self._view(data)
+        called = self._view(task, data)
+        view, spent = called.view, called.spent
         self._waited_for(view)
         files = self._files_of(task.process)
         if view.nr in WITH_PATH:

@@ -95,6 +95,14 @@ static void lines(struct exo_kr *kr)
     exo_drain_remember(&drain, (const uint8_t *)"seen\n", 5);
     tell(kr, TID, &sequence, EXO_RECORD_CALL, data, call(data, "x", 7, 4));
     expect("seen\n");
+    /* Not if some of its memory was told before it, after which its number is another, too. */
+    exo_drain_begun(&drain, TID, sequence + 1);
+    tell(kr, TID, &sequence, EXO_RECORD_MEMORY, data, 100);
+    CHECK(exo_drain_next(&drain) == 1 && drain.event.kind == EXO_RECORD_MEMORY);
+    tell(kr, TID, &sequence, EXO_RECORD_CALL, data, call(data, "x", 0, 4));
+    CHECK(exo_drain_next(&drain) == 1 && drain.used == 0);
+    tell(kr, TID, &sequence, EXO_RECORD_CALL, data, call(data, "x", 7, 4));
+    expect("seen\n");
     exo_drain_begun(&drain, TID, sequence + 1);
     tell(kr, TID, &sequence, EXO_RECORD_CALL, data, call(data, "x", 0, 4));
     CHECK(exo_drain_next(&drain) == 1 && drain.misplaced == 0 && drain.lost == 0);

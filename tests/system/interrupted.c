@@ -80,6 +80,14 @@ int main(void)
     arm(0), syscall(SYS_futex, &word, FUTEX_WAIT, 0, &second, NULL, 0);
     arm(0), recv(pair[0], buf, 8, 0);
     arm(0), accept(listener, NULL, NULL);
+    /* With a timeout of its own a socket's call is never begun again: EINTR at once. */
+    struct timeval patience = {1, 0};
+    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    arm(0), recv(pair[0], buf, 8, 0);
+    arm(0), read(pair[0], buf, 8);
+    arm(SA_RESTART), recvfrom(pair[0], buf, 8, 0, NULL, NULL);
+    arm(0), accept(listener, NULL, NULL);
     arm(0), read(timer, buf, 8);
     arm(0), read(count, buf, 8);
     arm(0), sigsuspend(&empty);

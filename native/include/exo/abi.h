@@ -636,6 +636,8 @@ enum exo_record_kind {
     EXO_RECORD_STACK =
         5, /* TSC, rip, rsp, rbp, rbx, r12 to r15; the task waits: exo_stage.walked */
     EXO_RECORD_IMAGE = 6, /* struct exo_imaged, two paths: of the program and of its interpreter */
+    EXO_RECORD_MEMORY =
+        7, /* TSC, pieces of memory of the task's next EXO_RECORD_CALL, which has no room for them */
 };
 
 enum exo_called_flags {
@@ -646,6 +648,7 @@ enum exo_called_flags {
     EXO_CALLED_HOST = 16,   /* with EXO_RECORDING_ORIGINS: it made calls of the host */
     EXO_CALLED_LEGACY = 32, /* ... the kernel process served it */
     EXO_CALLED_ORIGIN = 64, /* struct exo_origin and stack follow the arguments */
+    EXO_CALLED_CUT = 128,   /* by a signal, for good: it had a timeout of its socket */
 };
 
 /* Its arguments follow, argc of 8 bytes each; then pieces of memory: an address of 48 bits, above it
@@ -658,6 +661,18 @@ struct exo_called {
     uint32_t spent; /* TSC cycles */
     uint64_t began; /* TSC */
     int64_t result;
+};
+
+/* What a fd leads to, as a piece of memory at EXO_PIECE_FD | (uint32_t)fd. The link, as /proc shows the
+ * host's, follows without a NUL. */
+#define EXO_PIECE_FD 0xffff00000000
+struct exo_fd_told {
+    uint32_t mode; /* as stat(2) has it; 0 unknown */
+    uint32_t device_major, device_minor;
+    uint32_t family, type, protocol; /* from here on of sockets */
+    uint64_t generation, peer;       /* of exo's: which, and with which it is connected; 0 none */
+    uint16_t local_size, remote_size;
+    uint8_t local[112], remote[112]; /* struct sockaddr */
 };
 
 /* Where a call was made, and by whom: then come size bytes of stack from rsp on, a multiple of 8. */
@@ -682,7 +697,7 @@ struct exo_stage {
     uint16_t tally;    /* T: 1 + number of the set in which its calls are counted, 0 none yet */
     uint32_t counts[EXO_TAMPER_COUNT]; /* T: calls that were meant, by tampering */
     uint32_t walked;                   /* futex word: who watches has seen the stack */
-    uint32_t reserved;
+    uint32_t pieces; /* T: where they begin in data; those told before are no more in it */
     uint8_t data[EXO_STAGE_DATA];
 };
 
@@ -710,8 +725,11 @@ enum exo_recording_flags {
     EXO_RECORDING_FOLLOWS = 4, /* tasks that watched ones make are watched, too */
     EXO_RECORDING_STACKS = 8,  /* before each call EXO_RECORD_STACK */
     EXO_RECORDING_ORIGINS =
-        16, /* calls come with struct exo_origin, programs with struct exo_imaged */
+        16,                 /* calls come with struct exo_origin, programs with struct exo_imaged */
+    EXO_RECORDING_FDS = 32, /* ... with struct exo_fd_told of each fd */
+    EXO_RECORDING_WHOLE = 64, /* lists are told to their ends */
 };
+#define EXO_RECORDING_ALL 127
 
 struct exo_recording {
     uint32_t on; /* K */

@@ -13,8 +13,10 @@ from posix_x.table.rows import ROWS, SIZES
 from exo_um.bindings import check, ffi, lib
 from exo_um.bindings.region import Region
 from exo_um.trace.clock import Clock
-from exo_um.trace.drain import HEAD, Drain
+from exo_um.trace.drain import Drain
+from exo_um.trace.events import HEAD
 from exo_um.trace.sink import Sink
+from exo_um.trace.summary import Summary
 from exo_um.trace.wish import Wishes
 from exo_um.trace.writer import Style, Writer
 from posix_x.decode.view import Options
@@ -39,7 +41,7 @@ class Watched:
         self.out = io.BytesIO()
         writer = Writer(style, self.out)
         options = Options()
-        self.drain = Drain(self.region, Sink(Wishes(), writer, options, "time"), Clock(), bool)
+        self.drain = Drain(self.region, Sink(Wishes(), writer, options, Summary()), Clock(), bool)
 
     def lines(self, kind: int, data: bytes) -> str:
         """What the drain writes of an event."""
