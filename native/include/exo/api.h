@@ -48,8 +48,7 @@ void exo_chan_close(struct exo_chan *channel);
 /* --- Pipes: as pipe2(2), read(2), write(2) and close(2), results and errno alike, but that bytes go
  * through shared memory while the reader is awake. For processes that have the pipe by fork() and use
  * it by these functions only: no dup(2), fcntl(2), poll(2), exec. Other fds go to the host's calls.
- * As with those, an fd is not closed while another thread uses it. Who waits for another reader, or
- * writer, is not interrupted by signals. */
+ * As with those, an fd is not closed while another thread uses it. */
 
 int exo_pipe(int fds[2]);
 int exo_pipe2(int fds[2], int flags);
