@@ -26,14 +26,17 @@ FAILED = 125  # the kernel process's exit status when it has said why on stderr
 
 
 class Program:
-    """What to run: the path, argv, environment."""
+    """What to run: the path, argv, environment; tool: who says so if it cannot be."""
 
-    __slots__ = ("argv", "env", "path")
+    __slots__ = ("argv", "env", "path", "tool")
 
-    def __init__(self, path: bytes, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, path: bytes, argv: list[bytes], env: dict[bytes, bytes], tool: str = "exo-um trace"
+    ) -> None:
         self.path = path
         self.argv = argv
         self.env = env
+        self.tool = tool
 
 
 class Started:
@@ -55,7 +58,7 @@ class Started:
         if self._child == 0:
             if self._ours is not None:
                 self._ours.close()
-            run_kernel(boot)
+            run_kernel(boot, program.tool)
         if boot.recorder is not None:
             boot.recorder.close()
         ignore_signals()
@@ -90,12 +93,12 @@ class Started:
         return signal_status(status) if drain.first_status is None else drain.first_status
 
 
-def run_kernel(boot: Boot) -> NoReturn:
+def run_kernel(boot: Boot, tool: str) -> NoReturn:
     """Be the kernel process."""
     try:
         status = Machine(boot).run()
     except OSError as error:
-        os.write(2, f"exo-um trace: {error}\n".encode(errors="surrogateescape"))
+        os.write(2, f"{tool}: {error}\n".encode(errors="surrogateescape"))
         status = FAILED
     os._exit(status)
 

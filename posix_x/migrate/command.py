@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from exo_um.cli.output import line
+
 EXAMPLES = """\b
 Examples:
   posix-x migrate app.c -o app_native.c && exo-cc -O2 -o app app_native.c
@@ -40,14 +42,16 @@ def command(file: Path, output: Path | None, as_json: bool) -> int:
 
     if as_json and output is None:
         raise click.UsageError("--json needs -o", click.get_current_context())
+    at = file
     try:
         source, findings = rewrite(file.read_bytes())
         if output is not None:
+            at = output
             output.write_bytes(source)
     except ParseError as error:
         raise click.ClickException(f"{file}: {error}") from error
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {(error.strerror or '').lower()}") from error
+        raise click.ClickException(line(error, str(at))) from error
     if as_json:
         print(json.dumps([asdict(one) for one in findings], indent=2))
         return 0
