@@ -1,8 +1,9 @@
-"""What the shell is offered: programs on PATH, running instances, `exo-um run`'s options, exo-cc's."""
+"""What the shell is offered: programs on PATH, running instances, `exo-um run`'s options."""
 
 from __future__ import annotations
 
 import os
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -47,7 +48,10 @@ class RunWord(click.ParamType):
     name = "word"
 
     def shell_complete(
-        self, ctx: click.Context, param: click.Parameter | None, incomplete: str
+        self,
+        ctx: click.Context,
+        param: click.Parameter | None,  # noqa: ARG002 - click's
+        incomplete: str,
     ) -> list[CompletionItem]:
         """Return what a word may become."""
         from exo_um.cli.run import CHOICES, WITH_VALUE

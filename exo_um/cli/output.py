@@ -1,4 +1,4 @@
-"""How a command ends that could not write: quietly where nobody reads any more, else with a line."""
+"""How a command ends that could not write: quietly where nobody reads, else with a line."""
 
 from __future__ import annotations
 

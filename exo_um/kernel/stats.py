@@ -114,7 +114,7 @@ def tell(instance: Instance, report: dict[str, Any]) -> None:
 
 
 def write(path: str, report: dict[str, Any]) -> None:
-    """Write a report to a file that is complete whenever it is there. A device or FIFO stays one."""
+    """Write a report to a file that is complete whenever it is there; a device stays one."""
     import json
 
     target, text = Path(path), json.dumps(report, indent=2) + "\n"

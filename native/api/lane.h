@@ -44,7 +44,7 @@ struct lane {
     uint64_t piped;   /* bytes of the pipe that come before what is in the lane */
     uint32_t reader_waits; /* for a writer that has been stopped; writer_waits: for a reader */
     uint32_t writer_waits;
-    uint32_t holder;  /* the process that has noted itself in `awake`, and its thread */
+    uint32_t holder; /* the process that has noted itself in `awake`, and its thread */
     uint32_t holder_thread;
     _Alignas(64) pthread_mutex_t awake;
     _Alignas(64) char data[SIZE];

@@ -103,8 +103,8 @@ static int wait_beside(pthread_mutex_t *mutex, uint32_t *const words[], const ui
     list[0].val = seen;
     list[0].uaddr = (uintptr_t)lock;
     for (uint32_t i = 0; i < count; i++)
-        list[i + 1] = (struct futex_waitv){
-            .val = values[i], .uaddr = (uintptr_t)words[i], .flags = FUTEX_32};
+        list[i + 1] =
+            (struct futex_waitv){.val = values[i], .uaddr = (uintptr_t)words[i], .flags = FUTEX_32};
     return after(syscall(SYS_futex_waitv, list, count + 1, 0, NULL, 0), lock);
 }
 

@@ -157,7 +157,7 @@ def write(result: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write one of the report's files; names that are no UTF-8 are escaped. Errors: ClickException."""
+    """Write a file of the report; what is no UTF-8 is escaped. Errors: ClickException."""
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Every command line of the tools: help, mistakes, outputs that cannot be written, odd names and terminals."""
+"""Every command line of the tools: help, mistakes, what cannot be written, odd names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPLETED = {
     "exo-um run --platform pr": {"preload"},
     "exo-um run --name x busyb": {"busybox"},
     "exo-um trace --de": {"--decode-fds"},
-    "exo-um exec ": set(),
+    "exo-um exec nonesuch": set(),
     "posix-x pro": {"profile"},
     "posix-x profile --ht": {"--html"},
 }
@@ -72,7 +72,7 @@ def test_help_that_nobody_reads_or_that_cannot_be_written(name: str) -> None:
     with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123 - its fd is wanted
         done = run([*name.split(), "--help"], full.fileno())
     assert done.returncode == 1
-    assert told(done) == f"{name.split()[0]}: no space left on device\n"
+    assert told(done) == f"{name.split(maxsplit=1)[0]}: no space left on device\n"
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("tool", ["exo-um run", "exo-um trace", "posix-x profile"])
-def test_what_cannot_be_started(tool: str, folder: Path) -> None:  # noqa: ARG001
+def test_what_cannot_be_started(tool: str, folder: Path) -> None:
     absent = {"exo-um trace": 1}.get(tool, 127)
     for name, status in (
         *(("./none", absent), ("./dir", 126), ("./plain", 126)),
@@ -128,14 +128,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES)
-def test_mistakes_get_a_line(words: str, folder: Path) -> None:  # noqa: ARG001
+def test_mistakes_get_a_line(words: str, folder: Path) -> None:
     done = run([*words.split()], PATH=os.environ["PATH"])
     status, text = MISTAKES[words]
     assert (done.returncode, done.stdout) == (status, b"")
     assert text in told(done)
 
 
-def test_names_that_are_no_text(folder: Path) -> None:  # noqa: ARG001
+def test_names_that_are_no_text(folder: Path) -> None:
     for name, content in ((ODD, Path("/bin/true").read_bytes()), (ODD + b".c", b"int a;\n")):
         Path(os.fsdecode(name)).write_bytes(content)
         Path(os.fsdecode(name)).chmod(0o755)
@@ -153,7 +153,7 @@ def test_names_that_are_no_text(folder: Path) -> None:  # noqa: ARG001
     assert "exo-um: ./" in told(run(["exo-um", "run", b"./none" + ODD], **path))
 
 
-def test_a_killed_program_that_made_no_call(folder: Path) -> None:  # noqa: ARG001
+def test_a_killed_program_that_made_no_call(folder: Path) -> None:
     Path("a.c").write_text('__asm__(".globl _start; _start: hlt");\n')
     subprocess.run(["gcc", "-nostdlib", "-static", "-o", "stops", "a.c"], check=True)
     done = run(["posix-x", "profile", "./stops"])
@@ -188,8 +188,9 @@ def test_completion(words: str) -> None:
 
 def test_completion_of_exo_cc() -> None:
     script = run(["exo-cc"], _EXO_CC_COMPLETE="bash_source").stdout.decode()
-    code = f"{script}\nCOMP_WORDS=(exo-cc --exo-l); COMP_CWORD=1; _exo_cc_completion; echo ${{COMPREPLY[@]}}"
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+    code = "COMP_WORDS=(exo-cc --exo-l); COMP_CWORD=1; _exo_cc_completion; echo ${COMPREPLY[@]}"
+    argv = ["bash", "-c", f"{script}\n{code}"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout == "--exo-libc=glibc --exo-libc=musl\n"
     for shell in ("zsh", "fish"):
         assert b"exo-cc" in run(["exo-cc"], _EXO_CC_COMPLETE=f"{shell}_source").stdout
