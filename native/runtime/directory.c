@@ -42,15 +42,37 @@ static long fix_stat(uint64_t stat)
     return guest_put(stat, &fixed);
 }
 
-SYSCALL(fstat)
+/* That it is a regular file is kept, for sendfile(2): it stays one. */
+static void keep_kind(struct exo_fd *at, struct exo_fd was, uint64_t stat)
 {
-    int host = exo_fd_twin((int)a);
+    uint32_t mode;
+    struct exo_fd becomes = was;
+    becomes.stamp = EXO_FILE_REGULAR;
+    if (!(was.flags & EXO_FD_FILE) || was.stamp != 0 ||
+        guest_get(&mode, stat + offsetof(struct k_stat, mode)) != 0 || (mode & S_IFMT_) != S_IFREG_)
+        return;
+    exo_fd_change(KR, area()->task->fd_table, at, was, becomes);
+}
+
+static long stat_fd(int fd, uint64_t to)
+{
+    int host = exo_fd_twin(fd);
     if (host < 0)
         return -EBADF;
-    if (unlikely(has_flag((int)a, EXO_FD_TEXT)))
-        return stat_text((int)a, (uint64_t)b);
-    long error = host_wait(__NR_fstat, host, b, 0, 0, 0, 0);
-    return error == 0 && unlikely(is_made_directory((int)a)) ? fix_stat((uint64_t)b) : error;
+    struct exo_fd *at = exo_fd_entry(fd), was = exo_fd_now(at);
+    if (unlikely(was.flags & EXO_FD_TEXT))
+        return stat_text(fd, to);
+    long error = host_wait(__NR_fstat, host, (long)to, 0, 0, 0, 0);
+    if (error == 0 && unlikely(was.flags & EXO_FD_DIRECTORY))
+        return fix_stat(to);
+    if (error == 0 && was.host == host)
+        keep_kind(at, was, to);
+    return error;
+}
+
+SYSCALL(fstat)
+{
+    return stat_fd((int)a, (uint64_t)b);
 }
 
 #define TEXT_OF(x) #x
@@ -95,6 +117,8 @@ WITH_PATH static long newfstatat_special(long a, long b, long c, long d)
 
 SYSCALL(newfstatat)
 {
+    if (d == AT_EMPTY_PATH_ && (int)a >= 0 && guest_byte((uint64_t)b) == 0) /* libc's fstat() */
+        return stat_fd((int)a, (uint64_t)c);
     if ((d & AT_EMPTY_PATH_) || exo_path_may_be_special((int)a, (uint64_t)b))
         return newfstatat_special(a, b, c, d);
     return host_wait(__NR_newfstatat, exo_dirfd_host((int)a), b, c, d, 0, 0);

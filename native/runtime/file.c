@@ -52,7 +52,7 @@ static long open_host(int dirfd, const char *path, const struct open_how *how, b
         exo_fd_untake(fd);
         return host;
     }
-    return exo_fd_give(fd, (int)host, how->flags & O_CLOEXEC_);
+    return exo_fd_give_named(fd, (int)host, how->flags);
 }
 
 /* One whose contents the kernel process makes; it may also say that the host's will do. */

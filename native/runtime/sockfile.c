@@ -10,6 +10,7 @@
 
 struct file_part {
     int host;
+    bool stays;     /* a device, where nothing is anywhere */
     int64_t offset; /* -1: where the file stands */
     uint64_t left;
 };
@@ -22,7 +23,7 @@ static long read_part(void *from, uint8_t *to, uint32_t size)
                                 : HOST_4(__NR_pread64, part->host, to, whole, part->offset);
     if (got > 0) {
         part->left -= (uint64_t)got;
-        part->offset += part->offset < 0 ? 0 : got;
+        part->offset += part->offset < 0 || part->stays ? 0 : got;
     }
     return got;
 }
@@ -49,12 +50,6 @@ static long send_file(struct exo_fd *to, struct file_part *part)
     return sum;
 }
 
-static bool is_readable(int host)
-{
-    long flags = HOST_2(__NR_fcntl, host, F_GETFL_);
-    return flags >= 0 && !(flags & O_PATH_) && (flags & O_ACCMODE_) != O_WRONLY_;
-}
-
 /* A file, or one of the devices that give bytes without end: zero, full, random, urandom. */
 static bool is_file(const struct k_stat *stat)
 {
@@ -63,20 +58,40 @@ static bool is_file(const struct k_stat *stat)
            ((stat->mode & S_IFMT_) == S_IFCHR_ && (minor == 5 || (minor >= 7 && minor <= 9)));
 }
 
+/* What the host says of sending nothing, and that most of what it lets pass is no file. */
+static long check_source(struct file_part *part, int twin, bool placed)
+{
+    struct k_stat stat;
+    int64_t offset = part->offset;
+    long error = HOST_4(__NR_sendfile, twin, part->host, placed ? &offset : NULL, 0);
+    if (error != 0 || part->left == 0)
+        return error;
+    if (HOST_2(__NR_fstat, part->host, &stat) != 0 || !is_file(&stat))
+        return -EINVAL;
+    part->stays = (stat.mode & S_IFMT_) == S_IFCHR_;
+    return 0;
+}
+
+/* Then reading it says all that is to be said. */
+static bool is_known(int fd, int host)
+{
+    struct exo_fd *at = exo_fd_entry(fd);
+    struct exo_fd now = at == NULL ? (struct exo_fd){0} : exo_fd_now(at);
+    return (now.flags & EXO_FD_FILE) && now.stamp == EXO_FILE_REGULAR && now.host == host;
+}
+
 SYSCALL(sendfile)
 {
     struct exo_fd *to = exo_fd_entry((int)a);
     struct file_part part = {.host = exo_fd_host((int)b), .offset = -1, .left = (uint64_t)d};
-    struct k_stat stat;
     if (to == NULL || part.host < 0 || !exo_sock_is((int)a))
         return exo_sock_is((int)b) ? -EINVAL : exo_pass(a, b, c, d, e, f);
     if (c != 0 && guest_get(&part.offset, c) != 0)
         return -EFAULT;
-    if (!is_readable(part.host))
-        return -EBADF;
-    if (d < 0 || (c != 0 && part.offset < 0) || HOST_2(__NR_fstat, part.host, &stat) != 0 ||
-        !is_file(&stat))
-        return -EINVAL;
+    bool known = d > 0 && part.offset >= (c != 0 ? 0 : -1) && is_known((int)b, part.host);
+    long error = known ? 0 : check_source(&part, exo_fd_twin((int)a), c != 0);
+    if (error != 0 || d <= 0)
+        return error == 0 && d < 0 ? -EINVAL : error;
     part.left = part.left < MAX_RW_COUNT ? part.left : MAX_RW_COUNT;
     long sum = check_peer(to);
     sum = sum == 0 ? send_file(to, &part) : sum;

@@ -106,11 +106,22 @@ int exo_fd_take(uint32_t lowest)
     return exo_fd_reserve(KR, area()->task->fd_table, lowest, exo_fd_limit());
 }
 
-int exo_fd_give(int fd, int host, bool cloexec)
+static int give(int fd, int host, bool cloexec, uint16_t flags)
 {
-    uint16_t flags = cloexec ? EXO_FD_OPEN | EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : EXO_FD_OPEN;
+    flags |= cloexec ? EXO_FD_OPEN | EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : EXO_FD_OPEN;
     exo_fd_install(KR, area()->task->fd_table, fd, host, flags);
     return fd;
+}
+
+int exo_fd_give(int fd, int host, bool cloexec)
+{
+    return give(fd, host, cloexec, 0);
+}
+
+int exo_fd_give_named(int fd, int host, uint64_t flags)
+{
+    bool reads = !(flags & O_PATH_) && (flags & O_ACCMODE_) != O_WRONLY_;
+    return give(fd, host, flags & O_CLOEXEC_, reads ? EXO_FD_FILE : 0);
 }
 
 void exo_fd_untake(int fd)

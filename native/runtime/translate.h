@@ -28,9 +28,10 @@ int exo_dirfd_host(int fd);
 int exo_fd_or_bad(int fd);
 struct exo_fd *exo_fd_entry(int fd);
 uint64_t exo_fd_limit(void);
-/* Takes the lowest number from lowest; -EMFILE. Then either of the next two. */
+/* Takes the lowest number from lowest; -EMFILE. Then one of the next three. */
 int exo_fd_take(uint32_t lowest);
 int exo_fd_give(int fd, int host, bool cloexec);
+int exo_fd_give_named(int fd, int host, uint64_t flags); /* open(2)'s */
 void exo_fd_untake(int fd);
 /* Closes the host fds that are not in the fd table, nor the runtime's own. */
 void exo_fd_close_strangers(void);

@@ -26,12 +26,12 @@
 
 /* Host fds the runtime keeps for itself; below 64 the host's fd table stays inline. */
 #define EXO_FD_KERNEL_END 57 /* in a companion only: its end of the channel */
-#define EXO_FD_COPIES 58   /* where patched copies of code are: a file, or the region's memfd */
-#define EXO_FD_EXE 59      /* the program, what /proc/PID/exe leads to */
-#define EXO_FD_KR 60       /* the kernel region's memfd */
-#define EXO_FD_DOORBELL 61 /* eventfd that wakes the kernel process */
-#define EXO_FD_CHANNEL 62  /* datagram socket on which the kernel hands over fds */
-#define EXO_FD_LOADER 63   /* O_PATH fd of the loader, for execveat */
+#define EXO_FD_COPIES 58     /* where patched copies of code are: a file, or the region's memfd */
+#define EXO_FD_EXE 59        /* the program, what /proc/PID/exe leads to */
+#define EXO_FD_KR 60         /* the kernel region's memfd */
+#define EXO_FD_DOORBELL 61   /* eventfd that wakes the kernel process */
+#define EXO_FD_CHANNEL 62    /* datagram socket on which the kernel hands over fds */
+#define EXO_FD_LOADER 63     /* O_PATH fd of the loader, for execveat */
 
 #define EXO_KR_HEAP_SIZE 0x10000000 /* where it goes on */
 #define EXO_NEAR_HEAP_SIZE 0x40800  /* the ids of the first slots then share pages with the rest */
@@ -179,15 +179,19 @@ enum exo_fd_flags {
     EXO_FD_SOCKET = 1024,     /* exo's socket number stamp; the host's is its twin */
     EXO_FD_EPOLL = 2048,      /* exo's epoll set number stamp; the host's is its twin */
     EXO_FD_EVENT = 4096,      /* exo's eventfd number stamp */
+    EXO_FD_FILE =
+        32768, /* opened by a name, to be read; stamp 1: fstat(2) has shown a regular file */
 };
 
+#define EXO_FILE_REGULAR 1 /* the stamp of an EXO_FD_FILE */
 #define EXO_FD_HOST_FREE (-1)
 #define EXO_FD_HOST_RESERVED (-2)
 
 struct exo_fd {
     int32_t host;   /* host fd, EXO_FD_HOST_FREE or EXO_FD_HOST_RESERVED */
     uint16_t flags; /* enum exo_fd_flags */
-    uint16_t stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index */
+    uint16_t
+        stamp; /* T: with EXO_FD_TEXT_NEW, when that was; proctext.c. EXO_FD_PIPE: its index. See EXO_FD_FILE */
 };
 
 struct exo_fd_table {
