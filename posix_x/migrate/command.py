@@ -31,10 +31,11 @@ def command(file: Path, output: Path | None, as_json: bool) -> int:
     """Rewrite FILE, C source, to exo's native API where only the speed changes.
 
     fork() and exec become exo_spawn(), with the fork behind it for what cannot be started. Pipes
-    become exo_pipe(), where all is seen that is done with them. Writes that follow each other
+    become exo_pipe(), where all is seen that is done with them. Anonymous shared memory becomes
+    exo_shared_map(). Writes that follow each other
     become one, those that fill a loop batched ones, where the fd is a stream: what is batched is
-    seen some 20 us later. What stays, shared memory above all, is listed with the reason. The new
-    file is compiled by exo-cc. Without -o it goes to standard output, and the list to standard
+    seen some 20 us later. What stays, shared memory with a name among it, is listed with the
+    reason. The new file is compiled by exo-cc. Without -o it goes to standard output, and the list to standard
     error.
     """
     from posix_x.migrate.rewrite import rewrite

@@ -26,7 +26,7 @@ Examples:
   posix-x profile -o report.txt ./server --port 8080      ^C ends it, and the report comes
 """
 STRING_LIMIT = 31  # bytes of data: enough to see whether what is written is what was read
-STACK_LIMIT = 1536
+STACK_LIMIT = 3072  # bytes: a stage's room, less a path
 
 
 class NotFoundError(click.ClickException):

@@ -200,6 +200,25 @@ def test_stats(launcher: Launcher) -> None:
         assert stats["sites"]["patched"] > 5
 
 
+@pytest.mark.parametrize("value", ["on", "off"])
+def test_pipes_as_the_variables_say(
+    launcher: Launcher, require: Callable[[str], None], value: str
+) -> None:
+    """Pages are handed over, and bells spared, or neither is."""
+    flags = [*FLAGS, "--stats", "stats.json", "--zero-copy", value, "--batch", value]
+    check_guest("relay", require, launcher, flags)
+    written = launcher.work / "stats.json"
+    by_option = json.loads(written.read_text())
+    variables = {"EXO_STATS": "more.json", "EXO_ZERO_COPY": value, "EXO_BATCH": value}
+    assert preloaded(launcher, "exec ./relay", **variables).status == 0
+    by_variable = json.loads(written.with_name("more.json").read_text())
+    for stats in (by_option, by_variable):
+        assert (stats["zero_copy"]["handed_pages"] > 0) == (value == "on")
+    if value == "off":
+        check_guest("lines", require, launcher, flags)
+        assert json.loads(written.read_text())["batch"]["bells_spared"] == 0
+
+
 def test_stats_of_the_killed(launcher: Launcher) -> None:
     outcome = launcher.exo(["bash", "-c", "kill -9 $$"], flags=[*FLAGS, "--stats", "stats.json"])
     assert outcome.status == 137
