@@ -24,6 +24,7 @@ struct waiting {
     long max;
     int64_t timeout_ns, since_ns; /* -1: for ever; 0: not asked for yet */
     struct exo_wait_mask *mask;
+    bool asked;          /* the host has just said what it has */
     uint32_t kept_count; /* told of what was kept: the twin may tell them once more */
     uint64_t kept[EXO_KEPT_COUNT];
 };
@@ -150,7 +151,7 @@ static long take_hosts(const struct waiting *by, const int64_t *timeout, long do
 static bool asks_too(const struct waiting *by)
 {
     const struct exo_epoll *set = set_of(by);
-    return load_relaxed(&set->hosts) != 0 || load_relaxed(&set->nested) ||
+    return (load_relaxed(&set->hosts) != 0 && !by->asked) || load_relaxed(&set->nested) ||
            exo_moment() - load_relaxed(&set->asked) > ASK_EVERY;
 }
 
@@ -206,6 +207,7 @@ static long sleep_once(struct waiting *by)
 {
     int64_t left[2];
     struct exo_patience *patience = &set_of(by)->patience;
+    by->asked = false;
     if (exo_look(patience, is_ready, &by->set.stamp, 0))
         return EXO_EPOLL_NEWS;
     uint32_t since = exo_moment();
@@ -218,6 +220,7 @@ static long sleep_once(struct waiting *by)
     long result = take_hosts(by, timeout, 0);
     exo_epoll_rise(KR, by->set.stamp);
     store_release(&area()->task->asleep_on, 0);
+    by->asked = true;
     if (result > 0 || exo_epoll_is_ready(KR, by->set.stamp))
         exo_slept(patience, since);
     if (result != 0)

@@ -176,6 +176,7 @@ static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
 static bool settle(const struct k_pollfd *polls, uint8_t *asleep, uint64_t count)
 {
     store_release(&area()->task->asleep_on, EXO_ASLEEP_POLLS);
+    store_release(&area()->task->polls, (uint32_t)__builtin_ia32_rdtsc()); /* as never before */
     for (uint64_t i = 0; i < count; i++) {
         struct exo_fd *at = own_end(polls[i].fd);
         asleep[i] = 0;

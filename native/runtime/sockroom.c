@@ -62,7 +62,7 @@ void exo_dgram_ease(const struct exo_sock_end *end)
     if (!load_relaxed(&sock->crowd) || !exo_dgram_eases(KR, sock))
         return;
     store_release(&sock->crowd, 0);
-    store_relaxed(&sock->litter, 1);
+    store_relaxed(&sock->litter, (uint16_t)1);
     exo_sock_take_bells(end);
     if (load_relaxed(&sock->litter)) /* who sleeps there is to be woken first */
         store_release(&sock->crowd, 1);

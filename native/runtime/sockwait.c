@@ -28,10 +28,29 @@ static bool is_ready(const void *sock, int what)
     return exo_sock_is_ready(KR, sock, what);
 }
 
-static bool wakes_locked(struct exo_sock *other, int what)
+/* A poller that is to be woken. One bell does, whichever of its sockets' twins it comes out of. */
+struct polling {
+    struct exo_task *task; /* NULL: none */
+    uint32_t
+        polls; /* ... as it was while it lay down: what rings for that is too late for the next time */
+};
+
+/* Whether somebody has rung for it already. */
+static bool note_poller_locked(const struct exo_sock *other, int what, struct polling *it)
+{
+    uint32_t slot = other->poller[what];
+    if (slot == 0 || slot >= EXO_TASK_COUNT || other->sleeping[what] != 1)
+        return false;
+    it->task = &KR->tasks[slot];
+    it->polls = load_acquire(&it->task->polls);
+    return load_acquire(&it->task->polls_rung) == it->polls;
+}
+
+static bool wakes_locked(struct exo_sock *other, int what, struct polling *it)
 {
     uint32_t now = exo_moment(), before = other->rung;
-    if (other->sleeping[what] == 0 || !exo_sock_is_ready(KR, other, what))
+    if (other->sleeping[what] == 0 || !exo_sock_is_ready(KR, other, what) ||
+        note_poller_locked(other, what, it))
         return false;
     if (before != 0) {
         if (now - before < EXO_WAKE_AGAIN)
@@ -91,13 +110,14 @@ void exo_sock_ring(const struct exo_sock_end *end, struct exo_sock *other, int w
     if (wakes)
         count_bell(other);
     wakes |= load_relaxed(&other->signals) != 0;
+    struct polling it = {0};
     if (unlikely(load_relaxed(&other->sleeping[what]) != 0)) {
         exo_lock_acquire(&other->lock);
-        wakes |= wakes_locked(other, what);
+        wakes |= wakes_locked(other, what, &it);
         exo_lock_release(&other->lock);
     }
-    if (wakes)
-        exo_sock_ring_bell(end, other);
+    if (wakes && exo_sock_ring_bell(end, other) > 0 && it.task != NULL)
+        store_release(&it.task->polls_rung, it.polls);
 }
 
 /* Who has called F_SETOWN hears it from the host, as SIGURG. */
@@ -138,7 +158,7 @@ void exo_sock_rouse(const struct exo_sock_end *end, bool in, bool out)
     if (!(in && load_relaxed(&sock->sleeping[EXO_SOCK_IN]) != 0) &&
         !(out && load_relaxed(&sock->sleeping[EXO_SOCK_OUT]) != 0))
         return;
-    store_release(&sock->deaf, 1);
+    store_release(&sock->deaf, (uint16_t)1);
     HOST_2(__NR_shutdown, end->fd.host, 0);
 }
 
@@ -174,7 +194,7 @@ static void empty_twin_locked(const struct exo_sock_end *end)
             return;
     store_release(&sock->rung, 0);
     store_relaxed(&sock->bells, 0);
-    store_relaxed(&sock->litter, 0);
+    store_relaxed(&sock->litter, (uint16_t)0);
     if (exo_dgram_is_mixed(sock)) {
         exo_dgram_sift_locked(end);
         return;
@@ -201,13 +221,27 @@ void exo_sock_take_bells(const struct exo_sock_end *end)
     wake_watchers_again(sock);
 }
 
+/* Nobody else can take from the twin what it is to be woken by. */
+static bool has_it_alone(const struct exo_sock *sock)
+{
+    return exo_alone() && load_relaxed(&sock->ends) % EXO_ENDS_CHANGE == 1;
+}
+
+static void say_asleep_locked(struct exo_sock *sock, int what, bool polls)
+{
+    bool only = ++sock->sleeping[what] == 1 && polls && has_it_alone(sock);
+    sock->poller[what] = only ? (uint16_t)area()->slot : 0;
+}
+
 /* Whether there is a reason to sleep; then it has been said that we do. */
-static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urgent)
+static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urgent, bool polls)
 {
     struct exo_sock *sock = end->sock;
     exo_lock_acquire(&sock->lock);
-    sock->sleeping[EXO_SOCK_IN] += in;
-    sock->sleeping[EXO_SOCK_OUT] += out;
+    if (in)
+        say_asleep_locked(sock, EXO_SOCK_IN, polls);
+    if (out)
+        say_asleep_locked(sock, EXO_SOCK_OUT, polls);
     full_fence();
     bool ready = (in && exo_sock_is_ready(KR, sock, EXO_SOCK_IN)) ||
                  (out && exo_sock_is_ready(KR, sock, EXO_SOCK_OUT)) ||
@@ -222,15 +256,22 @@ static bool lie_down(const struct exo_sock_end *end, bool in, bool out, bool urg
     return !ready;
 }
 
+static void say_awake_locked(struct exo_sock *sock, int what)
+{
+    if (sock->sleeping[what] != 0)
+        sock->sleeping[what]--;
+    sock->poller[what] = 0;
+}
+
 static void get_up(struct exo_sock *sock, bool in, bool out, bool rang)
 {
     exo_lock_acquire(&sock->lock);
     if (rang)
-        store_relaxed(&sock->litter, 1);
-    if (in && sock->sleeping[EXO_SOCK_IN] != 0)
-        sock->sleeping[EXO_SOCK_IN]--;
-    if (out && sock->sleeping[EXO_SOCK_OUT] != 0)
-        sock->sleeping[EXO_SOCK_OUT]--;
+        store_relaxed(&sock->litter, (uint16_t)1);
+    if (in)
+        say_awake_locked(sock, EXO_SOCK_IN);
+    if (out)
+        say_awake_locked(sock, EXO_SOCK_OUT);
     exo_lock_release(&sock->lock);
 }
 
@@ -297,7 +338,7 @@ static bool nap(const struct exo_sock_end *end)
     exo_lock_acquire(&sock->lock);
     exo_nap_end_locked(&sock->nap, &sock->habit);
     if (rang > 0)
-        store_relaxed(&sock->litter, 1);
+        store_relaxed(&sock->litter, (uint16_t)1);
     exo_lock_release(&sock->lock);
     return is_ready(sock, EXO_SOCK_IN);
 }
@@ -344,7 +385,7 @@ long exo_sock_wait(const struct exo_sock_end *end, int what)
     }
     long result = 1;
     since = exo_moment();
-    bool slept = lie_down(end, in, !in, false);
+    bool slept = lie_down(end, in, !in, false, false);
     if (slept) {
         uint32_t number = end->fd.stamp | (in ? 0 : EXO_ASLEEP_WRITES);
         store_release(&area()->task->asleep_on, number);
@@ -388,7 +429,7 @@ bool exo_sock_settle(struct exo_fd *at, int16_t events)
     uint32_t there = out && exo_sock_is_unix_dgram(end.sock) ? exo_dgram_peer(KR, end.sock) : 0;
     if (there != 0)
         exo_dgram_fill(&end, exo_sock_at(KR, there));
-    if (lie_down(&end, in, out, events & POLLPRI_))
+    if (lie_down(&end, in, out, events & POLLPRI_, true))
         return true;
     get_up(end.sock, in, out, false);
     return false;

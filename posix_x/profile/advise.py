@@ -25,7 +25,7 @@ BATCH = 4096  # bytes that a batch of small writes may hold
 FEW = 16  # calls: fewer are not worth a word
 SMALL_READ = 512
 LOOKUPS = {row[0] for row in ROWS.values() if any(one[1] == "path" for one in row[3])}
-TINY = 0.002  # of the time in calls: less is not worth a word
+TINY = 0.002  # of the time in calls, by medians: less is not worth a word
 
 
 def suggestions(found: Tally) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def suggestions(found: Tally) -> list[dict[str, Any]]:
         *_paths(found),
     ]
     spent = sum(site.cycles for site in found.sites.values())
-    least = TINY * spent
+    least = TINY * sum(site.quantile(0.5) * site.calls for site in found.sites.values())
     kept = [one for one in given if one is not None and one["saves_cycles"] > least]
     for one in kept:
         one["saves_us"] = round(one["saves_cycles"] / found.hz * 1e6, 1)

@@ -171,6 +171,13 @@ def test_script(name: str, require: Callable[[str], None], both: Callable[..., P
     assert not (difference := pair.difference([*GDB_RULES, *STRACE_RULES])), difference
 
 
+# A child may end before its parent waits or afterwards: what SIGCHLD brings is shown last.
+LATER = """
+/--- SIGCHLD/ || (handled && /^rt_sigreturn/) { later = later $0 "\\n"; handled = /SIGCHLD/; next }
+{ handled = 0; print }
+END { printf "%s", later }
+"""
+
 TRACED = {
     "plain": "./debugged",
     "forks": "./debugged forks",
@@ -190,9 +197,9 @@ def test_strace(
     """strace -ff sees the same calls of each process, in the same order."""
     for program in ("gcc", "strace", "busybox"):
         require(program)
-    show = 'for file in $(ls trace.* | sort -t. -k2 -n); do echo "== "; cat $file; done'
+    show = 'for file in $(ls trace.* | sort -t. -k2 -n); do echo "== "; awk "$LATER" $file; done'
     pair = both(
-        ["bash", "-c", f"strace -ff -o trace {TRACED[name]}; echo $?; {show}"],
+        ["bash", "-c", f"LATER='{LATER}'; strace -ff -o trace {TRACED[name]}; echo $?; {show}"],
         files={"debugged.c": SOURCE},
         setup=f"gcc -g -O0 -pthread {KINDS[kind]} -o debugged debugged.c",
     )

@@ -154,7 +154,9 @@ struct exo_task {
     uint32_t asleep_on;    /* T: index of the pipe on whose twin it sleeps, | EXO_ASLEEP_WRITES */
     uint32_t held_objects; /* T: number of what it makes, or an end of which comes or goes; two */
     uint32_t waking;       /* T: index of the pipe to whose twin it is about to do something */
-    uint32_t reserved2[9];
+    uint32_t polls;        /* T: when it has lain down last to poll several, TSC */
+    uint32_t polls_rung;   /* atomic: the last of these for which somebody has rung */
+    uint32_t reserved2[7];
 };
 #define EXO_ASLEEP_WRITES 0x10000
 #define EXO_ASLEEP_POLLS 0x20000 /* instead: it polls several, and takes nothing from twins */
@@ -878,9 +880,10 @@ struct exo_sock {
     uint32_t mark_head;   /* input: marks that were ever set */
     uint32_t mark_tail;   /* output: ... and reached */
     struct exo_sock_mark marks[EXO_SOCK_MARK_COUNT];
-    uint32_t deaf;   /* A: who slept on the twin was woken by ending it: it hears nothing more */
-    uint32_t udp;    /* A, atomic: enum exo_udp_flags */
-    uint32_t litter; /* who slept was woken by a byte in the twin, which may be there still */
+    uint16_t deaf;      /* A: who slept on the twin was woken by ending it: it hears nothing more */
+    uint16_t litter;    /* who slept was woken by a byte in the twin, which may be there still */
+    uint16_t poller[2]; /* slot of the only one of those who sleep, if it polls; else 0 */
+    uint32_t udp;       /* A, atomic: enum exo_udp_flags */
     /* AF_UNIX datagrams: a peer is one only while its generation is this, and need not know of it. */
     uint64_t peer_generation; /* A, net_lock */
     uint32_t crowd;           /* who waits for room here has filled the twin */
