@@ -197,8 +197,7 @@ int exo_profile_move(struct exo_profile *profile, struct profiled_task *task,
                      const struct profiled_call *call)
 {
     uint8_t io = profile->io[call->head.nr];
-    bool small = is_write(io) && !call->failed &&
-                 (uint64_t)call->head.result < EXO_PROFILE_SMALL &&
+    bool small = is_write(io) && !call->failed && (uint64_t)call->head.result < EXO_PROFILE_SMALL &&
                  (io != EXO_PROFILE_WRITE || call->args[2] < EXO_PROFILE_SMALL);
     int code = 0;
     if (io != 0 && call->head.result > 0)

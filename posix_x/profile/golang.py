@@ -29,7 +29,9 @@ class GoTable:
         magic, _, _, self._step, size = struct.unpack_from("<IBBBB", table)
         if magic not in MAGICS or size != 8:
             return
-        count, _, text, self._names, _, _, self._deltas, places = struct.unpack_from("<8Q", table, 8)
+        count, _, text, self._names, _, _, self._deltas, places = struct.unpack_from(
+            "<8Q", table, 8
+        )
         rows = struct.iter_unpack("<II", table[places : places + 8 * count])
         for start, at in rows:
             self._starts.append(text + start)

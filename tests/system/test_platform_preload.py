@@ -97,6 +97,7 @@ def started(launcher: Launcher, script: str) -> subprocess.Popen[bytes]:
         launcher.exo_command(["dash", "-c", script], FLAGS),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
@@ -138,10 +139,13 @@ def test_the_kernel_process_goes_with_the_last_guest(launcher: Launcher) -> None
 
 
 def test_guests_end_with_their_kernel_process(launcher: Launcher) -> None:
-    """Those that need it, as on other platforms."""
+    """Those that need it, as on other platforms; one of them says why."""
     process = started(launcher, f"{ASK}; echo ready; read line; {ASK}")
     psutil.Process(region_of(process).companion.host_pid).kill()
+    assert process.stderr
     assert end(process) == -signal.SIGKILL
+    line = b"exo-um: the kernel process of these programs was killed: they end, too\n"
+    assert process.stderr.read() == line
 
 
 def test_a_launcher_that_is_gone(launcher: Launcher) -> None:

@@ -937,7 +937,7 @@ struct exo_companion {
     char stats[EXO_PATH_SIZE];   /* file for the counts at the end */
     char runtime[EXO_PATH_SIZE]; /* XDG_RUNTIME_DIR=... of the environment */
     uint32_t host_pid; /* 0 until it is there; pid 1 is then who started the first guest */
-    uint32_t reserved;
+    uint32_t told;     /* somebody has said that it is gone */
 };
 
 #define EXO_NAME_SIZE 65 /* of uname(2), with a NUL */
