@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 OWN = ("--help", "--no-patch", "--verbose")  # of `exo-um run`, beside those with a value
 
 
-class Program(click.ParamType):
+class Program(click.ParamType[str]):
     """A program with its arguments: by name on PATH, or by its path; then any files."""
 
     name = "program"
@@ -24,7 +24,7 @@ class Program(click.ParamType):
         return files if words or "/" in incomplete else files + programs(incomplete)
 
 
-class Running(click.ParamType):
+class Running(click.ParamType[str]):
     """The name or number of a running instance."""
 
     name = "instance"
@@ -42,7 +42,7 @@ class Running(click.ParamType):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-class RunWord(click.ParamType):
+class RunWord(click.ParamType[str]):
     """A word of `exo-um run`, which parses its options itself."""
 
     name = "word"

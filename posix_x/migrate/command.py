@@ -35,8 +35,8 @@ def command(file: Path, output: Path | None, as_json: bool) -> int:
     exo_shared_map(). Writes that follow each other
     become one, those that fill a loop batched ones, where the fd is a stream: what is batched is
     seen some 20 us later. What stays, shared memory with a name among it, is listed with the
-    reason. The new file is compiled by exo-cc. Without -o it goes to standard output, and the list to standard
-    error.
+    reason. The new file is compiled by exo-cc. Without -o it goes to standard output, and the list
+    to standard error.
     """
     from posix_x.migrate.rewrite import rewrite
     from posix_x.migrate.tree import ParseError

@@ -1,4 +1,4 @@
-"""A Go program's own table of functions (.gopclntab, 1.18 and later): whose they are, and their frames.
+"""A Go program's own table of functions (.gopclntab, 1.18 and later): whose, and what frames.
 
 Go writes no .eh_frame, but how far the stack pointer is from the caller's at each instruction.
 """

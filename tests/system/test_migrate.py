@@ -163,7 +163,8 @@ int main(int argc, char **argv)
     read(ends[0], got, 15);
     puts(got);
     printf("%ld %ld\n", shared_sum(5000), shared_sum(3 << 20));
-    printf("%d\n", mmap(NULL, 0, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0) == MAP_FAILED);
+    void *none = mmap(NULL, 0, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
+    printf("%d\n", none == MAP_FAILED);
     printf("%ld\n", through(argc > 1 ? 10 : rounds * 2000));
     return 0;
 }
@@ -189,7 +190,7 @@ STAYS = {
     "int ends[2]; pipe(ends); siglongjmp(pid, 1);": "siglongjmp",
     "pipe(elsewhere);": "declared elsewhere",
     "char *m = mmap(0, 1, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);": "not for reading",
-    "char *m = mmap(0, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON | 1, -1, 0);": "another way",
+    "int *m = mmap(0, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON | 1, 0, 0);": "another way",
     "char *m = mmap(here, 1, PROT_NONE, MAP_SHARED | MAP_ANON, -1, 0);": "at an address",
     "char *m = mmap(0, 1, 3, MAP_SHARED, pid, 0);": "nothing is faster",
     "int id = shmget(1, 2, 3);": "by its name",
