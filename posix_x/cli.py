@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 
 import click
+
+from exo_um.cli.clicked import answer
+from exo_um.cli.output import answered
 
 COMMANDS = ("analyze", "benchmark", "migrate", "profile")
 
@@ -20,7 +22,6 @@ Examples:
 \b
 Completion: eval "$(_POSIX_X_COMPLETE=bash_source posix-x)", or zsh_source, or fish_source.
 """
-EPIPE_STATUS = 141  # as of who was killed by SIGPIPE
 
 
 class Commands(click.Group):
@@ -50,30 +51,5 @@ def group() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Answer argv (by default sys.argv's); return the exit status."""
-    try:
-        status = _answer(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would tell at its end
-        return EPIPE_STATUS
-    return status
-
-
-def _answer(argv: list[str]) -> int:
-    try:
-        result = group.main(argv, prog_name="posix-x", standalone_mode=False)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "posix-x"
-        print(f"{command}: {error.format_message()}; try {command} --help", file=sys.stderr)
-        return error.exit_code
-    except click.ClickException as error:
-        print(f"posix-x: {error.format_message()}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        print(f"posix-x: {error}", file=sys.stderr)
-        return 1
-    return result if isinstance(result, int) else 0
+    words = sys.argv[1:] if argv is None else argv
+    return answered("posix-x", lambda: answer(group, "posix-x", words))

@@ -6,6 +6,20 @@ They are on the way to a guest's first instruction, so nothing is imported befor
 import sys
 
 
+def finished() -> int:
+    """Run the command line, and write what it has printed; for native/launcher/main.c."""
+    try:
+        status = main()
+        for file in (sys.stdout, sys.stderr):
+            if file is not None:
+                file.flush()
+    except OSError as error:
+        from exo_um.cli.output import failed
+
+        return failed("exo-um", error)
+    return status
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line argv (without the program's name; by default sys.argv's)."""
     if argv is None:

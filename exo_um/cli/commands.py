@@ -1,11 +1,13 @@
 """The commands of `exo-um` whose start-up time does not matter, and its help."""
 
-import sys
 from importlib import import_module
 
 import click
 
 from exo_um import __version__
+from exo_um.cli.clicked import answer
+from exo_um.cli.complete import Run, RunWord
+from exo_um.cli.output import answered
 
 BUILT = ("exec", "kill", "ps", "top", "trace")
 
@@ -18,6 +20,9 @@ Examples:
   exo-um ps build
   exo-um exec build ps -ef
   exo-um trace -f ls /                         what a program asks of the kernel
+
+\b
+Completion: eval "$(_EXO_UM_COMPLETE=bash_source exo-um)", or zsh_source, or fish_source.
 """
 
 
@@ -48,11 +53,12 @@ def group() -> None:
 
 
 @group.command(
+    cls=Run,
     short_help="run a program in a new instance",
     add_help_option=False,
     context_settings={"ignore_unknown_options": True},
 )
-@click.argument("argv", nargs=-1, type=click.UNPROCESSED)
+@click.argument("argv", nargs=-1, type=RunWord())
 def run(argv: tuple[str, ...]) -> int:
     """Run a program; exo_um.cli takes this way only for `exo-um --option run`."""
     from exo_um.cli.run import main as run_main
@@ -62,18 +68,4 @@ def run(argv: tuple[str, ...]) -> int:
 
 def main(argv: list[str]) -> int:
     """Run argv through click; return the exit status."""
-    try:
-        result = group.main(argv, prog_name="exo-um", standalone_mode=False)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "exo-um"
-        print(f"{command}: {error.format_message()}; try {command} --help", file=sys.stderr)
-        return error.exit_code
-    except click.ClickException as error:
-        print(f"exo-um: {error.format_message()}", file=sys.stderr)
-        return error.exit_code
-    except click.Abort:
-        return 130
-    except OSError as error:
-        print(f"exo-um: {error}", file=sys.stderr)
-        return 1
-    return result if isinstance(result, int) else 0
+    return answered("exo-um", lambda: answer(group, "exo-um", argv))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from exo_um.cli.complete import Program, Running
 from exo_um.cli.instances import Instance, find, is_stopped
 from exo_um.cli.relay import Relay, shared_terminal
 from exo_um.cli.run import DEFAULT_PATH, find_program, initial_environment, reason
@@ -38,8 +39,8 @@ class Refusal(click.ClickException):
     epilog=EXAMPLES,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("instance")
-@click.argument("argv", metavar="PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("instance", type=Running())
+@click.argument("argv", metavar="PROGRAM [ARG]...", nargs=-1, required=True, type=Program())
 @click.option("-e", "--env", "env", metavar="NAME=VALUE", multiple=True, help="Set a variable.")
 @click.option("-w", "--cwd", "cwd", metavar="DIR", help="Start in DIR instead of here.")
 @click.option("-d", "--detach", is_flag=True, help="Print its pid and return; no input, no output.")

@@ -14,6 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
+from exo_um.cli.ccwords import VARIABLE, script
+from exo_um.cli.output import answered
+
 USAGE = "usage: exo-cc [OPTION OF THE COMPILER]... FILE..."
 HELP = f"""{USAGE}
 
@@ -29,13 +32,15 @@ enter the runtime directly, without trap or patch. All options are the compiler'
   --exo-verbose      say how many sites there are, and which are left as they are
   -h, --help         print this
 
-#include <exo/api.h> has the native API: channels, spawn, batched writes.
+#include <exo/api.h> has the native API: channels, pipes, shared memory, spawn, batched writes.
 Exit status: the compiler's; 1 if its program cannot be rewritten; 127 without a compiler.
 
 Examples:
   exo-cc -O2 -o server server.c
   exo-cc --exo-libc=musl -o tiny tiny.c
   make CC=exo-cc
+
+Completion: eval "$(_EXO_CC_COMPLETE=bash_source exo-cc)", or zsh_source, or fish_source.
 """
 NATIVE = Path(__file__).parent.parent / "_native"
 INCLUDE = NATIVE / "include"
@@ -199,9 +204,16 @@ def link(options: Options, command: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Answer argv (by default sys.argv's); return the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    words = sys.argv[1:] if argv is None else argv
+    return answered("exo-cc", lambda: _answer(words))
+
+
+def _answer(argv: list[str]) -> int:
     if argv in (["-h"], ["--help"]):
         print(HELP, end="")
+        return 0
+    if VARIABLE in os.environ and not argv:
+        print(script(os.environ[VARIABLE]), end="")
         return 0
     options = Options(argv)
     if not options.rest:

@@ -7,6 +7,7 @@ import signal
 import click
 
 from exo_um.bindings.process import signal_task
+from exo_um.cli.complete import Running
 from exo_um.cli.instances import find
 from exo_um.kernel.tasks import KERNEL_PID, Tasks
 
@@ -44,7 +45,7 @@ def show_signals(context: click.Context, _: click.Parameter, wanted: bool) -> No
 
 
 @click.command(name="kill", short_help="send a signal to processes of an instance", epilog=EXAMPLES)
-@click.argument("instance")
+@click.argument("instance", type=Running())
 @click.argument("pids", metavar="[PID]...", nargs=-1, type=click.IntRange(min=1))
 @click.option("-s", "--signal", "name", default="TERM", help="Name or number; TERM by default.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Without PID: every process.")

@@ -2,11 +2,16 @@
 
 import sys
 
+from exo_um.cli.output import answered
+
 
 def refuse(program: str, purpose: str, argv: list[str] | None = None) -> int:
     """Answer argv (by default sys.argv's) for program: help on --help, else a refusal."""
-    if argv is None:
-        argv = sys.argv[1:]
+    words = sys.argv[1:] if argv is None else argv
+    return answered(program, lambda: _answer(program, purpose, words))
+
+
+def _answer(program: str, purpose: str, argv: list[str]) -> int:
     if argv in (["-h"], ["--help"]):
         print(f"Usage: {program} [OPTIONS] ...\n\n{purpose}\n\nNot built yet.")
         return 0

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import psutil
 
+from exo_um.cli.complete import Running
 from exo_um.cli.instances import Instance, chosen
 from exo_um.cli.rows import show, shown_memory, shown_time
 from exo_um.cli.tasklist import Task, tasks_of
@@ -28,7 +29,7 @@ Examples:
     short_help="list the processes of running instances",
     epilog=EXAMPLES,
 )
-@click.argument("instance", required=False)
+@click.argument("instance", required=False, type=Running())
 @click.option("-i", "--instances", "overview", is_flag=True, help="List instances, not processes.")
 @click.option("-t", "--threads", is_flag=True, help="A line for each thread.")
 @click.option("--json", "as_json", is_flag=True, help="JSON; times in seconds, memory in bytes.")

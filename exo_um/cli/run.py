@@ -207,12 +207,22 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def check_stats(path: str) -> None:
+    """End if a file cannot be written in the place of what is there; a device is itself written."""
+    directory = path.rpartition("/")[0] or "/"
+    if os.path.isdir(path):  # noqa: PTH112 - as above
+        fail(125, f"--stats {path}: is a directory")
+    exists = os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113 - as above
+    if not os.access(path if exists else directory, os.W_OK):
+        what = "not writable" if exists else "its directory is not there or not writable"
+        fail(125, f"--stats {path}: {what}")
+
+
 def enter(options: Options) -> None:
     """Change to --cwd, after the other paths of the command line were made absolute."""
     if options.stats:
         options.stats = os.path.abspath(options.stats)  # noqa: PTH100 - as above
-        if not os.access(options.stats.rpartition("/")[0] or "/", os.W_OK):
-            fail(125, f"--stats {options.stats}: its directory is not there or not writable")
+        check_stats(options.stats)
     if options.cwd is None:
         return
     try:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from exo_um.bindings import lib
 from exo_um.bindings.process import SignalWatch
+from exo_um.cli.complete import Running
 from exo_um.cli.instances import Instance, chosen
 from exo_um.cli.rows import printable, show, shown_memory, shown_time, table_of
 from exo_um.cli.tasklist import Task, tasks_of
@@ -41,7 +42,7 @@ Examples:
 
 
 @click.command(name="top", short_help="show what instances spend their time on", epilog=EXAMPLES)
-@click.argument("instance", required=False)
+@click.argument("instance", required=False, type=Running())
 @click.option("-b", "--batch", is_flag=True, help="Print table after table, for scripts.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many tables.")
 @click.option(

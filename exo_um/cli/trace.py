@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from exo_um.cli.complete import Program
 from exo_um.cli.tracegiven import TraceError
 from exo_um.cli.traceopts import OPTIONS
 from exo_um.cli.tracing import trace
@@ -87,7 +88,7 @@ command = Trace(
     context_settings={"allow_interspersed_args": False},
     params=[
         click.Argument(
-            ["argv"], metavar="[PROGRAM [ARG]...]", nargs=-1, type=click.UNPROCESSED, required=False
+            ["argv"], metavar="[PROGRAM [ARG]...]", nargs=-1, type=Program(), required=False
         ),
         *(parameter(option) for option in OPTIONS),
     ],

@@ -160,7 +160,7 @@ def program_of(argv: tuple[str, ...], given: Given) -> Program:
 
     env = environment(given["env"])
     words = [os.fsencode(word) for word in argv]
-    return Program(found(argv[0], env), words, env, user_of(given["user"]))
+    return Program(found(argv[0], env), words, env, user=user_of(given["user"]))
 
 
 def user_of(name: str | None) -> User | None:

@@ -30,7 +30,9 @@ def main(argv: list[str]) -> int:
         print(f"exo-um{' trace' if error.usage else ''}: {error}{hint}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"exo-um: {error}", file=sys.stderr)
+        from exo_um.cli.output import line
+
+        print(f"exo-um: {line(error)}", file=sys.stderr)
         return 1
 
 
@@ -83,7 +85,7 @@ def host(argv: tuple[str, ...], given: Given, out: BinaryIO) -> int:
         for pid in given["pids"]:
             tracer.attach(pid)
     except OSError as error:
-        raise TraceError(f"attach: ptrace(PTRACE_SEIZE, {pid}): {error.strerror}") from error
+        raise TraceError(error.strerror or str(error)) from error
     if argv:
         tracer.start(program_of(argv, given))
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):

@@ -114,13 +114,16 @@ def tell(instance: Instance, report: dict[str, Any]) -> None:
 
 
 def write(path: str, report: dict[str, Any]) -> None:
-    """Write a report to a file that is complete whenever it is there."""
+    """Write a report to a file that is complete whenever it is there; a device stays one."""
     import json
 
-    target = Path(path)
+    target, text = Path(path), json.dumps(report, indent=2) + "\n"
+    if target.exists() and not target.is_file():
+        target.write_text(text)
+        return
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
+        temporary.write_text(text)
         temporary.replace(target)
     except OSError:
         temporary.unlink(missing_ok=True)

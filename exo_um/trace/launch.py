@@ -27,17 +27,23 @@ FAILED = 125  # the kernel process's exit status when it has said why on stderr
 
 
 class Program:
-    """What to run: the path, argv, environment, and as whom; None: as we are."""
+    """What to run: the path, argv, environment; tool tells what is wrong; user None: as we are."""
 
-    __slots__ = ("argv", "env", "path", "user")
+    __slots__ = ("argv", "env", "path", "tool", "user")
 
     def __init__(
-        self, path: bytes, argv: list[bytes], env: dict[bytes, bytes], user: User | None = None
+        self,
+        path: bytes,
+        argv: list[bytes],
+        env: dict[bytes, bytes],
+        tool: str = "exo-um trace",
+        user: User | None = None,
     ) -> None:
         self.user = user
         self.path = path
         self.argv = argv
         self.env = env
+        self.tool = tool
 
 
 class Started:
@@ -61,7 +67,7 @@ class Started:
                 self._ours.close()
             if program.user is not None:
                 become(program.user)
-            run_kernel(boot)
+            run_kernel(boot, program.tool)
         if boot.recorder is not None:
             boot.recorder.close()
         ignore_signals()
@@ -104,12 +110,12 @@ def become(user: User) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def run_kernel(boot: Boot) -> NoReturn:
+def run_kernel(boot: Boot, tool: str) -> NoReturn:
     """Be the kernel process."""
     try:
         status = Machine(boot).run()
     except OSError as error:
-        os.write(2, f"exo-um trace: {error}\n".encode(errors="surrogateescape"))
+        os.write(2, f"{tool}: {error}\n".encode(errors="surrogateescape"))
         status = FAILED
     os._exit(status)
 

@@ -18,6 +18,7 @@
 #define TRIES_MIN 64     /* looks at the other side before it is waited for in the host */
 #define TRIES_MAX 4096
 #define REST_MAX 64 /* reads without another try, after tries in vain */
+#define YIELDS 64   /* for who has something to do that takes no time, unless it has been stopped */
 
 struct lane {
     struct { /* the writers', under their lock */
@@ -41,7 +42,9 @@ struct lane {
     uint32_t unbound; /* a reader takes from the pipe whatever comes */
     uint32_t left;    /* a reader has closed its end, and nobody has asked for the lane since */
     uint64_t piped;   /* bytes of the pipe that come before what is in the lane */
-    uint32_t holder;  /* the process that has noted itself in `awake`, and its thread */
+    uint32_t reader_waits; /* for a writer that has been stopped; writer_waits: for a reader */
+    uint32_t writer_waits;
+    uint32_t holder; /* the process that has noted itself in `awake`, and its thread */
     uint32_t holder_thread;
     _Alignas(64) pthread_mutex_t awake;
     _Alignas(64) char data[SIZE];
@@ -51,10 +54,21 @@ struct lane {
 struct lane *exo_lane_of(int fd, bool reads);
 /* With the writers' lock: has them turn to the lane, if that may be. */
 void exo_lane_speed_up(struct lane *lane);
-/* error: of pthread_mutex_lock(), _trylock() of the readers' lock. Whether it is held. */
+/* error: of exo_lane_acquire(), pthread_mutex_trylock() of the readers' lock. Whether it is held. */
 bool exo_lane_take_reads(struct lane *lane, int fd, int error);
 /* A reader that has the readers' lock is noted in `awake`, or in it no more. */
 void exo_lane_note_holder(struct lane *lane, uint32_t process, uint32_t thread);
+
+/* Learns from a new mutex how libc keeps them. */
+void exo_lane_learn(pthread_mutex_t *mutex);
+/* As pthread_mutex_lock(), but EINTR: a signal's handler has been run. */
+int exo_lane_acquire(pthread_mutex_t *mutex);
+/* With the readers' lock: until something is in the lane, `fast` is clear, or the writers' lock may be
+ * free. With the writers': until `unbound` is clear, or the readers' may be free. 0; EINTR. */
+int exo_lane_wait_writer(struct lane *lane);
+int exo_lane_wait_reader(struct lane *lane);
+/* Changes a word that may be waited for, as `waits` says. */
+void exo_lane_set(uint32_t *word, uint32_t value, const uint32_t *waits);
 
 /* 0: held, whatever has become of who held it before. */
 static inline int settle(struct lane *lane, pthread_mutex_t *mutex, int error)

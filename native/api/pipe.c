@@ -8,7 +8,9 @@
  * a killed writer has either moved `head` or not written.
  *
  * Rules: who reads sleeps with the readers' lock, who writes with the writers', the latter only while
- * `fast` is clear; so each takes the other's by trying, a reader until `fast` is clear.
+ * `fast` is clear; so each takes the other's by trying, a reader until `fast` is clear, a writer until
+ * `unbound` is. Who tries long, since the other one has been stopped, sleeps on all that would end it
+ * (lanewait.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +46,8 @@ static bool make(struct lane *lane)
                 pthread_mutex_init(&lane->w.lock, &kind) == 0 &&
                 pthread_mutex_init(&lane->r.lock, &kind) == 0 &&
                 pthread_mutex_init(&lane->awake, &kind) == 0;
+    if (good)
+        exo_lane_learn(&lane->w.lock);
     lane->r.tries = lane->w.tries = tries * TRIES_MAX;
     lane->r.reads = NATIVE_READS;
     return good;

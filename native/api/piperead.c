@@ -25,18 +25,23 @@ static size_t get(struct lane *lane, char *data, size_t size)
     return part;
 }
 
-/* Has writers turn to the pipe, unless they have done so, or something has come. */
-static void slow_down(struct lane *lane)
+/* Has writers turn to the pipe, unless they have done so, or something has come. 0; EINTR. */
+static int slow_down(struct lane *lane)
 {
-    while (load_acquire(&lane->fast)) {
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && load_acquire(&lane->fast) && waiting(lane) == 0; i++) {
         if (try(lane, &lane->w.lock)) {
             if (waiting(lane) == 0)
                 store_release(&lane->fast, 0);
             pthread_mutex_unlock(&lane->w.lock);
-            return;
+            break;
         }
-        sched_yield(); /* who holds it has something to do that takes no time */
+        if (i < YIELDS)
+            sched_yield();
+        else
+            error = exo_lane_wait_writer(lane);
     }
+    return error;
 }
 
 /* With both locks. */
@@ -73,11 +78,11 @@ static void ask_for_lane(struct lane *lane, int fd)
 }
 
 /* Nothing has come while it was worth waiting: the host wakes the reader, who tries more rarely. */
-static void give_up(struct lane *lane)
+static int give_up(struct lane *lane)
 {
     lane->r.rest = lane->r.rest * 2 < REST_MAX ? lane->r.rest * 2 + 1 : REST_MAX;
     lane->r.reads = lane->r.rest;
-    slow_down(lane);
+    return slow_down(lane);
 }
 
 /* Nothing is known to be in the pipe: whether that still holds once writers can see that the reader
@@ -89,12 +94,13 @@ static bool stays_slow(struct lane *lane)
     if (!load_acquire(&lane->fast) && waiting(lane) == 0 &&
         load_acquire(&lane->piped) <= lane->r.piped)
         return true;
-    store_release(&lane->unbound, 0);
+    exo_lane_set(&lane->unbound, 0, &lane->writer_waits);
     return false;
 }
 
-/* With the readers' lock: bytes from the lane; 0: they come by the pipe, at most *size of them. */
-static size_t read_lane(struct lane *lane, char *data, size_t *size)
+/* With the readers' lock: bytes from the lane; 0: they come by the pipe, at most *size of them;
+ * -EINTR. */
+static ssize_t read_lane(struct lane *lane, char *data, size_t *size)
 {
     for (;;) {
         uint64_t piped = load_acquire(&lane->w.piped);
@@ -103,7 +109,7 @@ static size_t read_lane(struct lane *lane, char *data, size_t *size)
         uint64_t first = load_acquire(&lane->piped); /* once it is known what is in the lane */
         if (first <= lane->r.piped) {
             if (full > 0)
-                return get(lane, data, *size);
+                return (ssize_t)get(lane, data, *size);
             if (!fast && piped <= lane->r.piped && stays_slow(lane))
                 return 0;
             first = fast ? 0 : piped;
@@ -114,8 +120,8 @@ static size_t read_lane(struct lane *lane, char *data, size_t *size)
         }
         if (spin(lane, &lane->r.tries, has_data, 1))
             lane->r.rest = 0;
-        else
-            give_up(lane);
+        else if (give_up(lane) != 0)
+            return -EINTR;
     }
 }
 
@@ -138,20 +144,30 @@ static void look_for_lane(struct lane *lane, int fd)
         ask_for_lane(lane, fd);
 }
 
-ssize_t exo_read(int fd, void *data, size_t size)
+static ssize_t read_with_lane(struct lane *lane, int fd, void *data, size_t size)
 {
-    struct lane *lane = exo_lane_of(fd, true);
-    if (lane == NULL || size == 0 ||
-        !exo_lane_take_reads(lane, fd, pthread_mutex_lock(&lane->r.lock)))
-        return read(fd, data, size);
     int error = errno;
     look_for_lane(lane, fd);
-    ssize_t done = (ssize_t)read_lane(lane, data, &size);
+    ssize_t done = read_lane(lane, data, &size);
     errno = error;
     if (done == 0)
         done = read_pipe(lane, fd, data, size);
-    error = errno;
+    error = done == -EINTR ? EINTR : errno;
     pthread_mutex_unlock(&lane->r.lock);
     errno = error;
-    return done;
+    return done < 0 ? -1 : done;
+}
+
+ssize_t exo_read(int fd, void *data, size_t size)
+{
+    struct lane *lane = exo_lane_of(fd, true);
+    if (lane == NULL || size == 0)
+        return read(fd, data, size);
+    int before = errno, error = exo_lane_acquire(&lane->r.lock);
+    errno = error == EINTR ? EINTR : before;
+    if (error == EINTR)
+        return -1;
+    if (!exo_lane_take_reads(lane, fd, error))
+        return read(fd, data, size);
+    return read_with_lane(lane, fd, data, size);
 }

@@ -49,7 +49,7 @@ static void count_first(struct lane *lane, int fd)
     uint64_t first = load_acquire(&lane->piped) - lane->r.piped;
     if ((int64_t)first > 0 && ioctl(fd, FIONREAD, &bytes) == 0 && first > (uint64_t)bytes)
         store_release(&lane->r.piped, lane->piped - (uint64_t)bytes);
-    store_release(&lane->unbound, 0);
+    exo_lane_set(&lane->unbound, 0, &lane->writer_waits);
 }
 
 bool exo_lane_take_reads(struct lane *lane, int fd, int error)
@@ -60,35 +60,38 @@ bool exo_lane_take_reads(struct lane *lane, int fd, int error)
 }
 
 /* What is written to the pipe from now on comes behind the lane: a reader that has come before there
- * was something in it, and finds something in the pipe, must have gone. */
-static void turn_to_pipe(struct lane *lane, int fd)
+ * was something in it, and finds something in the pipe, must have gone. 0; EINTR. */
+static int turn_to_pipe(struct lane *lane, int fd)
 {
+    int error = 0;
     full_fence();
-    while (load_acquire(&lane->unbound)) {
+    for (uint32_t i = 0; error == 0 && load_acquire(&lane->unbound); i++) {
         if (exo_lane_take_reads(lane, fd, pthread_mutex_trylock(&lane->r.lock))) {
             pthread_mutex_unlock(&lane->r.lock);
             break;
         }
-        sched_yield();
+        if (i < YIELDS)
+            sched_yield();
+        else
+            error = exo_lane_wait_reader(lane);
     }
-    store_release(&lane->fast, 0);
+    if (error == 0)
+        exo_lane_set(&lane->fast, 0, &lane->reader_waits);
+    return error;
 }
 
-/* With the writers' lock: what goes into the lane; the rest goes to the pipe. */
-static size_t write_fast(struct lane *lane, int fd, const char *data, size_t size)
+/* With the writers' lock: what goes into the lane, *done; the rest goes to the pipe. 0; EINTR. */
+static int write_fast(struct lane *lane, int fd, const char *data, size_t size, size_t *done)
 {
-    size_t done = 0;
     if (reader_lives(lane)) {
         do {
-            size_t need = size <= PIPE_ATOMIC ? size : 1;
+            size_t left = size - *done, need = size <= PIPE_ATOMIC ? size : 1;
             if (!has_room(lane, need) && !spin(lane, &lane->w.tries, has_room, need))
                 break;
-            done += put(lane, data + done, size - done);
-        } while (done < size);
+            *done += put(lane, data + *done, left);
+        } while (*done < size);
     }
-    if (done < size)
-        turn_to_pipe(lane, fd);
-    return done;
+    return *done < size ? turn_to_pipe(lane, fd) : 0;
 }
 
 /* With the writers' lock: what is in the pipe now comes before what is going to be in the lane. But
@@ -106,11 +109,11 @@ void exo_lane_speed_up(struct lane *lane)
         store_relaxed(&lane->wanted, 0);
 }
 
-static size_t write_lane(struct lane *lane, int fd, const char *data, size_t size)
+static int write_lane(struct lane *lane, int fd, const char *data, size_t size, size_t *done)
 {
     if (load_relaxed(&lane->wanted) && !load_relaxed(&lane->fast) && !load_acquire(&lane->lost))
         exo_lane_speed_up(lane);
-    return load_relaxed(&lane->fast) ? write_fast(lane, fd, data, size) : 0;
+    return load_relaxed(&lane->fast) ? write_fast(lane, fd, data, size, done) : 0;
 }
 
 static ssize_t write_pipe(struct lane *lane, int fd, const char *data, size_t size)
@@ -121,18 +124,29 @@ static ssize_t write_pipe(struct lane *lane, int fd, const char *data, size_t si
     return done;
 }
 
-ssize_t exo_write(int fd, const void *data, size_t size)
+static ssize_t write_with_lane(struct lane *lane, int fd, const char *data, size_t size)
 {
-    struct lane *lane = exo_lane_of(fd, false);
-    if (lane == NULL || size == 0 ||
-        settle(lane, &lane->w.lock, pthread_mutex_lock(&lane->w.lock)) != 0)
-        return write(fd, data, size);
-    int error = errno;
-    size_t done = write_lane(lane, fd, data, size);
-    errno = error;
-    ssize_t more = write_pipe(lane, fd, (const char *)data + done, size - done);
-    error = errno;
+    int before = errno;
+    size_t done = 0;
+    int error = write_lane(lane, fd, data, size, &done);
+    errno = before;
+    ssize_t more = error == 0 ? write_pipe(lane, fd, data + done, size - done) : -1;
+    error = error == 0 ? errno : error;
     pthread_mutex_unlock(&lane->w.lock);
     errno = error;
     return more >= 0 ? (ssize_t)done + more : done > 0 ? (ssize_t)done : -1;
+}
+
+ssize_t exo_write(int fd, const void *data, size_t size)
+{
+    struct lane *lane = exo_lane_of(fd, false);
+    if (lane == NULL || size == 0)
+        return write(fd, data, size);
+    int before = errno, error = exo_lane_acquire(&lane->w.lock);
+    errno = error == EINTR ? EINTR : before;
+    if (error == EINTR)
+        return -1;
+    if (settle(lane, &lane->w.lock, error) != 0)
+        return write(fd, data, size);
+    return write_with_lane(lane, fd, data, size);
 }

@@ -21,6 +21,8 @@ enum exo_profile_io {
     EXO_PROFILE_WRITE = 2,
     EXO_PROFILE_READ_VECTOR = 3, /* fd, struct iovec[], count */
     EXO_PROFILE_WRITE_VECTOR = 4,
+    EXO_PROFILE_READ_MESSAGE = 5, /* fd, struct msghdr */
+    EXO_PROFILE_WRITE_MESSAGE = 6,
 };
 
 /* Calls of one kind from one place. Times are TSC cycles. */

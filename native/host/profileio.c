@@ -111,15 +111,24 @@ static void note_write(struct exo_profile *profile, const struct profiled_call *
     *filled_at(profile->state, rest.space, rest.start) = rest;
 }
 
-/* Every buffer of a call that has moved `left` bytes. */
-static int each_buffer(struct exo_profile *profile, const struct profiled_call *call, bool writes,
-                       bool vector)
+static bool is_write(uint8_t io)
 {
-    uint64_t items[VECTORS][2] = {{call->args[1], call->args[2]}};
-    uint64_t count = 1, left = (uint64_t)call->head.result;
+    return io != 0 && io % 2 == 0; /* enum exo_profile_io */
+}
+
+/* Every buffer of a call that has moved `left` bytes. */
+static int each_buffer(struct exo_profile *profile, const struct profiled_call *call, uint8_t io)
+{
+    uint64_t items[VECTORS][2] = {{call->args[1], call->args[2]}}, header[4] = {0};
+    uint64_t count = 1, left = (uint64_t)call->head.result, list = call->args[1];
+    bool writes = is_write(io);
     int code = 0;
-    if (vector)
-        count = peek(call, call->args[1], !writes, items, sizeof(items)) / sizeof(items[0]);
+    if (io >= EXO_PROFILE_READ_MESSAGE) { /* struct msghdr: a name, its length, then the list */
+        peek(call, list, !writes, header, sizeof(header));
+        list = header[2];
+    }
+    if (io >= EXO_PROFILE_READ_VECTOR)
+        count = peek(call, list, !writes, items, sizeof(items)) / sizeof(items[0]);
     for (uint64_t i = 0; i < count && left > 0; i++) {
         uint64_t here = items[i][1] < left ? items[i][1] : left;
         if (writes)
@@ -188,12 +197,11 @@ int exo_profile_move(struct exo_profile *profile, struct profiled_task *task,
                      const struct profiled_call *call)
 {
     uint8_t io = profile->io[call->head.nr];
-    bool writes = io == EXO_PROFILE_WRITE || io == EXO_PROFILE_WRITE_VECTOR;
-    bool small = writes && !call->failed && (uint64_t)call->head.result < EXO_PROFILE_SMALL &&
-                 (io == EXO_PROFILE_WRITE_VECTOR || call->args[2] < EXO_PROFILE_SMALL);
+    bool small = is_write(io) && !call->failed && (uint64_t)call->head.result < EXO_PROFILE_SMALL &&
+                 (io != EXO_PROFILE_WRITE || call->args[2] < EXO_PROFILE_SMALL);
     int code = 0;
     if (io != 0 && call->head.result > 0)
-        code = each_buffer(profile, call, writes, io >= EXO_PROFILE_READ_VECTOR);
+        code = each_buffer(profile, call, io);
     if (!small) {
         if (!profile_has(profile->neutral, call->head.nr))
             task->length = 0;

@@ -264,6 +264,8 @@ void exo_forget_pages(void *start, uint64_t size)
  * killed as well, the first guest that notices does. */
 noreturn void exo_end_with_kernel(void)
 {
+    if (KR->companion.host_pid != 0 && exchange(&KR->companion.told, 1) == 0)
+        exo_say("exo-um: the kernel process of these programs was killed: they end, too\n");
     uint32_t mine = area()->leader->host_tgid;
     for (uint32_t i = 1; i < load_acquire(&KR->task_high); i++) {
         const struct exo_task *task = &KR->tasks[i];

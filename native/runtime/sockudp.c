@@ -59,13 +59,24 @@ static long name_from(struct exo_sock_name *name, const struct exo_sock *sock,
     return exo_sock_is_v4(name) && sock->options[EXO_SOCK_V6ONLY] ? -ENETUNREACH : 0;
 }
 
+/* The address stays that of bind(2), after the port has been given back, too. */
+static long bind_itself_locked(struct exo_sock *sock)
+{
+    struct exo_sock_name own = {.family = sock->family};
+    if (sock->bound != 0)
+        return 0;
+    if (sock->udp & EXO_UDP_ADDRESS) {
+        own = sock->local;
+        own.port = 0;
+    }
+    return exo_sock_bind_locked(KR, sock, &own);
+}
+
 /* A port of its own for who has none, and its address as who gets a message from it sees it. */
 static long name_own_locked(struct exo_sock *sock, const struct exo_sock_name *to,
                             struct exo_sock_name *own)
 {
-    struct exo_sock_name any = {.family = sock->family};
-    long error = sock->bound == 0 ? exo_sock_bind_locked(KR, sock, &any) : 0;
-    if (error != 0)
+    if (bind_itself_locked(sock) != 0)
         return -EAGAIN;
     *own = sock->local;
     if (exo_sock_is_any(own)) {
@@ -136,10 +147,8 @@ static void refuse(struct exo_sock *sock)
 /* Linux gives it a port before it looks at what is wrong with the call. */
 static long give_port(struct exo_sock *sock, long error)
 {
-    struct exo_sock_name any = {.family = sock->family};
     exo_lock_acquire(&KR->net_lock);
-    if (sock->bound == 0)
-        exo_sock_bind_locked(KR, sock, &any);
+    bind_itself_locked(sock);
     exo_lock_release(&KR->net_lock);
     return error;
 }

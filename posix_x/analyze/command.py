@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from exo_um.cli.complete import Program
+from exo_um.cli.output import line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +36,7 @@ NOTHING = 3  # exit status where calls are not served
     short_help="tell which system calls a program can make",
     epilog=EXAMPLES,
 )
-@click.argument("binary")
+@click.argument("binary", type=Program())
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 @click.option("--functions", is_flag=True, help="The library functions it uses, and their calls.")
 @click.option("--sites", is_flag=True, help="The system-call sites in the program itself.")
@@ -58,7 +61,7 @@ def command(binary: str, as_json: bool, functions: bool, sites: bool) -> int:
     except ImageError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise click.ClickException(line(error, path)) from error
     found["estimate"] = estimate(found)
     if as_json:
         print(json.dumps(found, indent=2))

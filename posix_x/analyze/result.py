@@ -40,7 +40,7 @@ def _cache_of(program: Program) -> Path:
         [str(VERSION), *(f"{image.path} {image.identity}" for image in program.images)]
     )
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / "exo-um" / f"analyze-{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+    return folder / "exo-um" / f"analyze-{hashlib.sha256(os.fsencode(text)).hexdigest()[:24]}.json"
 
 
 def _keep(cache: Path, found: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from exo_um.cli.output import line
+
 EXAMPLES = """\b
 Examples:
   posix-x migrate app.c -o app_native.c && exo-cc -O2 -o app app_native.c
@@ -29,25 +31,28 @@ def command(file: Path, output: Path | None, as_json: bool) -> int:
     """Rewrite FILE, C source, to exo's native API where only the speed changes.
 
     fork() and exec become exo_spawn(), with the fork behind it for what cannot be started. Pipes
-    become exo_pipe(), where all is seen that is done with them. Writes that follow each other
+    become exo_pipe(), where all is seen that is done with them. Anonymous shared memory becomes
+    exo_shared_map(). Writes that follow each other
     become one, those that fill a loop batched ones, where the fd is a stream: what is batched is
-    seen some 20 us later. What stays, shared memory above all, is listed with the reason. The new
-    file is compiled by exo-cc. Without -o it goes to standard output, and the list to standard
-    error.
+    seen some 20 us later. What stays, shared memory with a name among it, is listed with the
+    reason. The new file is compiled by exo-cc. Without -o it goes to standard output, and the list
+    to standard error.
     """
     from posix_x.migrate.rewrite import rewrite
     from posix_x.migrate.tree import ParseError
 
     if as_json and output is None:
         raise click.UsageError("--json needs -o", click.get_current_context())
+    at = file
     try:
         source, findings = rewrite(file.read_bytes())
         if output is not None:
+            at = output
             output.write_bytes(source)
     except ParseError as error:
         raise click.ClickException(f"{file}: {error}") from error
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {(error.strerror or '').lower()}") from error
+        raise click.ClickException(line(error, str(at))) from error
     if as_json:
         print(json.dumps([asdict(one) for one in findings], indent=2))
         return 0

@@ -21,7 +21,8 @@ def rewrite(source: bytes) -> tuple[bytes, list[Finding]]:
     """Return the new source and what was found, by lines. Errors: ParseError."""
     findings: list[Finding] = []
     renames: dict[int, Edit] = {}
-    for edits, finding in pipes.find(parse(source)):
+    root = parse(source)
+    for edits, finding in (*pipes.find(root), *shared.find(root)):
         findings.append(finding)
         renames |= {edit.start: edit for edit in edits}
     source = _replace(source, list(renames.values()))  # no line moves
@@ -34,7 +35,6 @@ def rewrite(source: bytes) -> tuple[bytes, list[Finding]]:
         else:
             reason = "it is part of what was rewritten"
             findings.append(Finding(finding.line, finding.what, done=False, reason=reason))
-    findings += shared.find(root)
     findings += [
         Finding(line_of(node), name, done=False, reason=STAYS[name])
         for node, name, _ in calls(root)

@@ -42,11 +42,14 @@ def parse(source: bytes) -> Any:
     import tree_sitter
     import tree_sitter_c
 
+    if b"\0" in source:
+        raise ParseError("not C source, but binary data")
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_c.language()))
     root = parser.parse(source).root_node
     if root.has_error:
         bad = next(node for node in walk(root) if node.type == "ERROR" or node.is_missing)
-        raise ParseError(f"line {line_of(bad)}: not understood as C: {text(bad)[:40]!r}")
+        what = repr(text(bad)[:40]) if text(bad) else f"no {bad.type} where one should be"
+        raise ParseError(f"line {line_of(bad)}: not understood as C: {what}")
     return root
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from posix_x.profile.callers import Frames, Rule
+from posix_x.profile.golang import GoTable
 from posix_x.profile.lines import DAMAGE, Lines
 
 SYMBOL = struct.Struct("<IBBHQQ")
@@ -70,6 +71,14 @@ class Binary:
     def _frames(self) -> Frames:
         return Frames(self._elf)
 
+    @cached_property
+    def _go(self) -> GoTable | None:
+        try:
+            section = self._elf.get_section_by_name(".gopclntab") if self._elf else None
+            return GoTable(section.data()) if section is not None else None
+        except DAMAGE:
+            return None
+
     def address(self, offset: int) -> int | None:
         """Return the address of a place in the file, None where no segment has it."""
         for start, address, size in self.segments:
@@ -102,8 +111,11 @@ class Binary:
     def is_own(self, address: int) -> bool:
         """Whether that code is what a reader of a profile looks for, and no library below it.
 
-        In a static program with lines that is what has some: its libc has none.
+        In a static program with lines that is what has some: its libc has none. Go's library has.
         """
+        go = self._go.is_own(address) if self._go is not None else None
+        if go is not None:
+            return go
         if self.is_library or not self.is_static:
             return not self.is_library
         return not self._lines.exist or self.line(address) is not None
@@ -111,7 +123,8 @@ class Binary:
     def rule(self, address: int) -> Rule:
         """Return where the caller of the frame is that goes on behind address."""
         try:
-            return self._frames.rule(address)
+            go = self._go.rule(address - 1) if self._go is not None else None
+            return self._frames.rule(address) if go is None else go
         except DAMAGE:
             return Rule()
 

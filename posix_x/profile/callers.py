@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from bisect import bisect_right
 from typing import Any, NamedTuple
 
-from elftools.dwarf.callframe import CallFrameInfo
-from elftools.dwarf.structs import DWARFStructs
-
+from exo_um.trace.cfi import RBP, RIP, RSP, Rules, UnwindError, rules_at
 from posix_x.analyze.frames import frames
-
-RBP, RSP, RETURN = 6, 7, 16  # DWARF's numbers of registers
-STRUCTS = DWARFStructs(little_endian=True, dwarf_format=32, address_size=8)
 
 
 class Rule(NamedTuple):
@@ -30,33 +24,24 @@ class Frames:
     def __init__(self, elf: Any) -> None:
         """Take a file's sections."""
         self._table: list[tuple[int, int]] = []
-        self._decoded: dict[int, list[dict[Any, Any]]] = {}
         section = elf.get_section_by_name(".eh_frame")
         if section is None:
             return
-        address, data = section["sh_addr"], section.data()
-        self._table = _from_header(elf, address) or sorted(
-            (frame.start, frame.entry) for frame in frames(address, data)
+        self._address, self._data = section["sh_addr"], section.data()
+        self._table = _from_header(elf, self._address) or sorted(
+            (frame.start, frame.entry) for frame in frames(self._address, self._data)
         )
-        self._info = CallFrameInfo(io.BytesIO(data), len(data), address, STRUCTS, for_eh_frame=True)
 
     def rule(self, address: int) -> Rule:
         """Return the rule that holds at the instruction before an address."""
         index = bisect_right(self._table, (address - 1, 1 << 64)) - 1
         if index < 0:
             return Rule()
-        place = self._table[index][1]
-        if place not in self._decoded:
-            entry: Any = self._info._parse_entry_at(place)  # noqa: SLF001 - just one
-            rows = entry.get_decoded().table
-            start, size = entry.header["initial_location"], entry.header["address_range"]
-            inside = start <= address - 1 < start + size
-            self._decoded[place] = rows if inside else []
-        found: dict[Any, Any] = {}
-        for row in self._decoded[place]:
-            if row["pc"] <= address - 1:
-                found = row
-        return _rule_of(found)
+        try:
+            found = rules_at(self._data, self._table[index][1], self._address, address - 1)
+        except (UnwindError, IndexError, KeyError, ValueError):
+            return Rule()
+        return _rule_of(found) if found is not None else Rule()
 
 
 def _from_header(elf: Any, address: int) -> list[tuple[int, int]]:
@@ -71,9 +56,10 @@ def _from_header(elf: Any, address: int) -> list[tuple[int, int]]:
     return [(base + start, base + frame - address) for start, frame in pairs]
 
 
-def _rule_of(row: dict[Any, Any]) -> Rule:
-    cfa, back, rbp = row.get("cfa"), row.get(RETURN), row.get(RBP)
-    if cfa is None or cfa.reg not in (RSP, RBP) or back is None or back.type != "OFFSET":
+def _rule_of(found: Rules) -> Rule:
+    bases = {RSP: 1, RBP: 2}
+    back, rbp = found.saved.get(RIP), found.saved.get(RBP, ("", 0))
+    if found.expression is not None or found.register not in bases or back != ("offset", -8):
         return Rule()
-    saved = rbp.arg if rbp is not None and rbp.type == "OFFSET" else 0
-    return Rule(1 if cfa.reg == RSP else 2, cfa.offset, saved)
+    saved = rbp[1] if rbp[0] == "offset" and isinstance(rbp[1], int) else 0
+    return Rule(bases[found.register], found.offset, saved)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from exo_um.cli.complete import Program as ProgramName
+from exo_um.cli.output import line
+
 if TYPE_CHECKING:
+    from exo_um.trace.launch import Program
     from posix_x.profile.tally import Tally
 
 EXAMPLES = """\b
@@ -20,7 +26,7 @@ Examples:
   posix-x profile -o report.txt ./server --port 8080      ^C ends it, and the report comes
 """
 STRING_LIMIT = 31  # bytes of data: enough to see whether what is written is what was read
-STACK_LIMIT = 1536
+STACK_LIMIT = 3072  # bytes: a stage's room, less a path
 
 
 class NotFoundError(click.ClickException):
@@ -35,7 +41,7 @@ class NotFoundError(click.ClickException):
     epilog=EXAMPLES,
     context_settings={"allow_interspersed_args": False},
 )
-@click.argument("argv", metavar="PROGRAM [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("argv", metavar="PROGRAM [ARG]...", nargs=-1, required=True, type=ProgramName())
 @click.option("-f", "--follow-forks", "follow", is_flag=True, help="Children, too.")
 @click.option("--html", "html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="A report with plots, in one file.")  # fmt: skip
@@ -60,29 +66,29 @@ def command(argv: tuple[str, ...], env: tuple[str, ...], **given: Any) -> int:
     Exit status: the program's; if a signal killed it, profile ends by the same one. 1 if it cannot
     be profiled or the report not be written, 127 if PROGRAM was not found.
     """
-    files = [path for path in (given["html"], given["as_json"], given["output"]) if path]
-    try:
-        for path in files:  # before the program runs: what cannot be written is known by then
-            path.write_bytes(b"")
-    except OSError as error:
-        raise click.ClickException(f"{error.filename}: {(error.strerror or '').lower()}") from error
-    status, found = profiled(argv, env, follow=given["follow"], callers=not given["no_callers"])
+    from exo_um.cli.tracegiven import environment
+    from exo_um.cli.tracing import repeat_end
+    from exo_um.trace.launch import Program
+
+    variables = environment(env)
+    words = [os.fsencode(word) for word in argv]
+    program = Program(program_of(argv[0], variables), words, variables, "posix-x profile")
+    for path in (given["html"], given["as_json"], given["output"]):
+        if path:  # before the program runs: what cannot be written is known by then
+            write_file(path, "")
+    status, found = profiled(program, follow=given["follow"], callers=not given["no_callers"])
     if found is not None:
         write(report_of(argv, status, found), given)
-    from exo_um.cli.tracing import repeat_end
-
+    elif os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        print(f"posix-x profile: {argv[0]}: {name} before any call", file=sys.stderr)
     return repeat_end(status)
 
 
-def profiled(
-    argv: tuple[str, ...], env: tuple[str, ...], *, follow: bool, callers: bool
-) -> tuple[int, Tally | None]:
+def profiled(program: Program, *, follow: bool, callers: bool) -> tuple[int, Tally | None]:
     """Run a program; return its wait status and what was counted. Errors: ClickException."""
-    import os
-
     from exo_um.bindings import lib
-    from exo_um.cli.tracegiven import environment
-    from exo_um.trace.launch import Program, Started
+    from exo_um.trace.launch import Started
     from exo_um.trace.sink import Sink
     from exo_um.trace.summary import Summary
     from exo_um.trace.wish import Wishes
@@ -90,8 +96,6 @@ def profiled(
     from posix_x.decode.view import Options
     from posix_x.profile.watcher import Watcher
 
-    variables = environment(env)
-    path = program_of(argv[0], variables)
     flags = lib.EXO_RECORDING_EVENTS | lib.EXO_RECORDING_ORIGINS
     wish = {
         "flags": flags | (lib.EXO_RECORDING_FOLLOWS if follow else 0),
@@ -110,15 +114,12 @@ def profiled(
             watchers.append(Watcher(*given))
             return watchers[0]
 
-        program = Program(path, [os.fsencode(word) for word in argv], variables)
         status = Started(program, wish, patch=True).follow(sink, watch)
     return status, watchers[0].found if watchers and watchers[0].found.calls else None
 
 
 def program_of(name: str, env: dict[bytes, bytes]) -> bytes:
     """Return the path to execute; end with 127 if there is none."""
-    import os
-
     from exo_um.cli.run import DEFAULT_PATH, find_program
 
     path = find_program(name, env.get(b"PATH", DEFAULT_PATH))
@@ -141,19 +142,27 @@ def write(result: dict[str, Any], given: dict[str, Any]) -> None:
     """Write the report wherever it is wanted. Errors: ClickException."""
     from posix_x.profile.text import render
 
-    try:
-        if given["as_json"]:
-            given["as_json"].write_text(json.dumps(result, indent=2) + "\n")
-        if given["html"]:
-            from posix_x.profile.html import page
+    if given["as_json"]:
+        write_file(given["as_json"], json.dumps(result, indent=2) + "\n")
+    if given["html"]:
+        from posix_x.profile.html import page
 
-            given["html"].write_text(page(result, given["top"]))
-        if given["output"]:
-            given["output"].write_text(render(result, given["top"]))
-        else:
-            sys.stderr.write(render(result, given["top"], sys.stderr))
-            sys.stderr.flush()
+        write_file(given["html"], page(result, given["top"]))
+    if given["output"]:
+        write_file(given["output"], render(result, given["top"]))
+        return
+    try:
+        sys.stderr.write(render(result, given["top"], sys.stderr))
+        sys.stderr.flush()
+    except OSError:  # there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file of the report; what is no UTF-8 is escaped. Errors: ClickException."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except BrokenPipeError:
         return
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {(error.strerror or '').lower()}") from error
+        raise click.ClickException(line(error, str(path))) from error

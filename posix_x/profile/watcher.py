@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOVES = {
     "read": 1, "pread64": 1, "recvfrom": 1, "write": 2, "pwrite64": 2, "sendto": 2,
     "readv": 3, "preadv": 3, "preadv2": 3, "writev": 4, "pwritev": 4, "pwritev2": 4,
+    "recvmsg": 5, "sendmsg": 6,
 }  # fmt: skip
 # Calls between two writes that have nothing to do with them.
 NEUTRAL = (

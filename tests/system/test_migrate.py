@@ -16,6 +16,7 @@ APP = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,25 @@ static void pass_on(int from, int to)
         if (write(to, piece, size) != size)
             _exit(3);
     close(to);
+}
+
+static long shared_sum(size_t size)
+{
+    volatile char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                 MAP_ANONYMOUS | MAP_SHARED, -1, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (size_t i = 0; i < size; i += 100)
+            memory[i] = (char)(i % 127);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    long sum = 0;
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 % 1000003 + memory[i];
+    return munmap((void *)memory, size) == 0 ? sum : -2;
 }
 
 static int forth[2];
@@ -142,6 +162,9 @@ int main(int argc, char **argv)
     waitpid(writer, NULL, 0);
     read(ends[0], got, 15);
     puts(got);
+    printf("%ld %ld\n", shared_sum(5000), shared_sum(3 << 20));
+    void *none = mmap(NULL, 0, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON, -1, 0);
+    printf("%d\n", none == MAP_FAILED);
     printf("%ld\n", through(argc > 1 ? 10 : rounds * 2000));
     return 0;
 }
@@ -166,7 +189,11 @@ STAYS = {
     "int ends[2]; pipe2(ends, O_NONBLOCK);": "O_NONBLOCK",
     "int ends[2]; pipe(ends); siglongjmp(pid, 1);": "siglongjmp",
     "pipe(elsewhere);": "declared elsewhere",
-    "char *m = mmap(0, 1, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);": "nothing is faster",
+    "char *m = mmap(0, 1, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);": "not for reading",
+    "int *m = mmap(0, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANON | 1, 0, 0);": "another way",
+    "char *m = mmap(here, 1, PROT_NONE, MAP_SHARED | MAP_ANON, -1, 0);": "at an address",
+    "char *m = mmap(0, 1, 3, MAP_SHARED, pid, 0);": "nothing is faster",
+    "int id = shmget(1, 2, 3);": "by its name",
     "int fd = shm_open(0, 0, 0);": "by its name",
     'system("ls");': "shell",
 }
@@ -193,9 +220,13 @@ def test_the_rewritten_program_does_the_same(tmp_path: Path) -> None:
     found = json.loads(migrate("--json", source, "-o", new).stdout)
     done = [one["what"] for one in found if one["done"]]
     assert (
-        sorted(done) == ["3 writes to 1", "a loop of writes"] + ["fork + exec"] * 3 + ["pipe"] * 3
+        sorted(done)
+        == ["3 writes to 1", "a loop of writes"]
+        + ["anonymous shared memory"] * 2
+        + ["fork + exec"] * 3
+        + ["pipe"] * 3
     )
-    assert [one["what"] for one in found if not one["done"]] == ["fork"] * 3
+    assert [one["what"] for one in found if not one["done"]] == ["fork"] * 4
     ends = []
     for name in ("app", "new"):
         argv = [EXO_CC, "-O1", "-w", "-o", tmp_path / name, tmp_path / f"{name}.c"]

@@ -97,6 +97,7 @@ def started(launcher: Launcher, script: str) -> subprocess.Popen[bytes]:
         launcher.exo_command(["dash", "-c", script], FLAGS),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
@@ -138,10 +139,13 @@ def test_the_kernel_process_goes_with_the_last_guest(launcher: Launcher) -> None
 
 
 def test_guests_end_with_their_kernel_process(launcher: Launcher) -> None:
-    """Those that need it, as on other platforms."""
+    """Those that need it, as on other platforms; one of them says why."""
     process = started(launcher, f"{ASK}; echo ready; read line; {ASK}")
     psutil.Process(region_of(process).companion.host_pid).kill()
+    assert process.stderr
     assert end(process) == -signal.SIGKILL
+    line = b"exo-um: the kernel process of these programs was killed: they end, too\n"
+    assert process.stderr.read() == line
 
 
 def test_a_launcher_that_is_gone(launcher: Launcher) -> None:
@@ -198,6 +202,25 @@ def test_stats(launcher: Launcher) -> None:
         assert stats["processes"] == 1
         assert stats["calls"]["chdir"]["calls"] == 1
         assert stats["sites"]["patched"] > 5
+
+
+@pytest.mark.parametrize("value", ["on", "off"])
+def test_pipes_as_the_variables_say(
+    launcher: Launcher, require: Callable[[str], None], value: str
+) -> None:
+    """Pages are handed over, and bells spared, or neither is."""
+    flags = [*FLAGS, "--stats", "stats.json", "--zero-copy", value, "--batch", value]
+    check_guest("relay", require, launcher, flags)
+    written = launcher.work / "stats.json"
+    by_option = json.loads(written.read_text())
+    variables = {"EXO_STATS": "more.json", "EXO_ZERO_COPY": value, "EXO_BATCH": value}
+    assert preloaded(launcher, "exec ./relay", **variables).status == 0
+    by_variable = json.loads(written.with_name("more.json").read_text())
+    for stats in (by_option, by_variable):
+        assert (stats["zero_copy"]["handed_pages"] > 0) == (value == "on")
+    if value == "off":
+        check_guest("lines", require, launcher, flags)
+        assert json.loads(written.read_text())["batch"]["bells_spared"] == 0
 
 
 def test_stats_of_the_killed(launcher: Launcher) -> None:

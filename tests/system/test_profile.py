@@ -164,6 +164,58 @@ def test_without_symbols_and_without_callers(profile: Run) -> None:
     assert max(report["sites"], key=lambda row: row["calls"])["place"]["function"] == "write"
 
 
+def report_of(source: Path, build: list[str], folder: Path) -> Any:
+    """Compile a program and return its report."""
+    subprocess.run([*build, "-o", "made", source.name], cwd=folder, check=True, timeout=120)
+    argv = [POSIX_X, "profile", "--json", "report", "./made"]
+    subprocess.run(argv, cwd=folder, capture_output=True, timeout=60, check=True)
+    return json.loads((folder / "report").read_text())
+
+
+def test_callers_in_go(tmp_path: Path) -> None:
+    """By Go's own table, through its library, up to the program's package."""
+    source = tmp_path / "talk.go"
+    source.write_text(
+        'package main\n\nimport (\n\t"fmt"\n\t"os"\n)\n\n'
+        'func talk(f *os.File) {\n\tfor i := 0; i < 2000; i++ {\n\t\tfmt.Fprintln(f, "line")\n'
+        '\t}\n}\n\nfunc main() {\n\tf, _ := os.Create("lines")\n\ttalk(f)\n}\n'
+    )
+    report = report_of(source, ["go", "build"], tmp_path)
+    rows = [row for row in report["sites"] if row["calls"] == 2000]
+    assert [(row["name"], row["place"]["function"], row["place"]["line"]) for row in rows] == [
+        ("write", "main.talk", 10)
+    ]
+
+
+def test_copies_by_messages(tmp_path: Path) -> None:
+    source = tmp_path / "messages.c"
+    source.write_text(
+        """#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+    int from[2], to[2];
+    char sent[500], got[500], there[500];
+    socketpair(AF_UNIX, SOCK_STREAM, 0, from);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, to);
+    for (int i = 0; i < 100; i++) {
+        for (int k = 0; k < 500; k++)
+            sent[k] = (char)(i + k);
+        struct iovec list = {got, 500};
+        struct msghdr message = {.msg_iov = &list, .msg_iovlen = 1};
+        if (write(from[1], sent, 500) != 500 || recvmsg(from[0], &message, 0) != 500 ||
+            sendmsg(to[1], &message, 0) != 500 || read(to[0], there, 500) != 500)
+            return 1;
+    }
+    return 0;
+}
+"""
+    )
+    report = report_of(source, ["gcc", "-O1", "-g"], tmp_path)
+    rows = [row for row in report["copies"] if row["write"] == "sendmsg"]
+    assert [(row["bytes"], row["writes"], row["same"]) for row in rows] == [(50000, 100, 100)]
+
+
 def test_threads_and_forks(profile: Run) -> None:
     """Threads are the program; children are, with -f."""
     line = line_of("talk writes")

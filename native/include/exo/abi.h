@@ -19,7 +19,7 @@
 /* One window of the guest's address space belongs to the runtime; the guest may not map there. */
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
-#define EXO_KR_BASE 0x7e9000190000   /* the kernel region */
+#define EXO_KR_BASE 0x7e90001a0000   /* the kernel region */
 #define EXO_AREA_BASE 0x7e9400000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
@@ -979,7 +979,7 @@ struct exo_companion {
     char stats[EXO_PATH_SIZE];   /* file for the counts at the end */
     char runtime[EXO_PATH_SIZE]; /* XDG_RUNTIME_DIR=... of the environment */
     uint32_t host_pid; /* 0 until it is there; pid 1 is then who started the first guest */
-    uint32_t reserved;
+    uint32_t told;     /* somebody has said that it is gone */
 };
 
 /* Whether the host's clock is the time stamp counter: core/now.c. */

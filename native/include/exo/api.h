@@ -1,5 +1,5 @@
-/* The native API for C programs, which exo-cc adds: channels, pipes, spawn, batched
- * writes.
+/* The native API for C programs, which exo-cc adds: channels, pipes, shared memory,
+ * spawn, batched writes.
  *
  * Works on exo-um and on plain Linux, between processes started by exo_spawn() or fork(). Functions
  * give a result or -errno. A channel is shared memory with a ring: messages of up to 56 bytes travel
@@ -48,14 +48,18 @@ void exo_chan_close(struct exo_chan *channel);
 /* --- Pipes: as pipe2(2), read(2), write(2) and close(2), results and errno alike, but that bytes go
  * through shared memory while the reader is awake. For processes that have the pipe by fork() and use
  * it by these functions only: no dup(2), fcntl(2), poll(2), exec. Other fds go to the host's calls.
- * As with those, an fd is not closed while another thread uses it. Who waits for another reader, or
- * writer, is not interrupted by signals. */
+ * As with those, an fd is not closed while another thread uses it. */
 
 int exo_pipe(int fds[2]);
 int exo_pipe2(int fds[2], int flags);
 ssize_t exo_read(int fd, void *data, size_t size);
 ssize_t exo_write(int fd, const void *data, size_t size);
 int exo_close(int fd);
+
+/* --- Shared memory: as mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+ * result (MAP_FAILED) and errno alike, but that of 128 KiB and more the first MiB is there at once, and
+ * large pages are asked for from 2 MiB on. munmap(2) takes it away. */
+void *exo_shared_map(size_t size);
 
 /* --- Spawn: fork and exec in one, without copying the caller's memory. */
 
