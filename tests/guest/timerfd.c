@@ -101,16 +101,16 @@ static void lives(int clock)
     set_at(fd, clock, -10 * MS, 0);
     tell("set to the past", fd);
     printf("read %ld\n", take(fd));
-    set_at(fd, clock, -10 * MS - MS / 2, 1000 * MS);
+    set_at(fd, clock, -10 * MS, 5000 * MS);
     tell("to the past, with an interval", fd);
     take_twice(fd);
-    set_at(fd, clock, -10500 * MS, 1000 * MS);
+    set_at(fd, clock, -52500 * MS, 5000 * MS);
     take_twice(fd);
-    set_at(fd, clock, -10500 * MS, 1000 * MS);
+    set_at(fd, clock, -52500 * MS, 5000 * MS);
     tell("several", fd);
     tell("several", fd);
     printf("read %ld\n", take(fd));
-    set_at(fd, clock, -10500 * MS, 1000 * MS);
+    set_at(fd, clock, -52500 * MS, 5000 * MS);
     set(fd, 0, 0);
     tell("expired and unset", fd);
     printf("read %ld\n", take(fd));
@@ -296,8 +296,7 @@ static void edges(void)
     add(once, fd, EPOLLIN | EPOLLONESHOT, 3);
     add(outer, edge, EPOLLIN, 4);
     for (int i = 0; i < 6; i++) {
-        const char *whens[] = {"unset",        "expired", "again",
-                               "set and read", "read",    "once more"};
+        const char *whens[] = {"unset", "expired", "again", "set and read", "read", "once more"};
         if (i == 1 || i == 5)
             set_at(fd, CLOCK_MONOTONIC, -MS, 0);
         if (i == 3) {
@@ -409,16 +408,16 @@ static void ended(void)
     CHECK(epoll_wait(set_fd, &event, 1, 3) == 0);
     struct pollfd look = {fd, POLLIN, 0};
     CHECK(poll(&look, 1, 3) == 0);
+    struct itimerval often = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
     for (int restarts = 0; restarts < 2; restarts++) {
-        struct itimerval soon = {{0, 0}, {0, 5000}};
         action.sa_flags = restarts ? SA_RESTART : 0;
         CHECK(sigaction(SIGALRM, &action, NULL) == 0);
-        CHECK(setitimer(ITIMER_REAL, &soon, NULL) == 0);
-        set(fd, 20 * MS, 0);
+        CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+        set(fd, restarts ? 20 * MS : 100000 * MS, 0);
         printf("interrupted: %ld\n", take(fd));
         set(fd, 100000 * MS, 0);
-        CHECK(setitimer(ITIMER_REAL, &soon, NULL) == 0);
         FAILS(epoll_wait(set_fd, &event, 1, -1));
+        CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
     }
     close(fd);
     close(set_fd);
@@ -455,7 +454,7 @@ static void shared(const char *self)
 {
     int fd = timerfd_create(CLOCK_MONOTONIC, 0), pair[2];
     char number[16];
-    set_at(fd, CLOCK_MONOTONIC, -10500 * MS, 1000 * MS);
+    set_at(fd, CLOCK_MONOTONIC, -52500 * MS, 5000 * MS);
     pid_t child = fork();
     if (child == 0)
         _exit((int)take(fd));
@@ -464,7 +463,7 @@ static void shared(const char *self)
     long left = take(fd);
     printf("left %ld, flags %x\n", left, fcntl(fd, F_GETFL));
     CHECK(fcntl(fd, F_SETFL, 0) == 0);
-    set_at(fd, CLOCK_MONOTONIC, -10500 * MS, 1000 * MS);
+    set_at(fd, CLOCK_MONOTONIC, -52500 * MS, 5000 * MS);
     snprintf(number, sizeof number, "%d", fd);
     child = fork();
     if (child == 0) {
@@ -475,7 +474,7 @@ static void shared(const char *self)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     int set_fd = epoll_create1(0);
     add(set_fd, fd, EPOLLIN, 1);
-    set_at(fd, CLOCK_MONOTONIC, -20500 * MS, 1000 * MS);
+    set_at(fd, CLOCK_MONOTONIC, -102500 * MS, 5000 * MS);
     show("before", set_fd);
     CHECK(send_fd(pair[0], fd) == 0);
     int got = receive_fd(pair[1]);
@@ -545,7 +544,7 @@ static void wrong(void)
     FAILS(write(fd, &count, 4));
     FAILS(pread(fd, &count, 8, 0));
     FAILS(lseek(fd, 0, SEEK_SET));
-    set_at(fd, CLOCK_MONOTONIC, -10500 * MS, 1000 * MS);
+    set_at(fd, CLOCK_MONOTONIC, -52500 * MS, 5000 * MS);
     struct iovec vector = {&count, 8};
     CHECK(readv(fd, &vector, 1) == 8);
     printf("readv %llu\n", (unsigned long long)count);
@@ -570,7 +569,7 @@ static void named(void)
     ssize_t size = readlink(path, text, sizeof text - 1);
     text[size < 0 ? 0 : size] = 0;
     printf("%s\n", text);
-    set_at(fd, CLOCK_MONOTONIC, -10500 * MS, 1000 * MS);
+    set_at(fd, CLOCK_MONOTONIC, -52500 * MS, 5000 * MS);
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
     FILE *info = fopen(path, "r");
     while (info != NULL && fgets(text, sizeof text, info) != NULL)
