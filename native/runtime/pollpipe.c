@@ -163,9 +163,13 @@ static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
         if (!(events & IN))
             return true;
         *asleep = ASLEEP_ON_SET;
-        return exo_epoll_settle(KR, at->stamp);
+        bool settled = exo_epoll_settle(KR, at->stamp);
+        if (settled)
+            exo_timers_settle(at->stamp);
+        return settled;
     }
-    if ((flags & EXO_FD_EVENT) && (events & POLLOUT_)) {
+    if ((flags & EXO_FD_EVENT) && (events & POLLOUT_) &&
+        !exo_is_timer(exo_event_at(KR, at->stamp))) {
         exo_object_to_host(at); /* its room is never watched for: the host may */
         return false;
     }

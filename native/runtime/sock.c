@@ -199,8 +199,11 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         }
         if (got < 0 || last)
             return sum > 0 ? sum : got;
-        if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0)
-            return sum; /* of no bytes: it has waited for some */
+        if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0) {
+            if (rights != NULL)
+                rights->whole = true; /* who has sent is told */
+            return sum;               /* of no bytes: it has waited for some */
+        }
         long error = ended(end.sock, over);
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;

@@ -81,7 +81,8 @@ struct exo_rights {
     /* Of a datagram to be sent: where to, if not NULL. */
     const struct exo_sockaddr *to;
     long to_size;
-    bool whole; /* a message that has come, with its record and MSG_TRUNC */
+    bool
+        whole; /* a message that has come, with its record and MSG_TRUNC; of a stream, no bytes of what has */
     uint32_t flags;
     struct exo_record record;
     uint8_t name[EXO_UNIX_NAME_MAX]; /* AF_UNIX: who has sent it, record.name_size bytes */

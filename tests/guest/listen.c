@@ -120,6 +120,25 @@ static void bounded(void)
     close(door);
 }
 
+/* Who has sent is told with no bytes of what has come, too. */
+static void sender_of_nothing(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "sender"}, from = {0};
+    struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof(from)};
+    int door = socket(AF_UNIX, SOCK_STREAM, 0), one = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(bind(door, (struct sockaddr *)&name, sizeof(name)) == 0 && listen(door, 1) == 0);
+    CHECK(connect(one, (struct sockaddr *)&name, sizeof(name)) == 0);
+    int other = accept(door, NULL, NULL);
+    CHECK(write(other, "x", 1) == 1 && recvmsg(one, &message, MSG_DONTWAIT) == 0);
+    printf("none of one byte: from %u bytes, %s\n", message.msg_namelen, from.sun_path);
+    CHECK(read(one, &from, 1) == 1);
+    FAILS(recvmsg(one, &message, MSG_DONTWAIT));
+    close(one);
+    close(other);
+    close(door);
+    unlink(name.sun_path);
+}
+
 int main(void)
 {
     fill(0);
@@ -129,5 +148,6 @@ int main(void)
     asleep();
     gone();
     bounded();
+    sender_of_nothing();
     return finish();
 }

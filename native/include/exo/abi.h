@@ -339,7 +339,11 @@ struct exo_watch_group {
     uint32_t set;       /* A, group_lock: number of its set, 0 none */
     uint32_t place;     /* which of the set's groups */
     uint32_t next_free; /* A, group_lock */
-    uint32_t reserved[9];
+    uint32_t reserved;
+    uint64_t timers;   /* A, atomic: timers, and sets that have some; core/deadline.c */
+    uint64_t stale;    /* A, atomic: ... of which the twin may not know when they expire */
+    uint64_t deadline; /* A, atomic: of them; 0 there were none */
+    uint64_t reserved2;
     struct exo_watch watches[EXO_WATCH_GROUP_SIZE];
     uint32_t came[EXO_WATCH_GROUP_SIZE]; /* A: which of the set's arrivals made it ready */
 };
@@ -372,6 +376,8 @@ struct exo_epoll {
     uint32_t arrivals;    /* A, atomic: how often a watch has become ready */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
     struct exo_patience patience;
+    uint64_t deadline; /* A, atomic: when one of its timers expires; core/deadline.c */
+    uint32_t stale;    /* A, atomic: a group's stale has bits */
     uint32_t
         repaired;    /* A, its lock: the lock's generation when its bits were last looked through */
     uint32_t turn;   /* A, its lock: odd while somebody who looks has bits in its hand */
@@ -385,19 +391,25 @@ struct exo_epoll {
     uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
 };
 
-/* An eventfd: read and written here; its twin is the host's eventfd, for who sleeps. */
+/* An eventfd: read and written here; its twin is the host's eventfd, for who sleeps. Or a timerfd: whether it has
+ * expired the clock says; its twin, the host's timerfd, has been told of it if somebody was to sleep. */
 struct exo_event {
     struct exo_lock lock; /* as struct exo_object */
     uint64_t ends;
     uint32_t next_free;
-    uint32_t mode; /* enum exo_pipe_mode */
-    uint64_t count;
+    uint32_t mode;      /* enum exo_pipe_mode */
+    uint64_t count;     /* of a timer: expirations that are unread, but those since expiry_ns */
     uint32_t semaphore; /* EFD_SEMAPHORE */
     uint32_t sleeping;  /* readers that sleep or are about to, or were killed asleep */
     uint32_t nonblock;
     uint32_t watch; /* A, its watch lock: first of who watches it */
     struct exo_patience patience;
-    uint32_t reserved[11];
+    uint32_t clock;       /* timerfd_create(2)'s + 1; 0: an eventfd */
+    uint64_t expiry_ns;   /* A, its lock: CLOCK_MONOTONIC; 0 it does not run */
+    uint64_t interval_ns; /* A, its lock */
+    uint64_t told_ns;     /* A: who watches has been told that it expired then */
+    uint32_t armed;       /* A, its lock: the twin knows */
+    uint32_t reserved;
 };
 
 /* For lists of who watches an object; one per many objects. */
@@ -805,7 +817,7 @@ struct exo_time_wait {
     uint8_t reserved[7];
 };
 
-/* A socket that is on its way in a message: its number, and that of the socket it has been sent to. */
+/* A socket or set that is on its way in a message: its number, and that of the socket it has been sent to. */
 struct exo_flight {
     uint32_t sock, carrier;
 };
@@ -952,6 +964,9 @@ struct exo_companion {
     uint32_t reserved;
 };
 
+/* Whether the host's clock is the time stamp counter: core/now.c. */
+enum exo_tsc { EXO_TSC_UNKNOWN, EXO_TSC_IS_CLOCK, EXO_TSC_IS_NONE };
+
 #define EXO_NAME_SIZE 65 /* of uname(2), with a NUL */
 
 struct exo_names {
@@ -1002,16 +1017,18 @@ struct exo_kr {
     uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
     uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
     uint32_t kernel_state;       /* A, atomic: enum exo_kernel_state */
-    uint64_t next_generation;    /* A, atomic: of sockets */
-    uint32_t next_port;          /* A, net_lock: to try for who names none */
-    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
-    uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t flight_high;        /* A, net_lock: of flights */
-    struct exo_lock group_lock;  /* taking and freeing groups of watches */
-    struct exo_lock fifo_lock;   /* fifos */
-    uint32_t fifo_high;          /* A, fifo_lock: rows from here on were never used */
-    uint32_t fifo_next;          /* A, fifo_lock: which to give up first */
-    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
+    uint32_t tsc;                /* A: enum exo_tsc */
+    uint32_t reserved;
+    uint64_t next_generation;   /* A, atomic: of sockets */
+    uint32_t next_port;         /* A, net_lock: to try for who names none */
+    uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;    /* A, net_lock */
+    uint32_t flight_high;       /* A, net_lock: of flights */
+    struct exo_lock group_lock; /* taking and freeing groups of watches */
+    struct exo_lock fifo_lock;  /* fifos */
+    uint32_t fifo_high;         /* A, fifo_lock: rows from here on were never used */
+    uint32_t fifo_next;         /* A, fifo_lock: which to give up first */
+    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */

@@ -218,7 +218,10 @@ static void drive(void)
 {
     char line[64];
     pid_t victim = 0;
-    once_legacy(); /* the kernel process has then loaded all that it needs */
+    /* The kernel process has then loaded all that it needs, and has the workers that it would take
+     * when it is late and many slots wait for it. */
+    once_legacy();
+    close(open("/proc/self/maps", O_RDONLY));
     while (fgets(line, sizeof line, stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (find(line) != NULL) {
