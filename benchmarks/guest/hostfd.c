@@ -77,7 +77,7 @@ static void set_up(bool fifo)
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR1);
     sigprocmask(SIG_BLOCK, &mask, NULL);
-    timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK);
     signals = signalfd(-1, &mask, SFD_NONBLOCK);
     set = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN};

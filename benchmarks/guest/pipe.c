@@ -1,11 +1,14 @@
-/* What a pipe costs: pipe pair SIZE (a write and its read, one process) | ping SIZE CPU (one way between
+/* What a pipe costs, or a FIFO: pipe [fifo] pair SIZE (a write and its read, one process) | ping SIZE CPU (one way between
  * two processes, the second on that CPU) in cycles | stream SIZE (MB/s of writes of SIZE, two CPUs).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "../native/pin.h"
@@ -17,6 +20,7 @@
 static char data[1 << 16];
 static size_t size;
 static double samples[SAMPLES];
+static bool named;
 
 static void transfer(ssize_t done)
 {
@@ -33,11 +37,32 @@ static void read_all(int fd)
     }
 }
 
+/* Both ends of a FIFO, which has its name no longer. */
+static int make_fifo(int *fds)
+{
+    char folder[] = "/tmp/fifo.XXXXXX", name[32];
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(name, sizeof(name), "%s/fifo", folder);
+    if (mkfifo(name, 0600) != 0)
+        return -1;
+    fds[0] = open(name, O_RDONLY | O_NONBLOCK);
+    fds[1] = open(name, O_WRONLY);
+    unlink(name);
+    rmdir(folder);
+    return fds[0] < 0 || fds[1] < 0 || fcntl(fds[0], F_SETFL, 0) != 0 ? -1 : 0;
+}
+
+static void make(int *fds)
+{
+    if ((named ? make_fifo(fds) : pipe(fds)) != 0)
+        _exit(3);
+}
+
 static void pair(void)
 {
     int fds[2];
-    if (pipe(fds) != 0)
-        _exit(3);
+    make(fds);
     pin(0);
     for (int i = -100; i < SAMPLES; i++) {
         uint64_t began = cycles();
@@ -61,8 +86,8 @@ static void echo(int from, int to)
 static void ping(int cpu)
 {
     int to[2], from[2];
-    if (pipe(to) != 0 || pipe(from) != 0)
-        _exit(3);
+    make(to);
+    make(from);
     if (fork() == 0) {
         pin(cpu);
         close(to[1]);
@@ -86,8 +111,7 @@ static void ping(int cpu)
 static void stream(void)
 {
     int fds[2];
-    if (pipe(fds) != 0)
-        _exit(3);
+    make(fds);
     if (fork() == 0) {
         pin(1);
         close(fds[1]);
@@ -107,6 +131,9 @@ static void stream(void)
 
 int main(int argc, char **argv)
 {
+    named = argc > 1 && strcmp(argv[1], "fifo") == 0;
+    argc -= named;
+    argv += named;
     const char *what = argc > 2 ? argv[1] : "";
     size = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
     if (size == 0 || size > sizeof(data))

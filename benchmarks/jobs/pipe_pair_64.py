@@ -1,5 +1,6 @@
 """A write to a pipe and its read, by one process."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from benchmarks.job import Job, guest
@@ -12,13 +13,14 @@ def pipe_of(
     aim: float,
     unit: str = "cycles",
     better: Literal["less", "more"] = "less",
+    kind: Sequence[str] = (),
 ) -> Job:
-    """Return the job of one of the things that guest/pipe.c measures."""
+    """Return the job of one of the things that guest/pipe.c measures; kind: ["fifo"]."""
     return Job(
-        title=f"pipe: {title}",
+        title=f"{'FIFO' if kind else 'pipe'}: {title}",
         unit=unit,
         better=better,
-        command=lambda: [guest("pipe"), *arguments],
+        command=lambda: [guest("pipe"), *kind, *arguments],
         must=must,
         aim=aim,
     )

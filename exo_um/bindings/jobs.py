@@ -85,13 +85,13 @@ class FindDead(Job):
 
     def __init__(self, region: Region) -> None:
         super().__init__(region, lib.EXO_JOB_FIND_DEAD)
-        self._found = ffi.new("uint64_t[]", FOUND_LIMIT)
+        self._found = ffi.new("struct exo_dead[]", FOUND_LIMIT)
         self.native.found, self.native.limit = self._found, FOUND_LIMIT
 
-    def found(self, count: int) -> list[tuple[int, int]]:
-        """Return the slots and tids of the last result."""
-        words = ffi.unpack(self._found, count) if count > 0 else []
-        return [(word & 0xFFFFFFFF, word >> 32) for word in words]
+    def found(self, count: int) -> list[tuple[int, int, int]]:
+        """Return the slots, tids and host tids of the last result; host tid 0: not born."""
+        dead = self._found[0 : max(count, 0)]
+        return [(one.slot, one.tid, one.host_tid) for one in dead]
 
 
 def copy_maps(region: Region, path: bytes, name: bytes) -> Job:

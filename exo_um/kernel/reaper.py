@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 
-from exo_um.bindings import lib
 from exo_um.bindings.process import kill_task, stop_self
 from exo_um.kernel.hostproc import children, stat_fields
 
@@ -45,7 +44,7 @@ class Reaper:
         self._sweep_due = self._collect_due = False
         self._sweeping = self._once_more = False
         self._find: FindDead | None = None
-        self._gone: list[tuple[int, int]] = []  # slots and tids still to be freed
+        self._gone: list[tuple[int, int, int]] = []  # slots, tids, host tids still to be freed
         self.status: int | None = None
         self.tracer = 0  # host pid of the ptrace platform's, a child that is no guest
         self.server: Server | None = None  # whose workers do what may take long
@@ -149,13 +148,13 @@ class Reaper:
         """Free some of those that were found, then collect what they had."""
         some, self._gone = self._gone[:AT_ONCE], self._gone[AT_ONCE:]
         newborn: bool | None = None
-        for slot, tid in some:
-            if self._tasks[slot].state == lib.EXO_TASK_EMBRYO:
+        for slot, tid, host_tid in some:
+            if host_tid == 0:
                 newborn = self._has_newborn() if newborn is None else newborn
                 if newborn:
                     self._sweep_due = True
                     continue
-            self._tasks.reclaim(slot, tid)
+            self._tasks.reclaim(slot, tid, host_tid)
         if self._gone:
             self._come_back()
         else:

@@ -136,9 +136,12 @@ class Tasks:
         table: int = self._kr.tasks[slot].fd_table
         return self.region.table_host(table, fd) if table else -1
 
-    def reclaim(self, slot: int, tid: int) -> bool:
-        """Free a slot if it is still tid's, dead, and no parent is going to wait for it."""
-        return bool(lib.exo_task_reclaim(self._kr, slot, tid))
+    def reclaim(self, slot: int, tid: int, host_tid: int) -> bool:
+        """Free a slot if it is still tid's, dead, and no parent is going to wait for it.
+
+        host_tid: what the host has nobody of; 0 if the task had no number, and no newborn is there.
+        """
+        return bool(lib.exo_task_reclaim(self._kr, slot, tid, host_tid))
 
     def free(self, slot: int) -> None:
         """Give a dead task's slot back; a leader's takes its threads' and its fd table along."""

@@ -25,6 +25,9 @@ static uint32_t take_group(struct exo_kr *kr, uint32_t set)
     if (index != 0) {
         store_release(&exo_epoll_group_at(kr, index)->used, 0);
         store_release(&exo_epoll_group_at(kr, index)->ready, 0);
+        store_release(&exo_epoll_group_at(kr, index)->timers, 0);
+        store_release(&exo_epoll_group_at(kr, index)->stale, 0);
+        store_release(&exo_epoll_group_at(kr, index)->deadline, 0);
         store_release(&exo_epoll_group_at(kr, index)->set, set);
     }
     exo_lock_release(&kr->group_lock);

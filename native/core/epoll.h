@@ -72,6 +72,11 @@ int exo_epoll_remove(struct exo_kr *kr, uint32_t set, const struct exo_watch *wh
 #define EXO_EPOLL_TAG 0xe5cafe7100000000UL
 #define EXO_EPOLL_TAG_MASK 0xffffffff00000000UL
 uint64_t exo_epoll_tag(struct exo_kr *kr, uint32_t watch);
+#define EXO_EPOLL_BELL_SHIFT 17 /* above is which set it is; below there is no watch */
+static inline uint64_t exo_epoll_bell(uint32_t set)
+{
+    return EXO_EPOLL_TAG | (uint64_t)(set - EXO_EPOLL_FIRST) << EXO_EPOLL_BELL_SHIFT;
+}
 /* What the twin knows by that tag; 0: nothing any more. */
 uint32_t exo_epoll_tagged(struct exo_kr *kr, uint32_t set, uint64_t tag);
 /* What the twin has told: who has gone at the other end, gone, or that a set has something; the watch

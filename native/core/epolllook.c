@@ -1,4 +1,5 @@
 /* What of an epoll set is ready: taking bits, and looking at the objects they stand for. Rules: epoll.c. */
+#include "deadline.h"
 #include "epoll.h"
 #include "sock.h"
 
@@ -52,7 +53,7 @@ bool exo_epoll_is_ready(struct exo_kr *kr, uint32_t number)
     for (uint32_t i = 0; i * 64 < exo_epoll_groups(set); i++)
         if (load_acquire(&set->ready[i]) != 0)
             return true;
-    return false;
+    return unlikely(load_relaxed(&set->deadline) != 0) && exo_deadline_is_due(kr, set);
 }
 
 /* Looks at one; whether it is to be looked at again. */
@@ -218,6 +219,8 @@ int exo_epoll_look(struct exo_kr *kr, uint32_t number, struct exo_look *look)
     struct exo_epoll *set = exo_epoll_at(kr, number);
     int more = -EBADF;
     look->count = look->stray = look->busy = look->some = 0;
+    if (unlikely(load_relaxed(&set->deadline) != 0))
+        exo_deadline_look(kr, number, 0);
     exo_lock_acquire(&set->lock);
     if (unlikely(set->repaired != set->lock.generation))
         repair_locked(kr, set);

@@ -68,10 +68,11 @@ static uint64_t share_mask(struct exo_fd entry)
     return share_of(entry) * EXO_ENDS_MASK;
 }
 
-/* A socket that is on its way in a message is there still, and watched. */
+/* A socket or set that is on its way in a message is there still, and watched. */
 static bool flies(struct exo_fd entry, uint64_t ends)
 {
-    return (entry.flags & EXO_FD_SOCKET) && (ends & (uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS) != 0;
+    return (entry.flags & (EXO_FD_SOCKET | EXO_FD_EPOLL)) &&
+           (ends & (uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS) != 0;
 }
 
 /* The ends that are left. Whoever takes the last sees to it that nobody watches it, while it is still

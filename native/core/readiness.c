@@ -1,7 +1,8 @@
 /* What can be waited for: by what entries it is known, where its watchers are, and its state. */
 #include "atomic.h"
+#include "deadline.h"
 #include "epoll.h"
-#include "pipe.h"
+#include "fifo.h"
 #include "sock.h"
 #include "watch.h"
 
@@ -34,24 +35,25 @@ uint32_t *exo_object_watch(struct exo_kr *kr, uint32_t object)
     }
 }
 
-/* As Linux's pipe_poll() has it. */
+/* As Linux's pipe_poll() has it. Who is left at a FIFO the host knows. */
 static uint32_t pipe_state(const struct exo_pipe *pipe, int side)
 {
+    bool alone = exo_pipe_users(pipe, 1 - side) == 0 && !exo_pipe_is_fifo(pipe);
     if (load_acquire(&pipe->mode) != EXO_PIPE_OWN)
         return EXO_STATE_HOST;
     if (side == EXO_PIPE_WRITES)
-        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) |
-               (exo_pipe_users(pipe, EXO_PIPE_READS) == 0 ? EXO_POLLERR : 0);
-    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) |
-           (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 ? EXO_POLLHUP : 0);
+        return (!exo_pipe_is_full(pipe) ? EXO_POLL_OUTS : 0) | (alone ? EXO_POLLERR : 0);
+    return (!exo_pipe_is_empty(pipe) ? EXO_POLL_INS : 0) | (alone ? EXO_POLLHUP : 0);
 }
 
-/* As Linux's eventfd_poll(). */
-static uint32_t event_state(const struct exo_event *event)
+/* As Linux's eventfd_poll() and timerfd_poll(). */
+static uint32_t event_state(struct exo_kr *kr, const struct exo_event *event)
 {
     uint64_t count = load_acquire(&event->count);
     if (load_acquire(&event->mode) != EXO_PIPE_OWN)
         return EXO_STATE_HOST;
+    if (exo_is_timer(event))
+        return count != 0 || exo_timer_is_due(kr, event) ? EXO_POLLIN : 0;
     return (count != 0 ? EXO_POLLIN : 0) | (count == UINT64_MAX ? EXO_POLLERR : 0) |
            (count < UINT64_MAX - 1 ? EXO_POLLOUT : 0);
 }
@@ -65,7 +67,7 @@ uint32_t exo_object_state(struct exo_kr *kr, uint32_t object)
     case EXO_KIND_SOCK:
         return exo_sock_poll(kr, exo_sock_at(kr, number));
     case EXO_KIND_EVENT:
-        return event_state(exo_event_at(kr, number));
+        return event_state(kr, exo_event_at(kr, number));
     case EXO_KIND_EPOLL:
         return exo_epoll_peek(kr, number, 0);
     default:

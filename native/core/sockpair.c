@@ -264,13 +264,14 @@ static void part_one(struct exo_kr *kr, uint32_t number)
     }
 }
 
-/* Sockets that were on their way to it go as well, one after the other. */
+/* Sockets and sets that were on their way to it go as well, one after the other. */
 void exo_sock_part(struct exo_kr *kr, uint32_t number)
 {
     part_one(kr, number);
     while ((number = exo_sock_take_lost(kr)) != 0) {
         exo_object_leave(kr, number);
-        part_one(kr, number);
+        if (exo_object_kind(number) == EXO_KIND_SOCK)
+            part_one(kr, number);
         exo_object_free(kr, number);
     }
 }

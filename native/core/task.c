@@ -4,7 +4,9 @@
  * death, exactly as kill(2) may. The dense array ids is written last on birth and cleared first on
  * death. What a task has left in rings and pools is repaired before its slot is free, since the slot
  * is its number there. A slot is taken by its state, written when all that the reaper needs to know
- * stands there; task_low is raised after that and lowered before the reverse.
+ * stands there; task_low is raised after that and lowered before the reverse. Whether a slot whose
+ * maker was killed is a living child's or nobody's is decided once: by exo_task_claim() or by
+ * exo_task_reclaim(), whoever comes first.
  */
 #include <exo/roster.h>
 
@@ -13,6 +15,8 @@
 #include "tables.h"
 
 #define TID_LAST 4194303 /* as Linux's pid_max on 64-bit */
+
+_Static_assert(sizeof(struct exo_ids) == 8 && offsetof(struct exo_kr, ids) % 8 == 0, "one word");
 
 uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid)
 {
@@ -183,13 +187,30 @@ void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot)
     exo_task_free(kr, leader_slot);
 }
 
+/* A slot's numbers as one word: both change together, or neither. */
+static bool rename_slot(struct exo_kr *kr, uint32_t slot, struct exo_ids was,
+                        struct exo_ids becomes)
+{
+    uint64_t old, new;
+    memcpy(&old, &was, sizeof(old));
+    memcpy(&new, &becomes, sizeof(new));
+    return compare_exchange((uint64_t *)exo_ids_of(kr, slot), &old, new);
+}
+
+bool exo_task_claim(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid)
+{
+    struct exo_ids unborn = {.tid = tid}, born = {.tid = tid, .host_tid = host_tid};
+    return rename_slot(kr, slot, unborn, born) || rename_slot(kr, slot, born, born);
+}
+
 /* Dead, and without a parent that might still ask the host about it; the kernel process, which calls
- * this, knows that it will not find it there. */
-static bool is_reclaimable_locked(const struct exo_kr *kr, uint32_t slot, uint32_t tid)
+ * this, knows that it will not find it there. A task without a mark of life may be in the middle of
+ * an exec, so it is to have the same number as when it was not found. */
+static bool is_reclaimable_locked(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid)
 {
     const struct exo_task *task = &kr->tasks[slot], *parent = &kr->tasks[task->parent_slot];
     if (task->tid != tid || task->state == EXO_TASK_FREE || !(task->flags & EXO_TASK_LEADER) ||
-        exo_alive_test(task))
+        load_acquire(&exo_ids_of(kr, slot)->host_tid) != host_tid || exo_alive_test(task))
         return false;
     if (task->parent_slot == 0 || parent->state == EXO_TASK_FREE || parent->tid != task->ppid)
         return true;
@@ -199,10 +220,13 @@ static bool is_reclaimable_locked(const struct exo_kr *kr, uint32_t slot, uint32
             !(exo_alive_test(parent) || (parent->flags & EXO_TASK_LEADER_EXITED)));
 }
 
-bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid)
+bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid)
 {
+    struct exo_ids unborn = {.tid = tid}, nobody = {0};
     exo_lock_acquire(&kr->task_lock);
-    bool ours = is_reclaimable_locked(kr, slot, tid);
+    bool ours = is_reclaimable_locked(kr, slot, tid, host_tid) &&
+                (host_tid != 0 || rename_slot(kr, slot, unborn, nobody) ||
+                 rename_slot(kr, slot, nobody, nobody)); /* who freed it was killed */
     if (ours)
         kr->tasks[slot].state = EXO_TASK_ZOMBIE; /* no longer anybody's to free but ours */
     exo_lock_release(&kr->task_lock);

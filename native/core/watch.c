@@ -198,7 +198,13 @@ void exo_watch_free(struct exo_kr *kr, uint32_t number)
     struct exo_watch *gone = exo_watch_at(kr, number);
     store_release(&gone->events, 0);
     store_release(&gone->object, 0);
-    fetch_and(&exo_watch_group_of(kr, number)->used, ~(1ULL << number % EXO_WATCH_GROUP_SIZE));
+    uint64_t bit = 1ULL << number % EXO_WATCH_GROUP_SIZE;
+    struct exo_watch_group *group = exo_watch_group_of(kr, number);
+    if (load_relaxed(&group->timers) & bit) {
+        fetch_and(&group->timers, ~bit);
+        fetch_and(&group->stale, ~bit);
+    }
+    fetch_and(&group->used, ~bit);
 }
 
 void exo_watch_drop(struct exo_kr *kr, uint32_t *watch)
@@ -272,4 +278,16 @@ bool exo_watch_remove(struct exo_kr *kr, uint32_t *watch, uint32_t number)
     }
     end_change(lock);
     return found;
+}
+
+void exo_watch_each(struct exo_kr *kr, const uint32_t *watch,
+                    void (*visit)(struct exo_kr *, uint32_t, void *), void *with)
+{
+    struct exo_watch_lock *lock = lock_of(kr, watch);
+    uint32_t limit = EXO_WATCH_GROUP_COUNT * EXO_WATCH_GROUP_SIZE;
+    exo_lock_acquire(&lock->lock);
+    for (uint32_t number = *watch; number != 0 && limit-- > 0;
+         number = exo_watch_at(kr, number)->next)
+        visit(kr, number, with);
+    exo_lock_release(&lock->lock);
 }

@@ -84,6 +84,9 @@ static inline struct exo_watch *exo_watch_at(struct exo_kr *kr, uint32_t number)
 /* watch.c: the lists, for epoll.c. A set has one file once by each number of it. */
 int exo_watch_link(struct exo_kr *kr, uint32_t *watch, uint32_t number); /* 0 or -EEXIST */
 uint32_t exo_watch_find(struct exo_kr *kr, uint32_t *watch, uint32_t set, int fd);
+/* Visits all in the list, whose lock is held. */
+void exo_watch_each(struct exo_kr *kr, const uint32_t *watch,
+                    void (*visit)(struct exo_kr *, uint32_t, void *), void *with);
 /* Takes it from the list and frees it; false if it was not there. */
 bool exo_watch_remove(struct exo_kr *kr, uint32_t *watch, uint32_t number);
 void exo_watch_free(struct exo_kr *kr, uint32_t number); /* that is in no list */

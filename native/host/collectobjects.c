@@ -91,6 +91,11 @@ static void read_ends(struct exo_kr *kr, uint64_t *said)
     }
 }
 
+static bool may_fly(enum exo_kind kind)
+{
+    return kind == EXO_KIND_SOCK || kind == EXO_KIND_EPOLL;
+}
+
 /* Ends that nobody has: what watched them does so no longer, what watches the other one is told. */
 static void leave(struct exo_kr *kr, uint32_t index, uint64_t said, uint64_t after)
 {
@@ -99,7 +104,7 @@ static void leave(struct exo_kr *kr, uint32_t index, uint64_t said, uint64_t aft
         enum exo_kind kind = exo_object_kind(index);
         if ((after & mask) != 0 || (side != 0 && kind != EXO_KIND_PIPE))
             continue;
-        if (kind == EXO_KIND_SOCK && (said & (uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS) != 0)
+        if (may_fly(kind) && (said & (uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS) != 0)
             continue; /* it is on its way in a message */
         exo_object_leave(kr, index | (side != 0 ? EXO_OBJECT_WRITES : 0));
         if ((said & mask) != 0)
@@ -114,7 +119,7 @@ static bool settle(struct exo_kr *kr, uint32_t number, uint64_t before, uint64_t
 {
     struct exo_object *object = exo_object_at(kr, number);
     uint64_t changes = said & ~(EXO_ENDS_CHANGE - 1), word = said;
-    if (exo_object_kind(number) == EXO_KIND_SOCK) /* what is on its way in messages nobody sees */
+    if (may_fly(exo_object_kind(number))) /* what is on its way in messages nobody sees */
         changes |= said & ((uint64_t)EXO_ENDS_MASK << EXO_ENDS_BITS);
     if (object->mode == 0 || before != after ||
         !__atomic_compare_exchange_n(&object->ends, &word, changes | after, false, __ATOMIC_ACQ_REL,

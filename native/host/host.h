@@ -141,8 +141,12 @@ int exo_host_task_signal(const struct exo_kr *kr, uint32_t slot, uint32_t tid, i
 int64_t exo_host_collect(struct exo_kr *kr);
 void exo_host_collect_objects(struct exo_kr *kr);
 
-/* dead.c: finds slots of tasks whose host thread is gone: slot | tid << 32; how many. */
-int64_t exo_host_find_dead(struct exo_kr *kr, uint64_t *found, uint32_t limit);
+/* dead.c: finds slots of tasks whose host thread is gone, or not there yet; how many. */
+struct exo_dead {
+    uint32_t slot, tid;
+    uint32_t host_tid; /* 0: the task was never born, or is about to be */
+};
+int64_t exo_host_find_dead(struct exo_kr *kr, struct exo_dead *found, uint32_t limit);
 
 /* jobs.c: work for threads, pinned to a CPU each, that the predictive scheduler gives it to
  * (exo/fiber.h). They are told apart by what they do: it learns how long each kind takes. A job may
@@ -171,7 +175,7 @@ struct exo_job {
     uint64_t number; /* by which its giver knows it */
     uint32_t kind;
     uint32_t limit;                      /* how many fit into found */
-    uint64_t *found;                     /* EXO_JOB_FIND_DEAD */
+    struct exo_dead *found;              /* EXO_JOB_FIND_DEAD */
     const char *path;                    /* of what is read on the host */
     const char *name;                    /* of the memfd that is made; its fd is the result */
     uint32_t copies_major, copies_minor; /* EXO_JOB_MAPS: the file of copies of code */

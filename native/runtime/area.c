@@ -64,34 +64,12 @@ long exo_guest_copy_past(void *to, const void *from, uint64_t size)
     return KR->cpu_count > 1 ? exo_copy_past(to, from, size) : exo_copy(to, from, size);
 }
 
-/* Private memory, so it need not survive its owner, but for a vfork child that is killed holding it:
- * the word is the owner's host tid. May be held around a core lock. */
-void exo_mm_lock(void)
+bool exo_area_lives(uint32_t host_tid)
 {
-    uint32_t mine = area()->core.host_tid, word = 0;
-    while (!compare_exchange(&exo_mm.lock, &word, mine)) {
-        if (!(word & FUTEX_WAITERS) && !compare_exchange(&exo_mm.lock, &word, word | FUTEX_WAITERS))
-            word = 0;
-        else
-            HOST_4(__NR_futex, &exo_mm.lock, FUTEX_WAIT_PRIVATE, word | FUTEX_WAITERS, 0);
-        mine |= FUTEX_WAITERS; /* others may be asleep: wake them when done */
-        word = 0;
-    }
-}
-
-void exo_mm_unlock(void)
-{
-    if (exchange(&exo_mm.lock, 0) & FUTEX_WAITERS)
-        HOST_3(__NR_futex, &exo_mm.lock, FUTEX_WAKE_PRIVATE, 1);
-}
-
-/* The thread of that host tid is dead: what it held is free. */
-void exo_mm_release_of(uint32_t host_tid)
-{
-    if ((load_acquire(&exo_mm.lock) & FUTEX_TID_MASK) != host_tid)
-        return;
-    exo_patch_repair();
-    exo_mm_unlock();
+    for (uint32_t i = 0; i < load_acquire(&area_high); i++)
+        if (load_acquire(&exo_area_owners[i].word) == host_tid)
+            return true;
+    return false;
 }
 
 long guest_read(void *to, uint64_t from, uint64_t size)

@@ -70,7 +70,7 @@ struct exo_child {
     uint64_t flags;
     uint64_t child_tid;
     uint32_t host_tid; /* 0: not known yet */
-    uint32_t slot;
+    uint32_t slot, tid;
     bool racing; /* files were opened and closed when the host copied its fds */
     struct exo_area *parent;
 };
@@ -138,7 +138,7 @@ struct exo_area {
  * The first thread's area is part of exo-guest's own data and has process-wide state at its end. */
 #define AREA_ALTSTACK_START 0x1000
 #define AREA_ALTSTACK_END 0x10000
-#define AREA_STRUCT 0x1f6c0
+#define AREA_STRUCT 0x1f680
 #define AREA_STRUCT_END 0x1fc00
 
 /* Process-wide state that every fork or exec writes to, in the first area's last page. */
@@ -166,7 +166,7 @@ extern uint64_t exo_trace_traps;
 
 /* Process-wide state of the runtime, private memory, shared by CLONE_VM children. */
 struct exo_mm {
-    uint32_t lock;  /* maps, stubs: the owner's host tid | FUTEX_WAITERS */
+    uint32_t lock;  /* maps, stubs: mmlock.c */
     uint32_t tasks; /* threads and CLONE_VM children that may run beside us */
     uint64_t brk_start, brk_end;
     uint64_t image_end; /* of the program: where the break may begin */
@@ -236,13 +236,16 @@ void exo_area_keep_only(struct exo_area *mine);
 void exo_area_observe_siblings(void);
 struct exo_area *exo_area_sibling(uint32_t *index);
 struct exo_sighand *exo_sighand_create(const struct exo_sighand *from);
-void exo_mm_lock(void);
-void exo_mm_unlock(void);
-void exo_mm_release_of(uint32_t host_tid);
+/* Whether a thread in this memory has that host tid: the host marks the areas of the dead. */
+bool exo_area_lives(uint32_t host_tid);
 void exo_sighand_drop(struct exo_area *old);
 noreturn void exo_end_with_kernel(void);
 noreturn void exo_die(const char *why);
 void exo_say(const char *text);
+/* mmlock.c */
+void exo_mm_lock(void);
+void exo_mm_unlock(void);
+void exo_mm_release_of(uint32_t host_tid);
 
 static inline bool in_window(uint64_t start, uint64_t size)
 {

@@ -39,6 +39,7 @@ struct request {
     uint64_t stack;                        /* the child's stack pointer, 0: the parent's */
     uint64_t pidfd, parent_tid, child_tid; /* guest addresses */
     uint64_t tls;
+    uint32_t tid;   /* the child's */
     uint32_t event; /* what its tracer is told of the birth, 0: nothing */
 };
 
@@ -119,6 +120,13 @@ static uint32_t prepare_slot(const struct request *want)
     return slot;
 }
 
+/* Our maker was killed, and the kernel process has taken us for one that never was: so it shall be. */
+static noreturn void die_unborn(void)
+{
+    HOST_2(__NR_kill, HOST_0(__NR_getpid), SIGKILL_);
+    __builtin_trap();
+}
+
 /* In the child, whichever memory it has: everything the host does not inherit. */
 static void child_attach(struct exo_area *mine, const struct request *want, uint32_t slot)
 {
@@ -128,6 +136,8 @@ static void child_attach(struct exo_area *mine, const struct request *want, uint
     if (host_tid == 0)
         host_tid = (uint32_t)HOST_1(__NR_set_tid_address, mine->clear_child_tid);
     mine->birth.host_tid = 0;
+    if (!exo_task_claim(KR, slot, want->tid, host_tid))
+        die_unborn();
     struct exo_task *task = &KR->tasks[slot];
     bool leader = task->flags & EXO_TASK_LEADER;
     exo_area_attach(mine, slot, host_tid);
@@ -152,6 +162,7 @@ void exo_child_begin(void)
     struct exo_area *mine = area();
     const struct exo_child *birth = &mine->birth;
     struct request want = {.flags = birth->flags,
+                           .tid = birth->tid,
                            .child_tid = birth->child_tid,
                            .racing = birth->racing,
                            .masked = true};
@@ -248,6 +259,7 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
         child->altstack = mine->altstack;
     child->birth = (struct exo_child){.flags = want->flags,
                                       .slot = slot,
+                                      .tid = want->tid,
                                       .child_tid = want->child_tid,
                                       .racing = want->racing,
                                       .parent = mine};
@@ -269,7 +281,6 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
     bool watched = (want->flags & CLONE_VFORK_) && mine->adopted;
     uint64_t flags = (uint64_t)host_flags(want) | (want->flags & CLONE_CHILD_CLEARTID_);
     flags &= ~(watched ? CLONE_VFORK_ : 0);
-    uint32_t tid = KR->tasks[slot].tid;
     void *tid_at = pidfd; /* one or the other */
     if (!(want->flags & CLONE_PIDFD_)) {
         flags |= CLONE_PARENT_SETTID_;
@@ -281,7 +292,7 @@ static long make_thread(struct request *want, uint32_t slot, int *pidfd)
             : -EAGAIN;
     unlock_files(want);
     if (host_tid > 0 && watched)
-        exo_trace_vfork(want->event, slot, tid);
+        exo_trace_vfork(want->event, slot, want->tid);
     if (host_tid < 0 || (want->flags & CLONE_VFORK_)) { /* not, or no longer, in our memory */
         exo_area_abandon(child);
         fetch_add(&exo_mm.tasks, (uint32_t)-1);
@@ -321,14 +332,13 @@ static void count_task(const struct request *want)
 }
 
 /* In the parent: publishes the numbers and hands over the pidfd. */
-static long parent_side(const struct request *want, uint32_t slot, uint32_t tid, long host_tid,
-                        int fd, int pidfd)
+static long parent_side(const struct request *want, uint32_t slot, long host_tid, int fd, int pidfd)
 {
-    exo_task_name(KR, slot, tid, (uint32_t)host_tid,
+    exo_task_name(KR, slot, want->tid, (uint32_t)host_tid,
                   want->flags & CLONE_THREAD_ ? area()->leader->host_tgid : (uint32_t)host_tid);
     if (want->flags & CLONE_PIDFD_)
         exo_fd_give(fd, pidfd, true);
-    return (long)tid;
+    return (long)want->tid;
 }
 
 /* The pidfd's number is taken and told before there is a child: what fails here makes none. */
@@ -360,14 +370,15 @@ static long do_clone(struct request *want)
     uint32_t slot = prepare_slot(want);
     if (slot == 0)
         return -EAGAIN;
-    uint32_t tid = KR->tasks[slot].tid;
+    want->tid = KR->tasks[slot].tid;
     if ((want->flags & CLONE_PIDFD_) && (fd = announce_pidfd(want)) < 0) {
         undo(slot);
         return fd;
     }
     want->event = exo_trace_expect(slot, want->flags, want->exit_signal);
     if (want->flags & CLONE_PARENT_SETTID_)
-        guest_put(want->parent_tid, &tid); /* a bad address is the caller's affair, as in Linux */
+        guest_put(want->parent_tid,
+                  &want->tid); /* a bad address is the caller's affair, as in Linux */
     want->masked = needs_mask(want);
     if (want->masked)
         error = exo_mask_block_everything(&mine->saved_mask);
@@ -387,9 +398,9 @@ static long do_clone(struct request *want)
         give_up_pidfd(fd);
         return host_tid;
     }
-    long result = parent_side(want, slot, tid, host_tid, fd, pidfd);
+    long result = parent_side(want, slot, host_tid, fd, pidfd);
     if (!(want->flags & CLONE_VFORK_) || !(want->flags & CLONE_VM_))
-        exo_trace_made(want->event, tid);
+        exo_trace_made(want->event, want->tid);
     return result;
 }
 

@@ -2,6 +2,7 @@
  * recvmsg.c call this. Source: cmsg(3), unix(7).
  */
 #include "control.h"
+#include "epoll.h"
 #include "sock.h"
 #include "translate.h"
 
@@ -33,14 +34,15 @@ static long to_host(struct k_cmsghdr *header, uint32_t carrier)
         struct exo_fd *entry = exo_fd_entry(numbers[i]);
         if (entry != NULL && (entry->flags & EXO_FD_SOCKET))
             exo_sock_leave(entry, carrier);
-        numbers[i] = exo_fd_host(numbers[i]);
+        bool set = entry != NULL && exo_set_leave(entry, carrier);
+        numbers[i] = set ? exo_fd_twin(numbers[i]) : exo_fd_host(numbers[i]);
         if (numbers[i] < 0)
             return -EBADF;
     }
     return 0;
 }
 
-/* Sockets that were to leave, and have not. */
+/* Sockets and sets that were to leave, and have not. */
 static long stay(struct k_cmsghdr *header, uint32_t carrier)
 {
     const int32_t *numbers = (const int32_t *)(header + 1);
@@ -49,6 +51,8 @@ static long stay(struct k_cmsghdr *header, uint32_t carrier)
         struct exo_fd *entry = exo_fd_entry(numbers[i]);
         if (entry != NULL && (entry->flags & EXO_FD_SOCKET))
             exo_sock_stay(entry, carrier);
+        if (entry != NULL)
+            exo_set_stay(entry, carrier);
     }
     return 0;
 }

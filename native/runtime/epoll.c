@@ -4,6 +4,8 @@
  * region, and its twin added to the set's, edge-triggered, under a tag by which epollwait.c knows it.
  */
 #include "epoll.h"
+#include "event.h"
+#include "fifo.h"
 #include "pipe.h"
 #include "sock.h"
 #include "translate.h"
@@ -46,11 +48,12 @@ SYSCALL(epoll_create1)
 
 /* Wakes one who sleeps on a set that has something already: a file of ours that is always ready goes
  * into the twin, for once. */
-void exo_epoll_ring(int twin)
+void exo_epoll_ring(struct exo_fd set)
 {
-    struct exo_epoll_event bell = {.events = EXO_POLLOUT | EXO_EPOLLONESHOT, .data = EXO_EPOLL_TAG};
-    if (HOST_4(__NR_epoll_ctl, twin, EPOLL_CTL_MOD_, EXO_FD_DOORBELL, &bell) != 0)
-        HOST_4(__NR_epoll_ctl, twin, EPOLL_CTL_ADD_, EXO_FD_DOORBELL, &bell);
+    struct exo_epoll_event bell = {.events = EXO_POLLOUT | EXO_EPOLLONESHOT,
+                                   .data = exo_epoll_bell(set.stamp)};
+    if (HOST_4(__NR_epoll_ctl, set.host, EPOLL_CTL_MOD_, EXO_FD_DOORBELL, &bell) != 0)
+        HOST_4(__NR_epoll_ctl, set.host, EPOLL_CTL_ADD_, EXO_FD_DOORBELL, &bell);
 }
 
 /* What the twin of an object is to say, for who sleeps: edge-triggered. */
@@ -87,8 +90,10 @@ static long add_shared(struct exo_fd set, const struct exo_watch *what)
         error = add_twin(set, what, number);
     if (there)
         error = 0;
+    if (error == 0 && exo_deadline_note_object(KR, what->object))
+        exo_timers_settle(set.stamp);
     if (error == 0 && exo_epoll_claims(KR, set.stamp, number))
-        exo_epoll_ring(set.host);
+        exo_epoll_ring(set);
     return error;
 }
 
@@ -115,7 +120,7 @@ static long modify_object(struct exo_fd set, const struct exo_watch *what)
     uint32_t number;
     long error = exo_epoll_modify(KR, set.stamp, what, &number);
     if (error == 0 && number != 0 && exo_epoll_claims(KR, set.stamp, number))
-        exo_epoll_ring(set.host);
+        exo_epoll_ring(set);
     return error;
 }
 
@@ -148,6 +153,8 @@ static long control_object(struct exo_fd *set, struct exo_fd *target, int op, in
         error = remove_object(of, &what);
         return error == -ENOENT && !exo_fd_same(exo_fd_now(target), to) ? EXO_EPOLL_AGAIN : error;
     }
+    if ((to.flags & EXO_FD_PIPE) && exo_pipe_is_fifo(exo_pipe_at(KR, to.stamp)))
+        exo_object_to_host(target); /* whose other end the host alone knows */
     if (guest_get(&event, from) != 0)
         return -EFAULT;
     error = check(op, event.events, to.flags & EXO_FD_EPOLL);

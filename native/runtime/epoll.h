@@ -11,7 +11,13 @@
 #define EXO_EPOLL_AGAIN (-4096L)
 
 /* epoll.c: wakes one who sleeps on the set. */
-void exo_epoll_ring(int twin);
+void exo_epoll_ring(struct exo_fd set);
+
+/* setflight.c. A set leaves in a message for carrier; false: it is to become the host's. It has not left, after all.
+ * The set that has such a twin, 0: it is not exo's. */
+bool exo_set_leave(struct exo_fd *at, uint32_t carrier);
+void exo_set_stay(struct exo_fd *at, uint32_t carrier);
+uint32_t exo_set_of(long twin);
 
 /* epollwait.c: at most max events to the guest; timeout_ns -1: none. */
 long exo_epoll_wait(struct exo_fd *at, uint64_t to, long max, int64_t timeout_ns,
@@ -27,8 +33,9 @@ void exo_set_calm(uint32_t set);
 /* Whether what the twin has told is of an object, which it then concerned. */
 bool exo_epoll_heard(struct exo_fd set, const struct exo_epoll_event *event);
 
-/* epollleave.c: an entry of this process's that leads to the set. */
+/* epollleave.c: an entry of this process's that leads to the set, to the eventfd or timer. */
 bool exo_set_find(uint32_t set, struct exo_fd *entry);
+bool exo_event_find(uint32_t number, struct exo_fd *entry);
 /* epollleave.c. Tells, and wakes who sleeps on sets that this process has too. */
 void exo_watchers_wake(const uint32_t *watch, uint32_t events);
 /* The object is the host's, or about to be: sets of ours that have it in them by this

@@ -98,6 +98,11 @@ bool exo_set_find(uint32_t set, struct exo_fd *entry)
     return find_entry(EXO_FD_EPOLL, set, entry);
 }
 
+bool exo_event_find(uint32_t number, struct exo_fd *entry)
+{
+    return find_entry(EXO_FD_EVENT, number, entry);
+}
+
 static bool find_own(uint32_t number, struct exo_sock_end *end)
 {
     for (uint32_t i = 0; (end->at = next_entry(&i, &end->fd)) != NULL;)
@@ -159,7 +164,7 @@ void exo_watchers_wake(const uint32_t *watch, uint32_t events)
     while (number != 0 && limit-- > 0) {
         struct exo_fd set;
         if (exo_set_find(exo_watch_group_of(KR, number)->set, &set))
-            exo_epoll_ring(set.host);
+            exo_epoll_ring(set);
         number = load_acquire(&exo_watch_at(KR, number)->next);
     }
 }
@@ -238,8 +243,8 @@ static bool settle_set(struct exo_fd *at)
     return !exo_fd_make_plain(at, was, plain);
 }
 
-/* DIFFERS: a set with sockets of exo's in it stays exo's; sent to another process by SCM_RIGHTS, or put
- * into a set of the host's, it tells little of them. */
+/* DIFFERS: a set with sockets of exo's in it stays exo's; sent out of the instance, or put into a set of the
+ * host's, it tells little of them. */
 void exo_epoll_to_host(struct exo_fd *at)
 {
     while (settle_set(at))

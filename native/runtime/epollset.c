@@ -29,7 +29,7 @@ static void keep(struct exo_fd set, const struct exo_epoll_event *found)
     exo_epoll_keep(KR, set.stamp, found);
     bool wakes = exo_watched(&of->watch) && exo_watch_tell(KR, &of->watch, EXO_POLL_INS);
     if (exo_watch_claim(of) || wakes)
-        exo_epoll_ring(set.host);
+        exo_epoll_ring(set);
 }
 
 static uint32_t state_of(struct exo_fd set, bool asks, int depth);
@@ -49,7 +49,7 @@ static bool heard(struct exo_fd set, const struct exo_epoll_event *event, int de
         exo_sock_heard(object);
     if ((event->data & 0x1ffff) != 0 && /* not exo_epoll_ring()'s */
         exo_epoll_learn(KR, set.stamp, event->data, gone))
-        exo_epoll_ring(set.host);
+        exo_epoll_ring(set);
     return true;
 }
 
@@ -94,7 +94,7 @@ static __attribute__((noinline)) void ask(struct exo_fd set, int depth)
     if (taken)
         exo_epoll_again(KR, set.stamp);
     if (taken && exo_epoll_passes(KR, set.stamp))
-        exo_epoll_ring(set.host);
+        exo_epoll_ring(set);
 }
 
 static void refresh_group(const struct exo_watch_group *group, int depth)

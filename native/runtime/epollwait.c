@@ -8,6 +8,7 @@
  * is never empty asks the twin too: each time if it has files of the host's, else now and then.
  */
 #include "epoll.h"
+#include "event.h"
 #include "patience.h"
 #include "pipe.h"
 #include "poll.h"
@@ -159,7 +160,7 @@ static bool asks_too(const struct waiting *by)
 static void pass_on(const struct waiting *by)
 {
     if (exo_epoll_passes(KR, by->set.stamp))
-        exo_epoll_ring(by->set.host);
+        exo_epoll_ring(by->set);
 }
 
 /* Without waiting: ready ones of exo's, and of the host's where those might be overlooked. */
@@ -216,7 +217,7 @@ static long sleep_once(struct waiting *by)
         store_release(&area()->task->asleep_on, 0);
         return EXO_EPOLL_NEWS;
     }
-    const int64_t *timeout = time_left(by, left);
+    const int64_t *timeout = exo_timers_bound(by->set.stamp, time_left(by, left), left);
     long result = take_hosts(by, timeout, 0);
     exo_epoll_rise(KR, by->set.stamp);
     store_release(&area()->task->asleep_on, 0);

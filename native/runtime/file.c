@@ -2,6 +2,7 @@
 #include "file.h"
 #include "epoll.h"
 #include "event.h"
+#include "fifo.h"
 #include "legacy.h"
 #include "pipe.h"
 #include "signal.h"
@@ -42,16 +43,23 @@ static void note_proc(int fd)
 
 static long open_host(int dirfd, const char *path, const struct open_how *how, bool how_call)
 {
+    struct exo_fifo_open fifo = {.pipe = 0};
     int fd = exo_fd_take(0);
     if (fd < 0)
         return fd;
+    if (unlikely(load_relaxed(&KR->fifo_high) != 0))
+        exo_fifo_expect(&fifo, dirfd, path, how->flags);
     long host = how_call ? host_wait(__NR_openat2, dirfd, (long)path, (long)how, sizeof(*how), 0, 0)
                          : host_wait(__NR_openat, dirfd, (long)path, (long)how->flags,
                                      (long)how->mode, 0, 0);
     if (host < 0) {
+        exo_fifo_not_opened(&fifo);
         exo_fd_untake(fd);
         return host;
     }
+    if (unlikely(load_relaxed(&KR->fifo_high) != 0) &&
+        exo_fifo_opened(&fifo, fd, (int)host, how->flags))
+        return fd;
     return exo_fd_give_named(fd, (int)host, how->flags);
 }
 
@@ -93,7 +101,8 @@ static long open_proc(struct exo_path *path, const struct open_how *how, long ki
                                      : open_host(AT_FDCWD_, path->host, how, false);
     if (fd >= 0)
         note_proc((int)fd);
-    if (fd >= 0 && unlikely(path->pipe != 0) && !(how->flags & O_PATH_))
+    if (fd >= 0 && unlikely(path->pipe != 0) && !(how->flags & O_PATH_) &&
+        !exo_pipe_is_fifo(exo_pipe_at(KR, path->pipe)))
         exo_pipe_leave(path->pipe, exo_fd_host((int)fd));
     return fd;
 }
@@ -162,6 +171,7 @@ SYSCALL(close)
     struct exo_fd gone;
     if (exo_fd_remove((int)a, &gone) != 0)
         return -EBADF;
+    exo_fifo_leave(gone);
     exo_fd_gone(gone);
     long result = host_wait(__NR_close, gone.host, 0, 0, 0, 0, 0);
     return result == -EXO_ERESTART ? HOST_1(__NR_close, gone.host) : result;
@@ -226,6 +236,7 @@ SYSCALL(close_range)
         if (flags & CLOSE_RANGE_CLOEXEC_)
             entry->flags |= EXO_FD_CLOEXEC;
         else if (exo_fd_remove((int)fd, &gone) == 0) {
+            exo_fifo_leave(gone);
             exo_fd_gone(gone);
             HOST_1(__NR_close, gone.host);
         }
@@ -301,6 +312,7 @@ static long replace(int from, int to, bool cloexec)
         return -EBADF;
     if (gone.flags & EXO_FD_OBJECT)
         exo_object_hold(KR, gone.stamp | (uint32_t)copy.stamp << 16);
+    exo_fifo_leave(gone);
     long error = HOST_3(__NR_dup3, copy.host, host, cloexec ? O_CLOEXEC_ : 0);
     if (error < 0) {
         exo_fd_gone(copy);

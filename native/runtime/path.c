@@ -7,6 +7,7 @@
  * DIFFERS: a symbolic link into /proc is followed by the host, which then shows its own numbers.
  */
 #include "path.h"
+#include "epoll.h"
 #include "text.h"
 #include "translate.h"
 
@@ -243,6 +244,8 @@ static long translate_entry(struct exo_path *path, char *to, const char *rest, u
     struct exo_fd *entry = is_end(*after) ? exo_fd_at(KR, KR->tasks[leader].fd_table, fd) : NULL;
     if (entry == NULL || entry->host < 0)
         return -ENOENT;
+    if (info && (entry->flags & EXO_FD_EVENT) && leader == area()->task->leader_slot)
+        exo_object_to_host(entry); /* which shows what is in it */
     if (!info && *after == '\0' && (entry->flags & EXO_FD_PIPE))
         path->pipe = entry->stamp;
     if (!info && *after == '\0' && (entry->flags & (EXO_FD_PROC | EXO_FD_DIRECTORY)) &&

@@ -6,6 +6,7 @@
  * (exo_pipe_to_host()).
  */
 #include "pipe.h"
+#include "fifo.h"
 #include "nap.h"
 #include "translate.h"
 
@@ -87,7 +88,12 @@ static bool rest(const struct exo_end *end, long done, long *result)
     const struct exo_pipe *pipe = end->pipe;
     bool ended = false, writes = end->side == EXO_PIPE_WRITES;
     long error = -EAGAIN;
-    if (load_relaxed(&pipe->nonblock) >> end->side & 1) {
+    if (exo_pipe_is_fifo(pipe)) {
+        exo_nap_pay();
+        error = exo_fifo_wait(end, exo_fifo_is_nonblocking(pipe, end->fd.host), &ended);
+        if (error == 0 && !ended)
+            return true;
+    } else if (load_relaxed(&pipe->nonblock) >> end->side & 1) {
         bool sure = done > 0 || writes || other_lives(end);
         exo_nap_pay();
         ended = !sure && host_hangs_up(end);
@@ -113,9 +119,10 @@ long exo_pipe_await(struct exo_fd *at, bool nonblock)
         exo_lock_release(end.lock);
         if (exo_pipe_is_ready(end.pipe, end.side))
             return 0;
-        if (nonblock)
+        bool fifo = exo_pipe_is_fifo(end.pipe);
+        if (nonblock && !fifo)
             return !other_lives(&end) && host_hangs_up(&end) ? 1 : -EAGAIN;
-        long error = exo_pipe_wait(&end, &ended);
+        long error = fifo ? exo_fifo_wait(&end, nonblock, &ended) : exo_pipe_wait(&end, &ended);
         if (error != 0 || ended)
             return error != 0 ? error : 1;
     }
@@ -153,7 +160,8 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
             return EXO_PIPE_AGAIN;
         struct exo_pipe *pipe = end.pipe;
         note_use(pipe, EXO_PIPE_READS);
-        bool over = exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0; /* before what is the last then */
+        bool over = exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 && /* before what is the last then */
+                    !exo_pipe_is_fifo(pipe);
         uint32_t tail = pipe->tail;
         done = pull(pipe, span);
         exo_lock_release(end.lock);
@@ -167,6 +175,8 @@ static long read_pipe(struct exo_fd *at, struct exo_span *span)
 
 long exo_pipe_hang_up(const struct exo_end *end)
 {
+    if ((end->fd.flags & EXO_FD_PIPE) && exo_pipe_is_fifo(exo_pipe_at(KR, end->fd.stamp)))
+        return exo_fifo_hang_up(end);
     long result = HOST_3(__NR_write, end->fd.host, "", 1);
     return result == -EPIPE ? result : 0;
 }

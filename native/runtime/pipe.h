@@ -70,6 +70,8 @@ bool exo_pipe_is_ready(const void *pipe, int side);
 /* For who polls: says that it sleeps and prepares the twin; false if there is something to do. And back. */
 bool exo_pipe_settle(struct exo_fd *at);
 void exo_pipe_rise(struct exo_pipe *pipe, int side);
+/* Whether somebody sleeps there who is to be woken, as there is something to do. */
+bool exo_pipe_wakes_sleeper_locked(struct exo_pipe *pipe, int side);
 /* Wakes who waits at the other end for what has been done; moved: bytes came, or a full pipe is not so
  * any more. What was done was followed by a full fence, as the release of a lock is. */
 void exo_pipe_wake(const struct exo_end *end, bool moved);

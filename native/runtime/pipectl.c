@@ -1,5 +1,5 @@
 /* What ioctl(2) and fcntl(2) do with a pipe: FIONREAD, flags and size. All else is the host's. */
-#include "pipe.h"
+#include "fifo.h"
 #include "translate.h"
 
 #define LARGEST (EXO_PIPE_SLOT_COUNT * EXO_PIPE_PAGE)
@@ -23,8 +23,15 @@ static long set_flags(struct exo_fd *at, long flags)
     if ((flags & O_ASYNC_) || !exo_pipe_enter_any(&end, at))
         return EXO_PIPE_AGAIN;
     struct exo_pipe *pipe = end.pipe;
+    bool fifo = exo_pipe_is_fifo(pipe);
+    if (fifo && (flags & O_DIRECT_)) {
+        exo_lock_release(end.lock);
+        return EXO_PIPE_AGAIN;
+    }
     long error = HOST_3(__NR_fcntl, end.fd.host, F_SETFL_, flags);
-    if (error == 0) {
+    if (error == 0 && fifo) {
+        fetch_or(&pipe->nonblock, flags & O_NONBLOCK_ ? EXO_FIFO_ASKS : 0);
+    } else if (error == 0) {
         uint32_t mine = 1U << end.side, on = flags & O_NONBLOCK_ ? mine : 0;
         if (end.side == EXO_PIPE_WRITES) {
             mine |= EXO_PIPE_PACKETS;

@@ -5,12 +5,13 @@
  * emptied of what woke them, then filled. Whoever finds the one who does it dead does it.
  */
 #include "epoll.h"
-#include "pipe.h"
+#include "fifo.h"
 #include "text.h"
 #include "translate.h"
 
 struct leaving {
     struct exo_pipe *pipe;
+    struct exo_foreign *foreign; /* of a FIFO: what goes in first */
     uint32_t index;
     int host[2]; /* both ends */
 };
@@ -67,12 +68,26 @@ static void await_users(struct exo_pipe *pipe)
     }
 }
 
+/* Bells go, and what is not one stays; the size is for that, too. */
+static void empty_twin_locked(const struct leaving *by)
+{
+    uint32_t size = exo_pipe_slots(by->pipe) * EXO_PIPE_PAGE;
+    struct exo_foreign *foreign = by->foreign;
+    if (!exo_pipe_is_fifo(by->pipe))
+        drain(by->host[0]);
+    else if (foreign->size == 0)
+        exo_fifo_take(by->host[0], foreign);
+    size += foreign != NULL && foreign->size > 0 ? EXO_PIPE_PAGE : 0;
+    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, size);
+    if (foreign != NULL && foreign->size > 0)
+        HOST_3(__NR_write, by->host[1], foreign->bytes, foreign->size);
+}
+
 /* A host that no longer grants the size, for its user has too many pipes, is waited for. */
 static void pour_locked(const struct leaving *by)
 {
     struct exo_piece piece;
-    drain(by->host[0]);
-    HOST_3(__NR_fcntl, by->host[0], F_SETPIPE_SZ_, exo_pipe_slots(by->pipe) * EXO_PIPE_PAGE);
+    empty_twin_locked(by);
     while (exo_pipe_piece_locked(KR, by->pipe, 0, &piece)) {
         HOST_3(__NR_fcntl, by->host[1], F_SETFL_, piece.flags & EXO_PAGE_PACKET ? O_DIRECT_ : 0);
         long done = piece.size == 0 ? 0 : HOST_3(__NR_write, by->host[1], piece.bytes, piece.size);
@@ -84,8 +99,37 @@ static void pour_locked(const struct leaving *by)
     }
 }
 
-static void bring_over(const struct leaving *by)
+static void open_ends(struct leaving *by, int host)
 {
+    by->host[0] = exo_pipe_open_end(host, O_RDONLY_);
+    by->host[1] = exo_pipe_open_end(host, O_WRONLY_);
+}
+
+/* Opening the ends of a FIFO is seen by who waits for somebody to open it: it is not done without need. */
+static bool has_nothing_locked(const struct leaving *by, int host)
+{
+    int32_t waiting = 1;
+    HOST_3(__NR_ioctl, host, FIONREAD_, &waiting);
+    return exo_pipe_is_empty(by->pipe) && by->foreign->size == 0 && waiting == 0;
+}
+
+static bool is_ready_locked(struct leaving *by, int host, bool *pours)
+{
+    *pours = true;
+    if (!exo_pipe_is_fifo(by->pipe))
+        return true;
+    if (has_nothing_locked(by, host)) {
+        *pours = false;
+        HOST_3(__NR_fcntl, host, F_SETPIPE_SZ_, exo_pipe_slots(by->pipe) * EXO_PIPE_PAGE);
+        return true;
+    }
+    open_ends(by, host);
+    return by->host[0] >= 0 && by->host[1] >= 0;
+}
+
+static void bring_over(struct leaving *by, int host)
+{
+    bool pours;
     for (int side = 0; side < 2; side++) /* who has them in a set gives them to the host there */
         if (exo_watched(&by->pipe->watch[side]))
             exo_watch_note(KR, &by->pipe->watch[side], ~0U);
@@ -93,8 +137,9 @@ static void bring_over(const struct leaving *by)
     while (wake_sleepers(by))
         HOST_0(__NR_sched_yield);
     exo_lock_acquire(&by->pipe->lock);
-    if (by->pipe->mode == EXO_PIPE_LEAVES) {
-        pour_locked(by);
+    if (by->pipe->mode == EXO_PIPE_LEAVES && is_ready_locked(by, host, &pours)) {
+        if (pours)
+            pour_locked(by);
         store_release(&by->pipe->mode, (uint32_t)EXO_PIPE_HOST);
     }
     exo_lock_release(&by->pipe->lock);
@@ -133,23 +178,59 @@ static void stay(struct exo_pipe *pipe)
     exo_lock_release(&pipe->lock);
 }
 
-void exo_pipe_leave(uint32_t index, int host)
+static void leave(struct leaving *by, int host)
 {
-    struct exo_pipe *pipe = exo_pipe_at(KR, index);
-    struct leaving by = {.pipe = pipe, .index = index};
-    if (!begin(pipe)) {
-        exo_pipe_await_leaver(pipe, host);
+    bool fifo = exo_pipe_is_fifo(by->pipe);
+    by->host[0] = by->host[1] = -1;
+    if (!fifo)
+        open_ends(by, host);
+    if (fifo || (by->host[0] >= 0 && by->host[1] >= 0))
+        bring_over(by, host);
+    stay(by->pipe); /* if it could not be brought over */
+    for (int i = 0; i < 2; i++)
+        if (by->host[i] >= 0)
+            HOST_1(__NR_close, by->host[i]);
+}
+
+/* Another one has brought the FIFO over, and this is left. */
+static void write_late(int host, const struct exo_foreign *foreign)
+{
+    int writes = exo_pipe_open_end(host, O_WRONLY_);
+    if (writes < 0)
+        return;
+    HOST_3(__NR_fcntl, writes, F_SETFL_, 0);
+    HOST_3(__NR_write, writes, foreign->bytes, foreign->size);
+    HOST_1(__NR_close, writes);
+}
+
+void exo_pipe_leave_with(uint32_t index, int host, struct exo_foreign *foreign)
+{
+    struct leaving by = {.pipe = exo_pipe_at(KR, index), .index = index, .foreign = foreign};
+    if (begin(by.pipe)) {
+        leave(&by, host);
         return;
     }
-    by.host[0] = exo_pipe_open_end(host, O_RDONLY_);
-    by.host[1] = exo_pipe_open_end(host, O_WRONLY_);
-    if (by.host[0] >= 0 && by.host[1] >= 0)
-        bring_over(&by);
+    exo_pipe_await_leaver(by.pipe, host);
+    if (foreign->size > 0)
+        write_late(host, foreign);
+}
+
+static __attribute__((noinline)) void leave_fifo(uint32_t index, int host)
+{
+    struct exo_foreign foreign = {.size = 0};
+    exo_pipe_leave_with(index, host, &foreign);
+    exo_fifo_set_host(KR, exo_pipe_at(KR, index));
+}
+
+void exo_pipe_leave(uint32_t index, int host)
+{
+    struct leaving by = {.pipe = exo_pipe_at(KR, index), .index = index};
+    if (exo_pipe_is_fifo(by.pipe))
+        leave_fifo(index, host);
+    else if (begin(by.pipe))
+        leave(&by, host);
     else
-        stay(pipe);
-    for (int i = 0; i < 2; i++)
-        if (by.host[i] >= 0)
-            HOST_1(__NR_close, by.host[i]);
+        exo_pipe_await_leaver(by.pipe, host);
 }
 
 /* Whether the entry is an end of exo's pipe still: its flags have changed meanwhile. */
@@ -163,6 +244,7 @@ static bool settle(struct exo_fd *at)
         exo_pipe_leave(was.stamp, was.host);
     if (load_acquire(&pipe->mode) != EXO_PIPE_HOST)
         return false;
+    exo_fifo_set_host(KR, pipe);
     plain.flags &= (uint16_t) ~(EXO_FD_PIPE | EXO_FD_PIPE_WRITES);
     plain.stamp = 0;
     exo_watches_to_host(was);

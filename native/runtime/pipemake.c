@@ -1,5 +1,5 @@
 /* pipe(2): making a pipe, with its twin on the host; and leaving all of them at a process's end. */
-#include "pipe.h"
+#include "fifo.h"
 #include "translate.h"
 
 /* Whether this host can read a pipe without waiting (Linux 6.5 on): 1 yes, 2 no. */
@@ -108,6 +108,7 @@ void exo_pipe_close_all(void)
         exo_object_hold(KR, fd.stamp);
         if (exchange(&at->host, EXO_FD_HOST_RESERVED) < 0)
             continue;
+        exo_fifo_leave(fd);
         exo_object_unref(KR, fd);
         HOST_1(__NR_close, fd.host);
     }

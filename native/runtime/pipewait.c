@@ -10,6 +10,7 @@
  * a moment wakes again, and counts the living.
  */
 #include "../core/asleep.h"
+#include "fifo.h"
 #include "nap.h"
 #include "patience.h"
 #include "pipe.h"
@@ -22,12 +23,11 @@ bool exo_pipe_is_ready(const void *object, int side)
     const struct exo_pipe *pipe = object;
     if (load_relaxed(&pipe->mode) != EXO_PIPE_OWN)
         return true;
-    if (side == EXO_PIPE_READS)
-        return !exo_pipe_is_empty(pipe) || exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0;
-    return !exo_pipe_is_full(pipe) || exo_pipe_users(pipe, EXO_PIPE_READS) == 0;
+    bool alone = exo_pipe_users(pipe, 1 - side) == 0 && !exo_pipe_is_fifo(pipe);
+    return alone || !(side == EXO_PIPE_READS ? exo_pipe_is_empty(pipe) : exo_pipe_is_full(pipe));
 }
 
-static bool wakes_sleeper_locked(struct exo_pipe *pipe, int side)
+bool exo_pipe_wakes_sleeper_locked(struct exo_pipe *pipe, int side)
 {
     if (pipe->sleeping[side] == 0 || !exo_pipe_is_ready(pipe, side))
         return false;
@@ -124,9 +124,13 @@ void exo_pipe_wake(const struct exo_end *end, bool moved)
 {
     struct exo_pipe *pipe = end->pipe;
     int other = 1 - end->side;
+    if (exo_pipe_is_fifo(pipe)) {
+        exo_fifo_wake(end);
+        return;
+    }
     exo_lock_acquire(&pipe->lock);
     bool own = pipe->mode == EXO_PIPE_OWN;
-    bool sleeper = own && wakes_sleeper_locked(pipe, other);
+    bool sleeper = own && exo_pipe_wakes_sleeper_locked(pipe, other);
     bool watchers = own && moved && exo_watched(&pipe->watch[other]);
     if (sleeper || watchers)
         store_release(&area()->task->waking, end->fd.stamp);
@@ -206,6 +210,10 @@ bool exo_pipe_settle(struct exo_fd *at)
     if (!exo_pipe_enter_any(&end, at))
         return false;
     struct exo_pipe *pipe = end.pipe;
+    if (exo_pipe_is_fifo(pipe)) {
+        exo_lock_release(end.lock);
+        return exo_fifo_settle(&end);
+    }
     bool mixed = is_mixed_locked(pipe, end.side, true);
     bool settled = !mixed && lie_down_locked(pipe, end.side);
     if (settled && end.side == EXO_PIPE_WRITES)

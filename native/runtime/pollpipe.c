@@ -8,6 +8,7 @@
  */
 #include "epoll.h"
 #include "event.h"
+#include "fifo.h"
 #include "patience.h"
 #include "pipe.h"
 #include "poll.h"
@@ -62,6 +63,10 @@ static int16_t state_with(struct exo_fd *at, int16_t told)
             exo_sock_lose_peer(KR, exo_sock_at(KR, fd.stamp));
         return state_of(at, false);
     }
+    bool rang =
+        (fd.flags & EXO_FD_PIPE) && (told & POLLIN_) && exo_pipe_is_fifo(exo_pipe_at(KR, fd.stamp));
+    if (rang && exo_fifo_hears(at))
+        return told;
     if (gone != 0 && (fd.flags & EXO_FD_PIPE)) /* the next call is to ask the host, too */
         exo_pipe_at(KR, fd.stamp)->used[fd.flags & EXO_FD_PIPE_WRITES ? 0 : 1] = UINT32_MAX;
     return state_of(at, told != 0) | gone;
@@ -99,7 +104,7 @@ static long look(struct k_pollfd *polls, struct k_pollfd *hosts, uint64_t count,
             hosts[i].events = polls[i].events & (IN | OUT);
             if (load_relaxed(&at->flags) & EXO_FD_SOCKET)
                 hosts[i].events = asked_of_twin(at, polls[i].events);
-            *has_others |= may_have_more(at, &polls[i]);
+            *has_others |= may_have_more(at, &polls[i]) || exo_fifo_asks(at);
         } else if (polls[i].fd >= 0) {
             hosts[i].fd = exo_fd_or_bad(polls[i].fd);
             hosts[i].events = polls[i].events;
@@ -158,9 +163,13 @@ static bool settle_one(struct exo_fd *at, int16_t events, uint8_t *asleep)
         if (!(events & IN))
             return true;
         *asleep = ASLEEP_ON_SET;
-        return exo_epoll_settle(KR, at->stamp);
+        bool settled = exo_epoll_settle(KR, at->stamp);
+        if (settled)
+            exo_timers_settle(at->stamp);
+        return settled;
     }
-    if ((flags & EXO_FD_EVENT) && (events & POLLOUT_)) {
+    if ((flags & EXO_FD_EVENT) && (events & POLLOUT_) &&
+        !exo_is_timer(exo_event_at(KR, at->stamp))) {
         exo_object_to_host(at); /* its room is never watched for: the host may */
         return false;
     }

@@ -60,6 +60,8 @@ long exo_wait_call(struct exo_wait_mask *mask, const long call[7]);
 /* What is blocked in the middle of a call, and what a handler's mask grows from. */
 uint64_t exo_wait_mask_now(void);
 uint64_t exo_wait_mask_end(void);
+/* What the host does not restart, of a call that it would: -EINTR is so only for a handler without SA_RESTART. */
+long exo_wait_restarts(long result);
 
 /* signal.c */
 /* Hidden: its address is taken, and there is no GOT to take it from. */

@@ -2,8 +2,10 @@
  *
  * The host carries fds, so control data goes through the twins, with a byte; a mark says with which bytes
  * in the ring it belongs. While it is being put there nobody empties the twin (exo_sock.sending).
- * A socket of exo's that is sent keeps its number: who receives it knows it by its twin's cookie.
+ * A socket of exo's that is sent keeps its number: who receives it knows it by its twin's cookie; a set by what
+ * its twin says of the doorbell in it (setflight.c).
  */
+#include "epoll.h"
 #include "sockmsg.h"
 #include "sockpacket.h"
 #include "translate.h"
@@ -162,7 +164,18 @@ void exo_sock_stay(struct exo_fd *at, uint32_t carrier)
         exo_sock_end_flight(KR, end.fd.stamp, carrier, 0);
 }
 
-/* The number of a socket that has arrived, held and counted for an entry; 0: it is not exo's. */
+/* Whether it has been on its way, and is held and counted for an entry now. */
+static bool ends_flight(uint32_t number, uint32_t carrier)
+{
+    exo_object_hold(KR, number);
+    if (carrier & EXO_CARRIER_PEEKED ? exo_sock_copy_flight(KR, number)
+                                     : exo_sock_end_flight(KR, number, carrier, 1))
+        return true;
+    exo_object_hold(KR, 0);
+    return false;
+}
+
+/* The number of a socket or set that has arrived, held and counted for an entry; 0: it is not exo's. */
 static uint32_t landed(long host, uint32_t carrier)
 {
     uint64_t cookie = load_relaxed(&KR->flying) == 0 ? 0 : exo_sock_cookie(host);
@@ -171,13 +184,16 @@ static uint32_t landed(long host, uint32_t carrier)
         struct exo_sock *sock = &KR->socks[i];
         if (load_relaxed(&sock->cookie) != cookie || load_relaxed(&sock->mode) == EXO_SOCK_FREE)
             continue;
-        exo_object_hold(KR, i + EXO_SOCK_FIRST);
-        if (carrier & EXO_CARRIER_PEEKED ? exo_sock_copy_flight(KR, i + EXO_SOCK_FIRST)
-                                         : exo_sock_end_flight(KR, i + EXO_SOCK_FIRST, carrier, 1))
+        if (ends_flight(i + EXO_SOCK_FIRST, carrier))
             return i + EXO_SOCK_FIRST;
-        exo_object_hold(KR, 0);
     }
-    return 0;
+    uint32_t set = load_relaxed(&KR->flying) == 0 || cookie != 0 ? 0 : exo_set_of(host);
+    return set != 0 && ends_flight(set, carrier) ? set : 0;
+}
+
+static uint16_t flags_of(uint32_t number)
+{
+    return EXO_FD_OPEN | (exo_object_kind(number) == EXO_KIND_EPOLL ? EXO_FD_EPOLL : EXO_FD_SOCKET);
 }
 
 long exo_sock_land(long host, uint32_t carrier, bool cloexec)
@@ -186,7 +202,7 @@ long exo_sock_land(long host, uint32_t carrier, bool cloexec)
     if (number == 0)
         return exo_fd_made(host, cloexec);
     struct exo_fd entry = {
-        .host = (int32_t)host, .flags = EXO_FD_OPEN | EXO_FD_SOCKET, .stamp = (uint16_t)number};
+        .host = (int32_t)host, .flags = flags_of(number), .stamp = (uint16_t)number};
     entry.flags |= cloexec ? EXO_FD_CLOEXEC | EXO_FD_HOST_CLOEXEC : 0;
     int fd = exo_fd_take(0);
     if (fd >= 0) {
@@ -204,7 +220,7 @@ void exo_sock_crash(long host, uint32_t carrier)
 {
     uint32_t number = landed(host, carrier);
     if (number != 0) {
-        struct exo_fd entry = {.flags = EXO_FD_OPEN | EXO_FD_SOCKET, .stamp = (uint16_t)number};
+        struct exo_fd entry = {.flags = flags_of(number), .stamp = (uint16_t)number};
         exo_object_unref(KR, entry);
         exo_object_hold(KR, 0);
     }

@@ -4,7 +4,7 @@
  * Rules: who takes from a pipe is its `taker`, as which he keeps other readers out without its lock, so he
  * can hold another pipe's. He never waits as such, but for a file. Source: splice(2), tee(2), vmsplice(2).
  */
-#include "pipe.h"
+#include "fifo.h"
 #include "translate.h"
 
 static bool take(struct exo_end *end, struct exo_fd *at, uint32_t *tail)
@@ -98,8 +98,11 @@ static long move(const struct exo_end *from, struct exo_fd *to, uint64_t size, b
 
 static bool is_nonblocking(struct exo_fd *at)
 {
-    uint32_t side = load_relaxed(&at->flags) & EXO_FD_PIPE_WRITES ? 2 : 1;
-    return load_relaxed(&exo_pipe_at(KR, at->stamp)->nonblock) & side;
+    struct exo_fd fd = exo_fd_now(at);
+    const struct exo_pipe *pipe = exo_pipe_at(KR, fd.stamp);
+    if (exo_pipe_is_fifo(pipe))
+        return exo_fifo_is_nonblocking(pipe, fd.host);
+    return load_relaxed(&pipe->nonblock) & (fd.flags & EXO_FD_PIPE_WRITES ? 2 : 1);
 }
 
 long exo_pipe_splice(struct exo_fd *from, struct exo_fd *to, uint64_t size, long flags, bool tees)
@@ -111,8 +114,9 @@ long exo_pipe_splice(struct exo_fd *from, struct exo_fd *to, uint64_t size, long
         long error = exo_pipe_await(from, nonblock);
         if (error != 0 && error != 1)
             return error;
+        const struct exo_pipe *pipe = exo_pipe_at(KR, from->stamp);
         bool over =
-            error == 1 || exo_pipe_users(exo_pipe_at(KR, from->stamp), EXO_PIPE_WRITES) == 0;
+            error == 1 || (exo_pipe_users(pipe, EXO_PIPE_WRITES) == 0 && !exo_pipe_is_fifo(pipe));
         error = exo_pipe_await(to, nonblock);
         if (error != 0 && error != 1)
             return error;

@@ -91,3 +91,12 @@ long exo_wait_call(struct exo_wait_mask *mask, const long call[7])
         take_back();
     return result;
 }
+
+long exo_wait_restarts(long result)
+{
+    const struct exo_area *mine = area();
+    if (result != -EINTR || !mine->stashed)
+        return result;
+    struct k_sigaction action = exo_action_get(mine->sighand, mine->stash_info.signo);
+    return action.handler > SIG_IGN_ && !(action.flags & SA_RESTART_) ? result : -EXO_ERESTART;
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ from sidebyside import Launcher, Outcome, Pair
 HERE = Path(__file__).parent
 PROGRAMS = sorted(path.stem for path in HERE.glob("*.c") if path.stem != "fuzz_exec")
 KINDS = {"dynamic": [], "static": ["-static"]}
+INCLUDED = re.compile(r'#include "(\w+\.c)"')
 known: dict[tuple[str, str], Outcome] = {}  # natively, from the test before
 WAYS = {"default": [], "no-patch": ["--no-patch"], "seccomp": ["--intercept", "seccomp"]}
 MORE = {
@@ -41,6 +43,7 @@ def compiled(name: str, kind: str) -> Path:
     """The program's binary, from a cache that its source and flags are the key of."""
     flags = ["-O2", "-pthread", "-w", *KINDS[kind]]
     sources = [HERE / f"{name}.c", *sorted(HERE.glob("*.h"))]
+    sources += [HERE / other for other in INCLUDED.findall(sources[0].read_text())]
     key = hashlib.sha256(repr(flags).encode() + b"".join(path.read_bytes() for path in sources))
     folder = Path(tempfile.gettempdir()) / f"exo-guests-{os.getuid()}"
     folder.mkdir(mode=0o755, exist_ok=True)

@@ -2,8 +2,8 @@
  *
  * A line on stdin is a kind and how many: pair, unix, tcp (socketpair, an abstract name, the loopback),
  * seqpacket, dgram (socketpairs), udp, flights: sockets in messages that nobody receives, or killed: what a
- * child is in the middle of writing to, of all of them and a pipe; or held: TCP's, all at once, by several
- * children. "done" is the answer.
+ * child is in the middle of writing to, of all of them, a pipe and a FIFO; or held: TCP's, all at once, by several
+ * children; or fifo: both ends of one. "done" is the answer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -18,12 +18,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAIR, UNIX, TCP, PIPE, SEQPACKET, DGRAM, UDP, KINDS };
-static const char *const kinds[KINDS] = {"pair", "unix", "tcp", "pipe", "seqpacket", "dgram", "udp"};
+enum { PAIR, UNIX, TCP, PIPE, SEQPACKET, DGRAM, UDP, FIFO, KINDS };
+static const char *const kinds[KINDS] = {"pair",      "unix",  "tcp", "pipe",
+                                         "seqpacket", "dgram", "udp", "fifo"};
 static int listeners[2];
 static union {
     struct sockaddr any;
@@ -72,12 +74,29 @@ static void udp_ends(int ends[2])
         check(connect(ends[i], (void *)&name[1 - i], size) == 0, "connect");
 }
 
+/* Every other one is a new FIFO, the others are the last one, opened again. */
+static void fifo_ends(int ends[2])
+{
+    static unsigned count;
+    char name[32];
+    snprintf(name, sizeof(name), "fifo.%d", (int)getpid());
+    if (count++ % 2 == 0) {
+        unlink(name);
+        check(mkfifo(name, 0600) == 0, "mkfifo");
+    }
+    ends[0] = open(name, O_RDONLY | O_NONBLOCK);
+    ends[1] = open(name, O_WRONLY);
+    check(ends[0] >= 0 && ends[1] >= 0 && fcntl(ends[0], F_SETFL, 0) == 0, "open");
+}
+
 /* Two ends, of a pipe the second to be written to. */
 static void connect_ends(int kind, int ends[2])
 {
-    static const int types[KINDS] = {SOCK_STREAM, 0, 0, 0, SOCK_SEQPACKET, SOCK_DGRAM, 0};
+    static const int types[KINDS] = {SOCK_STREAM, 0, 0, 0, SOCK_SEQPACKET, SOCK_DGRAM, 0, 0};
     if (kind == PIPE)
         return check(pipe(ends) == 0, "pipe");
+    if (kind == FIFO)
+        return fifo_ends(ends);
     if (kind == UDP)
         return udp_ends(ends);
     if (types[kind] != 0)

@@ -22,7 +22,7 @@ from exo_um.bindings import lib
 CONNECTIONS = int(os.environ.get("EXO_CONNECTIONS", "2000"))
 KILLED = int(os.environ.get("EXO_KILLED", "200"))
 HELD = 10000
-KINDS = ("pair", "unix", "tcp", "seqpacket", "dgram", "udp", "flights", "killed")
+KINDS = ("pair", "unix", "tcp", "seqpacket", "dgram", "udp", "fifo", "flights", "killed")
 SETTLED_S = 10.0
 # What a page or two of the first touch of something seldom used may come to, in bytes.
 SLACK = 256 * 1024
@@ -39,9 +39,12 @@ def connections(programs_folder: Path, require: Callable[[str], None]) -> Path:
 
 
 def high_marks(kr: Any) -> dict[str, int]:
-    """How many of each kind of object were ever in use at once, and the end of the heap."""
+    """How many of each kind of object were ever in use at once, and the end of the heap.
+
+    Names of FIFOs are remembered, up to a number of them, and are not in use.
+    """
     marks = {"heap_next": int(kr.heap_next)}
-    for name in (name for name in dir(kr) if name.endswith("_high")):
+    for name in (name for name in dir(kr) if name.endswith("_high") and name != "fifo_high"):
         value = getattr(kr, name)  # a number, or one for each kind
         for kind, mark in enumerate([value] if isinstance(value, int) else list(value)):
             marks[f"{name}[{kind}]"] = int(mark)

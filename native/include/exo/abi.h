@@ -54,6 +54,7 @@
 #define EXO_PIPE_PAGE_COUNT 16 /* pages of a pipe, as Linux's default */
 #define EXO_PIPE_SIZE 65536
 #define EXO_PIPE_SLOT_COUNT 256 /* the most that F_SETPIPE_SZ gives: 1 MiB, as Linux's limit */
+#define EXO_FIFO_COUNT 256      /* FIFOs that guests have made; further ones are the host's */
 #define EXO_LANE_COUNT 32       /* of pipes through which much flows, or that are large */
 #define EXO_LANE_PAGE_COUNT 384 /* more than are in a pipe, and than a CPU's own cache holds */
 #define EXO_SOCK_COUNT                                                                             \
@@ -286,11 +287,13 @@ struct exo_pipe {
     uint32_t woken[2]; /* when somebody of them was last woken, TSC >> 10; 0: none is on the way */
     uint32_t filled;   /* a writer that slept may have filled the twin */
     uint32_t leaver;   /* slot of who brings it to the host */
-    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's; bit 2 O_DIRECT */
+    uint32_t nonblock; /* bit 0 the read end's O_NONBLOCK, bit 1 the write end's; bit 2 O_DIRECT.
+                          Of a FIFO the host knows; bit 3 there is reason to ask, bit 4 its twin is small */
     uint32_t slots;    /* input: how many may be full, 0: EXO_PIPE_PAGE_COUNT */
     uint32_t lane;     /* A, object_lock: which lane is its own, 0: none */
     uint32_t used[2];  /* slot of who last read, last wrote */
-    uint32_t reserved[11];
+    uint32_t fifo;     /* that of kr->fifos, plus one; 0: it has no name */
+    uint32_t reserved[10];
     struct exo_lock input; /* writers: head, and what they write of pages */
     uint32_t turn;         /* input: pages that have gone through the lane, or might have */
     uint32_t stamp;        /* input: whose turns they are, in words of lanes; 0 none yet */
@@ -307,6 +310,15 @@ struct exo_pipe {
     uint32_t reserved4[4];
     uint32_t tail; /* output: the next slot to be read. A line to itself, too */
     uint32_t reserved5[15];
+};
+
+/* A FIFO that a guest has made: core/fifo.c. */
+struct exo_fifo {
+    uint64_t key[3]; /* A, fifo_lock: inode, device, when it was made in ns; all 0: none */
+    uint32_t name;   /* A, atomic: hash of the name by which it was made, or opened last */
+    uint32_t pipe;   /* A, fifo_lock: number of the pipe with what is in it; 0 or another's: none */
+    uint32_t at_host; /* A, atomic: it has become the host's, for good */
+    uint32_t reserved;
 };
 
 /* An epoll set's watching of one object. Its number: group * 64 + which of it. */
@@ -327,7 +339,11 @@ struct exo_watch_group {
     uint32_t set;       /* A, group_lock: number of its set, 0 none */
     uint32_t place;     /* which of the set's groups */
     uint32_t next_free; /* A, group_lock */
-    uint32_t reserved[9];
+    uint32_t reserved;
+    uint64_t timers;   /* A, atomic: timers, and sets that have some; core/deadline.c */
+    uint64_t stale;    /* A, atomic: ... of which the twin may not know when they expire */
+    uint64_t deadline; /* A, atomic: of them; 0 there were none */
+    uint64_t reserved2;
     struct exo_watch watches[EXO_WATCH_GROUP_SIZE];
     uint32_t came[EXO_WATCH_GROUP_SIZE]; /* A: which of the set's arrivals made it ready */
 };
@@ -360,6 +376,8 @@ struct exo_epoll {
     uint32_t arrivals;    /* A, atomic: how often a watch has become ready */
     uint32_t asked;       /* when the twin was last asked, TSC >> 10 */
     struct exo_patience patience;
+    uint64_t deadline; /* A, atomic: when one of its timers expires; core/deadline.c */
+    uint32_t stale;    /* A, atomic: a group's stale has bits */
     uint32_t
         repaired;    /* A, its lock: the lock's generation when its bits were last looked through */
     uint32_t turn;   /* A, its lock: odd while somebody who looks has bits in its hand */
@@ -373,19 +391,25 @@ struct exo_epoll {
     uint16_t groups[EXO_SET_GROUP_COUNT];     /* A, its lock */
 };
 
-/* An eventfd: read and written here; its twin is the host's eventfd, for who sleeps. */
+/* An eventfd: read and written here; its twin is the host's eventfd, for who sleeps. Or a timerfd: whether it has
+ * expired the clock says; its twin, the host's timerfd, has been told of it if somebody was to sleep. */
 struct exo_event {
     struct exo_lock lock; /* as struct exo_object */
     uint64_t ends;
     uint32_t next_free;
-    uint32_t mode; /* enum exo_pipe_mode */
-    uint64_t count;
+    uint32_t mode;      /* enum exo_pipe_mode */
+    uint64_t count;     /* of a timer: expirations that are unread, but those since expiry_ns */
     uint32_t semaphore; /* EFD_SEMAPHORE */
     uint32_t sleeping;  /* readers that sleep or are about to, or were killed asleep */
     uint32_t nonblock;
     uint32_t watch; /* A, its watch lock: first of who watches it */
     struct exo_patience patience;
-    uint32_t reserved[11];
+    uint32_t clock;       /* timerfd_create(2)'s + 1; 0: an eventfd */
+    uint64_t expiry_ns;   /* A, its lock: CLOCK_MONOTONIC; 0 it does not run */
+    uint64_t interval_ns; /* A, its lock */
+    uint64_t told_ns;     /* A: who watches has been told that it expired then */
+    uint32_t armed;       /* A, its lock: the twin knows */
+    uint32_t reserved;
 };
 
 /* For lists of who watches an object; one per many objects. */
@@ -811,7 +835,7 @@ struct exo_time_wait {
     uint8_t reserved[7];
 };
 
-/* A socket that is on its way in a message: its number, and that of the socket it has been sent to. */
+/* A socket or set that is on its way in a message: its number, and that of the socket it has been sent to. */
 struct exo_flight {
     uint32_t sock, carrier;
 };
@@ -958,6 +982,9 @@ struct exo_companion {
     uint32_t reserved;
 };
 
+/* Whether the host's clock is the time stamp counter: core/now.c. */
+enum exo_tsc { EXO_TSC_UNKNOWN, EXO_TSC_IS_CLOCK, EXO_TSC_IS_NONE };
+
 #define EXO_NAME_SIZE 65 /* of uname(2), with a NUL */
 
 struct exo_names {
@@ -1008,13 +1035,18 @@ struct exo_kr {
     uint64_t bell[2];            /* K: random, what rings at twins that have messages, too */
     uint32_t datagrams;          /* K: net.unix.max_dgram_qlen */
     uint32_t kernel_state;       /* A, atomic: enum exo_kernel_state */
-    uint64_t next_generation;    /* A, atomic: of sockets */
-    uint32_t next_port;          /* A, net_lock: to try for who names none */
-    uint32_t flying;             /* A, atomic: sockets on their way in messages, at least */
-    uint32_t unix_name_high;     /* A, net_lock */
-    uint32_t flight_high;        /* A, net_lock: of flights */
-    struct exo_lock group_lock;  /* taking and freeing groups of watches */
-    uint64_t heap_next;          /* A, table_lock: next byte never used of the heap */
+    uint32_t tsc;                /* A: enum exo_tsc */
+    uint32_t reserved;
+    uint64_t next_generation;   /* A, atomic: of sockets */
+    uint32_t next_port;         /* A, net_lock: to try for who names none */
+    uint32_t flying;            /* A, atomic: sockets on their way in messages, at least */
+    uint32_t unix_name_high;    /* A, net_lock */
+    uint32_t flight_high;       /* A, net_lock: of flights */
+    struct exo_lock group_lock; /* taking and freeing groups of watches */
+    struct exo_lock fifo_lock;  /* fifos */
+    uint32_t fifo_high;         /* A, fifo_lock: rows from here on were never used */
+    uint32_t fifo_next;         /* A, fifo_lock: which to give up first */
+    uint64_t heap_next;         /* A, table_lock: next byte never used of the heap */
     uint64_t free_tables;
     uint64_t free_arrays[EXO_TABLE_CLASS_COUNT]; /* chained through their first 8 bytes */
     uint32_t image_count;                        /* published with release */
@@ -1050,6 +1082,7 @@ struct exo_kr {
     uint64_t lane_words[EXO_LANE_COUNT][EXO_LANE_PAGE_COUNT]; /* A, atomic: core/lane.c */
     uint16_t lane_owners[EXO_LANE_COUNT]; /* A, object_lock: number of the pipe that had it last */
     struct exo_sock socks[EXO_SOCK_COUNT];
+    struct exo_fifo fifos[EXO_FIFO_COUNT];
     struct exo_unix_name unix_names[EXO_UNIX_NAME_COUNT]; /* A, net_lock: the latest, in a ring */
     uint16_t bound[65536];      /* A, net_lock: number of the first socket of a TCP port, 0 none */
     uint16_t udp_bound[65536];  /* A, net_lock: the same of UDP */

@@ -19,11 +19,22 @@ struct exo_robust_head {
     uint64_t op_pending;  /* node of the lock being taken, held or released */
 };
 
+/* What a thread knows of CLOCK_MONOTONIC by the time stamp counter: now.c. */
+struct exo_clock {
+    uint64_t tsc, ns;   /* when the host was last asked, and what it said */
+    uint64_t horizon;   /* cycles after which it is to be asked again */
+    uint64_t rate;      /* nanoseconds per cycle, times 2^32, or a little less */
+    uint64_t trusted;   /* ns: so long; 0 not known */
+    uint64_t since_tsc; /* from there on it was measured */
+    uint64_t since_ns;
+};
+
 /* What the core must know of the thread it runs on. */
 struct exo_self {
     struct exo_robust_head robust;
     uint32_t host_tid;
     uint32_t slot;
+    struct exo_clock clock;
 };
 
 /* Supplied by the environment. */
@@ -71,8 +82,11 @@ static inline void *exo_kr_at(struct exo_kr *kr, uint64_t offset)
 uint32_t exo_task_create(struct exo_kr *kr, uint32_t parent_slot, bool thread);
 void exo_task_free(struct exo_kr *kr, uint32_t slot);
 void exo_task_free_process(struct exo_kr *kr, uint32_t leader_slot);
-/* Frees the slot of a process that nobody is going to wait for, if it is still tid's and dead. */
-bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid);
+/* In a new task, before it touches its slot: false if that was reclaimed, as its maker is dead. */
+bool exo_task_claim(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid);
+/* Frees the slot of a process that nobody is going to wait for, if it is still tid's and dead: host_tid
+ * is the number that the host has nobody of, 0 if the slot had none and nobody was about to claim it. */
+bool exo_task_reclaim(struct exo_kr *kr, uint32_t slot, uint32_t tid, uint32_t host_tid);
 uint32_t exo_task_find(struct exo_kr *kr, uint32_t tid);
 /* The number of a task that is gone, if not too many others have gone since; 0. */
 uint32_t exo_task_departed(const struct exo_kr *kr, uint32_t host_tid);

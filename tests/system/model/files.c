@@ -1,17 +1,20 @@
-/* The actor's calls on any file, pipes, epoll and eventfd. */
+/* The actor's calls on any file, pipes, epoll, eventfd and timerfd. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "actor.h"
@@ -205,6 +208,37 @@ static long do_add(const long *a)
     return result(write((int)a[0], &a[1], sizeof(a[1])));
 }
 
+static long do_timerfd(const long *a)
+{
+    return result(timerfd_create((int)a[0], (int)a[1]));
+}
+
+/* Off, far away, or passed already, once or with an interval that does not end meanwhile. */
+static long do_settime(const long *a)
+{
+    struct itimerspec old, new = {.it_value.tv_sec = a[1] != 0 ? 100000 : 0};
+    struct pollfd fd = {.fd = (int)a[0], .events = POLLIN};
+    bool passed = a[1] >= 2;
+    if (passed)
+        clock_gettime(CLOCK_MONOTONIC, &new.it_value);
+    new.it_interval.tv_sec = a[1] == 3 ? 100000 : 0;
+    long done = timerfd_settime((int)a[0], passed ? TFD_TIMER_ABSTIME : 0, &new, &old);
+    while (done == 0 && passed && poll(&fd, 1, -1) < 0)
+        ;
+    if (done == 0)
+        tell(" %d %d", old.it_value.tv_sec != 0, old.it_interval.tv_sec != 0);
+    return result(done);
+}
+
+static long do_gettime(const long *a)
+{
+    struct itimerspec now;
+    long done = timerfd_gettime((int)a[0], &now);
+    if (done == 0)
+        tell(" %d %d", now.it_value.tv_sec != 0, now.it_interval.tv_sec != 0);
+    return result(done);
+}
+
 const struct command file_commands[] = {
     {"pipe2", do_pipe2},
     {"dup", do_dup},
@@ -230,5 +264,8 @@ const struct command file_commands[] = {
     {"epoll_wait", do_epoll_wait},
     {"eventfd", do_eventfd},
     {"add", do_add},
+    {"timerfd", do_timerfd},
+    {"settime", do_settime},
+    {"gettime", do_gettime},
     {NULL, NULL},
 };

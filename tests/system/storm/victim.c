@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,6 +135,28 @@ static void once_files(void)
     }
 }
 
+/* The other end is opened by a child, which nobody else would end. */
+static void once_fifo(void)
+{
+    char name[32], byte;
+    pid_t own = getpid();
+    snprintf(name, sizeof name, "fifo.%d", own);
+    mkfifo(name, 0600);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != own)
+            _exit(1);
+        int fd = open(name, O_WRONLY);
+        _exit(write(fd, "x", 1) != 1);
+    }
+    int fd = open(name, O_RDONLY);
+    if (read(fd, &byte, 1) < 0)
+        abort();
+    close(fd);
+    wait_for(pid);
+}
+
 static void once_spawn(void)
 {
     pid_t pid;
@@ -176,6 +200,7 @@ static const struct mode {
              {"unshare", once_unshare},
              {"legacy", once_legacy},
              {"files", once_files},
+             {"fifo", once_fifo},
              {"spawn", once_spawn},
              {"orphan", once_orphan},
              {"exec", once_exec},
@@ -193,7 +218,10 @@ static void drive(void)
 {
     char line[64];
     pid_t victim = 0;
-    once_legacy(); /* the kernel process has then loaded all that it needs */
+    /* The kernel process has then loaded all that it needs, and has the workers that it would take
+     * when it is late and many slots wait for it. */
+    once_legacy();
+    close(open("/proc/self/maps", O_RDONLY));
     while (fgets(line, sizeof line, stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (find(line) != NULL) {

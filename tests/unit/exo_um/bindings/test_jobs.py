@@ -225,7 +225,10 @@ def test_the_dead_are_found(region: Region) -> None:
         lib.exo_task_set_host(region.kr, slot, pid, pid)
     job = FindDead(region)
     assert job.do() == 1
-    assert job.found(1) == [(dead, region.kr.tasks[dead].tid)]
+    assert job.found(1) == [(dead, region.kr.tasks[dead].tid, NOBODY)]
+    unborn = create(region)
+    assert job.do() == 2
+    assert job.found(2)[1] == (unborn, region.kr.tasks[unborn].tid, 0)
     for _ in range(FindDead.limit):
         create(region)
     assert job.do() == FindDead.limit
