@@ -19,7 +19,7 @@
 /* One window of the guest's address space belongs to the runtime; the guest may not map there. */
 #define EXO_WINDOW_BASE 0x7e9000000000
 #define EXO_WINDOW_END 0x7ea000000000
-#define EXO_KR_BASE 0x7e9000190000   /* the kernel region */
+#define EXO_KR_BASE 0x7e90001a0000   /* the kernel region */
 #define EXO_AREA_BASE 0x7e9400000000 /* thread areas, EXO_AREA_SIZE each */
 #define EXO_AREA_SIZE 0x20000
 #define EXO_AREA_COUNT 32768
