@@ -164,6 +164,23 @@ static long refuse_reading(struct exo_sock *sock)
     return load_relaxed(&sock->shut) & (EXO_SHUT_DEAF | EXO_SHUT_READS) ? 0 : -ENOTCONN;
 }
 
+static void after_take(const struct exo_sock_end *end, long flags)
+{
+    if (unlikely(load_relaxed(&end->sock->signals)))
+        exo_sock_take_bells(end);
+    if (!(flags & MSG_PEEK_))
+        tell_reader_or_writer(end, EXO_SOCK_OUT);
+    exo_sock_hush(end);
+}
+
+/* No bytes were wanted of those that it has waited for: who has sent them is told. */
+static long took_nothing(struct exo_rights *rights)
+{
+    if (rights != NULL)
+        rights->whole = true;
+    return 0;
+}
+
 long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
                       struct exo_rights *rights)
 {
@@ -188,22 +205,15 @@ long exo_sock_receive(struct exo_fd *at, struct exo_span *span, long flags,
         long got = take(&end, span, flags, &past, rights, &last);
         if (got > 0) {
             sum += got;
-            if (unlikely(load_relaxed(&end.sock->signals)))
-                exo_sock_take_bells(&end);
-            if (!(flags & MSG_PEEK_))
-                tell_reader_or_writer(&end, EXO_SOCK_OUT);
-            exo_sock_hush(&end);
+            after_take(&end, flags);
             if (span->left == 0 || last || (!(flags & MSG_WAITALL_) && !has_more(&end, flags)))
                 return sum;
             continue;
         }
         if (got < 0 || last)
             return sum > 0 ? sum : got;
-        if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0) {
-            if (rights != NULL)
-                rights->whole = true; /* who has sent is told */
-            return sum;               /* of no bytes: it has waited for some */
-        }
+        if (unlikely(span->left == 0) && exo_sock_size(end.sock) != 0)
+            return took_nothing(rights);
         long error = ended(end.sock, over);
         if (error != 0)
             return sum > 0 || error > 0 ? sum : error;
