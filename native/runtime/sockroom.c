@@ -5,6 +5,7 @@
 #include "../core/watch.h"
 #include "patience.h"
 #include "poll.h"
+#include "signal.h"
 #include "sockdgram.h"
 #include "translate.h"
 
@@ -90,8 +91,10 @@ static long await_writable(const struct exo_sock_end *end)
     int64_t limit[2] = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
     struct k_pollfd poll = {.fd = end->fd.host, .events = POLLOUT_};
     long ready = host_wait(__NR_ppoll, (long)&poll, 1, ns == 0 ? 0 : (long)limit, 0, 0, 0);
+    if (ready == -EXO_ERESTARTNOHAND) /* by ptrace */
+        ready = ns == 0 ? -EXO_ERESTART : -EINTR;
     if (ready < 0)
-        return ready == -EXO_ERESTARTNOHAND ? ns == 0 ? -EXO_ERESTART : -EINTR : ready;
+        return ns == 0 ? exo_wait_restarts(ready) : ready;
     return ready == 0 ? -EAGAIN : 0;
 }
 

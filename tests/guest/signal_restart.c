@@ -9,7 +9,7 @@
 #include <sys/time.h>
 
 static volatile sig_atomic_t hits;
-static int pipes[2], sockets[2];
+static int pipes[2], sockets[2], letters[2];
 static volatile bool *calling; /* shared with the children that interrupt */
 static void handler(int number)
 {
@@ -26,6 +26,8 @@ static pid_t interrupter(void)
         until_asleep(parent, parent);
         kill(parent, SIGUSR1);
         until_asleep(parent, parent);
+        while (recv(letters[1], &(char){0}, 1, MSG_DONTWAIT) == 1)
+            ;
         _exit(write(pipes[1], "x", 1) == 1 && write(sockets[1], "y", 1) == 1 ? 0 : 1);
     }
     return pid;
@@ -40,6 +42,12 @@ static long call_recv(void)
 {
     char c;
     return recv(sockets[0], &c, 1, 0);
+}
+static long call_send(void)
+{
+    while (send(letters[0], "z", 1, MSG_DONTWAIT) == 1)
+        ;
+    return send(letters[0], "z", 1, 0);
 }
 static long call_wait(void)
 {
@@ -130,8 +138,10 @@ int main(void)
 {
     calling = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, letters) == 0);
     row("read", call_read);
     row("recv", call_recv);
+    row("send", call_send);
     row("waitid", call_wait);
     row("poll", call_poll);
     row("select", call_select);
