@@ -21,14 +21,16 @@ static long host_target(int pid, bool *none)
 
 #define PATIENCE 10000 /* yields: by then the thread that made the child has run */
 
-/* The child's slot. Another thread may reap it before its parent has noted the host's pid. */
+/* The child's slot. Another thread may reap it before its parent has noted the host's pid. Of an orphan that has come to
+ * us as its subreaper, and that we have just taken from the host, the kernel process may have freed it. */
 static uint32_t slot_of_reaped(uint32_t host_pid)
 {
-    uint32_t slot = 0;
+    uint32_t slot = exo_task_find_host(KR, host_pid);
     for (int i = 0; i < PATIENCE && slot == 0; i++) {
+        if (exo_alone() && exo_task_departed(KR, host_pid) != 0)
+            return 0;
+        HOST_0(__NR_sched_yield);
         slot = exo_task_find_host(KR, host_pid);
-        if (slot == 0)
-            HOST_0(__NR_sched_yield);
     }
     return slot;
 }
@@ -36,10 +38,10 @@ static uint32_t slot_of_reaped(uint32_t host_pid)
 static long reap(uint32_t host_pid, bool gone)
 {
     uint32_t slot = slot_of_reaped(host_pid);
-    if (slot == 0)
+    uint32_t tid = slot == 0 ? exo_task_departed(KR, host_pid) : KR->tasks[slot].tid;
+    if (tid == 0)
         return -ECHILD;
-    uint32_t tid = KR->tasks[slot].tid;
-    if (gone) {
+    if (gone && slot != 0) {
         exo_task_free_process(KR, slot);
         if (load_relaxed(&KR->left_behind))
             exo_ring(EXO_KERNEL_SLEEPING);

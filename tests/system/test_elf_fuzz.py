@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 from sidebyside import Launcher, Outcome
 
+pytestmark = pytest.mark.any_user
+
 GUEST = Path(__file__).parent.parent / "guest" / "fuzz_exec.c"
 COUNT = int(os.environ.get("EXO_FUZZ_COUNT", "10000"))
 SEED = int(os.environ.get("EXO_FUZZ_SEED", "1"))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_user
+
 BIN = Path(sys.executable).parent
 EXO_CC, EXO_UM = str(BIN / "exo-cc"), str(BIN / "exo-um")
 GUEST = Path(__file__).parent.parent / "guest"

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from sidebyside import Launcher, Outcome
 
+pytestmark = pytest.mark.any_user
+
 LIBRARY = Path(sysconfig.get_path("platlib")) / "exo_um" / "_native" / "libexo_malloc.so"
 SOURCE = Path(__file__).with_name("malloc_calls.c")
 

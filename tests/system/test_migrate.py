@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_user
+
 BIN = Path(sys.executable).parent
 POSIX_X, EXO_CC, EXO_UM = (str(BIN / name) for name in ("posix-x", "exo-cc", "exo-um"))
 APP = r"""

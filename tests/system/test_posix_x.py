@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_user
+
 POSIX_X = str(Path(sys.executable).parent / "posix-x")
 SERVED, NOT_SERVED = 0, 3
 SOURCE = """\

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.any_user
+
 POSIX_X = str(Path(sys.executable).parent / "posix-x")
 SOURCE = Path(__file__).with_name("profiled.c")
 SIZE = 100_000  # bytes that are copied

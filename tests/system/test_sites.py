@@ -11,6 +11,8 @@ import pytest
 from command_table import CASES, command_line, parameter
 from sidebyside import Launcher
 
+pytestmark = pytest.mark.any_user
+
 LEAST_SHARE = 0.95
 # Below this many sites one that cannot be patched decides alone; such programs may keep one.
 FEW_SITES = 20

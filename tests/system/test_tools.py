@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_user
+
 BIN = Path(sys.executable).parent
 COMMANDS = (
     *("exo-um", "exo-um run", "exo-um exec", "exo-um kill", "exo-um ps", "exo-um top"),

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from sidebyside import Launcher
 
+pytestmark = pytest.mark.any_user
+
 CALLS = Path(__file__).resolve().parents[1] / "conformance" / "calls"
 GROUPS = ("file", "process", "socket", "signal", "memory", "misc", "notify", "ipc", "time")
 sys.path.insert(1, str(CALLS))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from sidebyside import Launcher
 
+pytestmark = pytest.mark.any_user
+
 SOURCE = Path(__file__).with_name("interrupted.c")
 
 

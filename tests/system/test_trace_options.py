@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from sidebyside import Launcher
 
+pytestmark = pytest.mark.any_user
+
 VARIES = (
     (r"0x[0-9a-f]{5,}( /\* \d+ vars \*/)?", "ADDRESS"), (r"\[0000[0-9a-f]{12}\]", "[IP]"),
     (r" +=", " ="), (r"^(strace|exo-um trace|exo-um): ", ""), (r"\d{9,}\.\d{6}", "TIME"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from sidebyside import Launcher
 
+pytestmark = pytest.mark.any_user
+
 SOURCE = r"""
 #include <pthread.h>
 #include <signal.h>

@@ -23,7 +23,7 @@ LINES = [
 ]
 MISTAKES = [
     "--bogus ls",
-    "-x ls",
+    "-Q ls",
     "-s",
     "-s five ls",
     "--format xml ls",
