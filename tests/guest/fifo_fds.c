@@ -1,8 +1,8 @@
 /* fifo(7): the fds of one: whose holder is killed, that are sent, copied and executed with; splice(2) and its like. */
 #include "fifos.h"
+#include "rights.h"
 
 #include <poll.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* The only one at the other end is killed while we sleep. */
@@ -47,30 +47,6 @@ static void killed(bool writes)
     shut_all();
 }
 
-static void send_fd(int socket, int fd)
-{
-    char space[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec one = {"x", 1};
-    struct msghdr message = {
-        .msg_iov = &one, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    *head = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-    CHECK(sendmsg(socket, &message, 0) == 1);
-}
-
-static int receive_fd(int socket)
-{
-    char space[CMSG_SPACE(sizeof(int))] = {0}, byte;
-    struct iovec one = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &one, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-    int fd = -1;
-    CHECK(recvmsg(socket, &message, 0) == 1 && CMSG_FIRSTHDR(&message) != NULL);
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-    return fd;
-}
-
 static void passed_on(const char *self)
 {
     int reads = reader(0), writes = writer(0), fds[2];
@@ -79,7 +55,7 @@ static void passed_on(const char *self)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     pid_t child = fork();
     if (child == 0) {
-        int fd = receive_fd(fds[1]);
+        int fd = receive_fd(fds[1], 0);
         _exit(write(fd, "by a message", 12) != 12);
     }
     send_fd(fds[0], writes);

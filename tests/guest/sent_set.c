@@ -2,38 +2,14 @@
  * lives on in the message, and unreceived it ends with what carries it.
  */
 #include "epoll_show.h"
+#include "rights.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 enum { PIPE, STREAM, COUNTER, TIMER, KINDS };
 static const char *const names[] = {"pipe", "stream", "eventfd", "timerfd"};
-
-static void give(int carrier, int fd)
-{
-    char room[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec piece = {"x", 1};
-    struct msghdr message = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    *header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(header), &fd, sizeof(int));
-    CHECK(sendmsg(carrier, &message, 0) == 1);
-}
-
-static int take(int carrier, int flags)
-{
-    char room[CMSG_SPACE(sizeof(int))] = {0}, byte;
-    struct iovec piece = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
-    int fd = -1;
-    CHECK(recvmsg(carrier, &message, flags) == 1 && CMSG_FIRSTHDR(&message) != NULL);
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-    return fd;
-}
 
 /* fds[0] to read, fds[1] to write. */
 static void make(int kind, int fds[2])
@@ -85,7 +61,7 @@ static void hear(int from)
 /* A child that was there before gets the set, and never has what is in it. */
 static void child_waits(int carrier, int back, uint32_t flags)
 {
-    int set = take(carrier, 0);
+    int set = receive_fd(carrier, 0);
     for (int kind = 0; kind < KINDS; kind++) {
         int asleep = await(set);
         answer(back);
@@ -122,7 +98,7 @@ static void sent(uint32_t flags, bool closes, bool inner)
     }
     if (inner)
         add(outer, set, EPOLLIN, 9);
-    give(carrier[1], inner ? outer : set);
+    send_fd(carrier[1], inner ? outer : set);
     if (closes) {
         if (!inner)
             close(set);
@@ -164,8 +140,8 @@ static void before(bool peeks)
     make(STREAM, fds);
     add(set, fds[0], EPOLLIN | EPOLLOUT, 1);
     put(STREAM, fds[1]);
-    give(carrier[0], set);
-    int other = take(carrier[1], peeks ? MSG_PEEK : 0);
+    send_fd(carrier[0], set);
+    int other = receive_fd(carrier[1], peeks ? MSG_PEEK : 0);
     show("there", other);
     show("here", set);
     drain(fds[0]);
@@ -179,10 +155,10 @@ static void before(bool peeks)
     add(other, fds[0], EPOLLIN, 3);
     show("here", set);
     close(set);
-    int last = peeks ? take(carrier[1], 0) : dup(other);
+    int last = peeks ? receive_fd(carrier[1], 0) : dup(other);
     close(other);
     show("the last", last);
-    give(carrier[0], last);
+    send_fd(carrier[0], last);
     close(last);
     close(carrier[1]);
     close(carrier[0]);

@@ -1,31 +1,13 @@
 /* SCM_RIGHTS of sockets: sent and closed, they live on in the message; unreceived, they end with what carries
  * them.
  */
+#include "rights.h"
 #include "tcp_pairs.h"
 
 static void give(int carrier, int fd)
 {
-    char room[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec piece = {"x", 1};
-    struct msghdr message = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    *header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(header), &fd, sizeof(int));
-    CHECK(sendmsg(carrier, &message, 0) == 1);
+    send_fd(carrier, fd);
     close(fd);
-}
-
-static int take(int carrier)
-{
-    char room[CMSG_SPACE(sizeof(int))] = {0}, byte;
-    struct iovec piece = {&byte, 1};
-    struct msghdr message = {
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
-    int fd = -1;
-    CHECK(recvmsg(carrier, &message, 0) == 1 && CMSG_FIRSTHDR(&message) != NULL);
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-    return fd;
 }
 
 static void lives_on(int tcp)
@@ -37,14 +19,14 @@ static void lives_on(int tcp)
     give(carrier[0], pair[0]);
     CHECK(write(pair[1], "early", 5) == 5);
     FAILS(recv(pair[1], text, 1, MSG_DONTWAIT));
-    int fd = take(carrier[1]);
+    int fd = receive_fd(carrier[1], 0);
     CHECK(read(fd, text, sizeof(text)) == 5);
     CHECK(write(fd, "back", 5) == 5 && read(pair[1], text, 5) == 5);
     printf("%s\n", text);
     give(carrier[0], fd);
     give(carrier[0], pair[1]);
-    fd = take(carrier[1]);
-    int other = take(carrier[1]);
+    fd = receive_fd(carrier[1], 0);
+    int other = receive_fd(carrier[1], 0);
     CHECK(write(fd, "both", 5) == 5 && read(other, text, 5) == 5);
     printf("%s\n", text);
     close(fd);
@@ -84,8 +66,8 @@ static void nested(void)
     give(outer[0], inner[1]);
     close(inner[0]);
     show_poll("nested", pair[1], 0);
-    int fd = take(outer[1]);
-    int last = take(fd);
+    int fd = receive_fd(outer[1], 0);
+    int last = receive_fd(fd, 0);
     CHECK(write(last, "x", 1) == 1);
     show_poll("taken", pair[1], POLLIN);
     give(outer[0], last);

@@ -129,13 +129,16 @@ def test_two_instances(launcher: Launcher) -> None:
 
 
 def test_a_reader_outside_comes_later(launcher: Launcher) -> None:
-    """Guests have read and written; then the reader is another process, and nothing is amiss."""
+    """Guests have read and written; then the reader is another process, and nothing is amiss.
+
+    The guest's reader sleeps again before it is killed: else it leaves a bell.
+    """
     folder = launcher.fresh()
     launcher.hand_over(folder)
     script = """
     mkfifo fifo; chmod 666 fifo
     cat fifo > first & exec 3>fifo; echo one >&3; until [ -s first ]; do :; done
-    kill %1; wait; echo ready; read; echo two >&3; echo three >&3
+    until grep -q '^State:.S' /proc/$!/status; do :; done; kill %1; wait; echo ready; read; echo two >&3; echo three >&3
     """
     process = launcher.start(
         launcher.exo_command(["bash", "-c", script]),
