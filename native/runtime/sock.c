@@ -30,7 +30,8 @@ static void tell_reader_or_writer(const struct exo_sock_end *end, int what)
         exo_sock_ring(end, exo_sock_at(KR, peer), what);
 }
 
-/* Up to a mark only, and beyond it no further than what came with it: *last, then. */
+/* Up to a mark only, and beyond it no further than what came with it: *last, then. The mark is set before its bytes
+ * are there. */
 static long pull_to_mark(const struct exo_sock_end *end, struct exo_span *span,
                          struct exo_rights *rights, bool *last)
 {
@@ -39,7 +40,7 @@ static long pull_to_mark(const struct exo_sock_end *end, struct exo_span *span,
     *last = false;
     if (distance == UINT32_MAX)
         return exo_sock_pull_locked(KR, end->sock, span);
-    *last = distance == 0;
+    *last = distance == 0 && exo_sock_size(end->sock) != 0;
     if (*last) {
         exo_sock_take_rights(end, rights);
         exo_sock_pass_mark_locked(end->sock);

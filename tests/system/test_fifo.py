@@ -138,7 +138,8 @@ def test_a_reader_outside_comes_later(launcher: Launcher) -> None:
     script = """
     mkfifo fifo; chmod 666 fifo
     cat fifo > first & exec 3>fifo; echo one >&3; until [ -s first ]; do :; done
-    until grep -q '^State:.S' /proc/$!/status; do :; done; kill %1; wait; echo ready; read; echo two >&3; echo three >&3
+    until grep -q '^State:.S' /proc/$!/status; do :; done
+    kill %1; wait; echo ready; read; echo two >&3; echo three >&3
     """
     process = launcher.start(
         launcher.exo_command(["bash", "-c", script]),
