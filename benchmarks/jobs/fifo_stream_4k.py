@@ -1,14 +1,5 @@
 """Much through a FIFO by small writes, to another CPU."""
 
-from benchmarks.jobs.pipe_pair_64 import pipe_of
+from benchmarks.jobs.pipe_pair_64 import stream_of
 
-JOB = pipe_of(
-    "stream by 4 KiB to another CPU",
-    "stream",
-    "4096",
-    must=1.5,
-    aim=3,
-    unit="MB/s",
-    better="more",
-    kind=["fifo"],
-)
+JOB = stream_of(4096, ["fifo"])

@@ -26,4 +26,12 @@ def pipe_of(
     )
 
 
+def stream_of(size: int, kind: Sequence[str] = ()) -> Job:
+    """Return the job of a stream to another CPU, by pieces of a multiple of 1,024 bytes."""
+    return pipe_of(
+        f"stream by {size // 1024} KiB to another CPU", "stream", str(size),
+        must=1.5, aim=3, unit="MB/s", better="more", kind=kind,
+    )  # fmt: skip
+
+
 JOB = pipe_of("64 bytes written and read, one process", "pair", "64", must=0.12, aim=0.06)

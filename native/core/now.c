@@ -17,13 +17,6 @@
 #define QUESTION 2000        /* cycles: one that took longer was interrupted */
 #define SLEW 12 /* 1 / 2^12: so much slower the host may let its clock go from now on */
 
-static uint64_t cycles(void)
-{
-    uint32_t low, high;
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
-}
-
 static uint64_t ask(void)
 {
     int64_t now[2] = {0};
@@ -63,7 +56,7 @@ static void measure(struct exo_clock *mine, uint64_t before, uint64_t ns, uint64
 
 static __attribute__((noinline)) uint64_t by_host(const struct exo_kr *kr, struct exo_clock *mine)
 {
-    uint64_t before = cycles(), ns = ask(), after = cycles();
+    uint64_t before = __builtin_ia32_rdtsc(), ns = ask(), after = __builtin_ia32_rdtsc();
     mine->horizon = 0;
     if (kr->tsc != EXO_TSC_IS_CLOCK || after - before > QUESTION)
         return ns;
@@ -77,7 +70,7 @@ static __attribute__((noinline)) uint64_t by_host(const struct exo_kr *kr, struc
 uint64_t exo_now_ns(const struct exo_kr *kr)
 {
     struct exo_clock *mine = &exo_self()->clock;
-    uint64_t passed = cycles() - mine->tsc;
+    uint64_t passed = __builtin_ia32_rdtsc() - mine->tsc;
     if (__builtin_expect(passed < mine->horizon, 1))
         return mine->ns + (passed * mine->rate >> 32);
     return by_host(kr, mine);
